@@ -1,0 +1,51 @@
+# dnswatch: `make run` does the main job on an embedded default, `make test` proves it.
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+LIVE   ?= 1
+STAMP  := $(VENV)/.ready
+
+.PHONY: run test unit live lint torture setup packages golden clean help
+.DEFAULT_GOAL := help
+
+help:           ## show the targets
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## */  make \1\t/'
+
+setup: $(STAMP) ## create .venv with dnswatch and its test tools, at the versions of constraints.txt
+
+$(STAMP): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "dnswatch needs Python 3.11 or newer; $(PYTHON) is $$($(PYTHON) -V 2>&1). Name another: make PYTHON=python3.12"; exit 1; }
+	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || { \
+	  echo "The venv module is missing. On Debian or Ubuntu: apt-get install python3-venv"; exit 1; }
+	@echo "Setting up $(VENV) (about a minute, once) ..."
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test]'
+	@touch $@
+
+run: $(STAMP)   ## CONFIG=FILE: the daemon; without it: the demonstration
+	@if [ -n "$(CONFIG)" ]; then exec $(BIN)/dnswatch --config "$(CONFIG)" run; else exec $(BIN)/dnswatch demo; fi
+
+test: $(STAMP) packages lint unit live ## everything: lint, types, unit tests, live tests against real servers
+
+lint: $(STAMP)  ## ruff and mypy
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
+
+unit: $(STAMP)  ## tests that need no server
+	@$(BIN)/python -m pytest tests --ignore=tests/live -m 'not torture'
+
+packages: $(STAMP) # Debian packages that the live tests need; LIVE=0 leaves them out
+	@if [ "$(LIVE)" = 1 ]; then $(BIN)/python tests/live/packages.py --install; fi
+
+live: $(STAMP)  ## tests against real named, dnsmasq and rsyslog on loopback
+	@if [ "$(LIVE)" = 1 ]; then $(BIN)/python -m pytest tests/live -m 'not torture'; \
+	 else echo "LIVE=0: the live tests are left out"; fi
+
+torture: $(STAMP) packages ## the long matrices (not part of CI)
+	@$(BIN)/python -m pytest tests -m torture --timeout 1800
+
+golden: $(STAMP) ## rewrite tests/golden from what the code does now; review the diff
+	@DNSWATCH_GOLDEN=write $(BIN)/python -m pytest tests -k golden
+
+clean:          ## remove everything that make created
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

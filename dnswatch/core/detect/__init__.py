@@ -1,0 +1,1 @@
+"""From sightings to alerts: engine, signals, score, explanation."""

@@ -1,0 +1,1 @@
+"""From policy to zones: rules, snapshots, serials, formats."""

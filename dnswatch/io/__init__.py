@@ -1,0 +1,1 @@
+"""The shell: asyncio around files, sockets and the database. Thin; it decides nothing."""
