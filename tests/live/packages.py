@@ -10,8 +10,8 @@ import os
 import shutil
 import subprocess
 import sys
-from contextlib import contextmanager
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 HERE = Path(__file__).parent
@@ -40,7 +40,9 @@ def no_service_starts() -> Iterator[None]:
     if POLICY.exists():
         yield
         return
-    POLICY.write_text("#!/bin/sh\n# written by dnswatch's tests/live/packages.py; removed after the installation\nexit 101\n")
+    POLICY.write_text(
+        "#!/bin/sh\n# written by dnswatch's tests/live/packages.py; removed after the installation\nexit 101\n"
+    )
     POLICY.chmod(0o755)
     try:
         yield
