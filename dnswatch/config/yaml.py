@@ -28,6 +28,9 @@ MAX_NODES = 200_000
 """Values a document may expand to. A whole catalogue in one file is about 15,000; nested aliases ("billion laughs")
 reach billions within a kilobyte."""
 
+MAX_DEPTH = 64
+"""Levels of nesting; the deepest thing we read has eight."""
+
 _STR, _INT, _FLOAT, _BOOL, _NULL = (f"tag:yaml.org,2002:{tag}" for tag in ("str", "int", "float", "bool", "null"))
 _MAP, _SEQ = "tag:yaml.org,2002:map", "tag:yaml.org,2002:seq"
 
@@ -207,6 +210,9 @@ class _Reader:
             return self.scalar(node, path)
         if id(node) in self.open:
             self.complain(node, path, "an alias points at a value that contains it")
+            return None
+        if len(self.open) >= MAX_DEPTH:
+            self.complain(node, (), f"nested more than {MAX_DEPTH} levels deep")
             return None
         self.open.add(id(node))
         data: Any = self.mapping(node, path) if isinstance(node, MappingNode) else self.sequence(node, path)
