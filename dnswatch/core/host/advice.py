@@ -1,0 +1,68 @@
+"""The exact lines that switch query logging on, for each server as it is set up here.
+
+Never: applies them. The settings are those of log_formats §7: UTC stamps, category and severity printed, bounded
+versions, never buffered. Read next: ``findings.py``.
+"""
+
+from __future__ import annotations
+
+import posixpath
+
+from dnswatch.core.host.dnsmasq import Dnsmasq
+from dnswatch.core.host.named import Named
+
+RPZ_CATEGORIES = ("rpz", "rpz-passthru", "query-errors", "rate-limit")  # rpz-passthru: BIND 9.18 and newer
+
+PIHOLE = "pihole logging on"
+
+
+def bind(found: Named) -> str:
+    """Give the logging statement for a BIND, and how to bring it into force."""
+    debian = found.origin.startswith("/etc/bind")
+    user = "bind" if debian else "named"
+    place = found.logging_in or (posixpath.join(posixpath.dirname(found.origin), "named.conf.local") if debian
+                                 else found.origin)  # fmt: skip
+    comment = "#"
+    head = [f"{comment} once: install -d -o {user} -g {user} -m 2750 /var/log/named"]
+    if found.querylog is False:
+        head.append(f"{comment} in options: replace `querylog no;` by `querylog yes;`")
+    if found.logging_in:
+        head.append(f"{comment} into the existing logging statement of {place} (named allows only one):")
+        body = _channel("") + _categories("dnswatch", ("queries", *RPZ_CATEGORIES), "")
+    else:
+        head.append(f"{comment} into {place}:")
+        body = ["logging {", *_channel("    "), *_categories("dnswatch", ("queries", *RPZ_CATEGORIES), "    "), "};"]
+    return "\n".join([*head, *body, f"{comment} then: named-checkconf && rndc reconfig"])
+
+
+def bind_rpz(channel: str) -> str:
+    """Give the category lines that bring policy rewrites into the query log's channel."""
+    return "\n".join(_categories(channel, RPZ_CATEGORIES, ""))
+
+
+def _channel(indent: str) -> list[str]:
+    lines = ["channel dnswatch {", '    file "/var/log/named/query.log" versions 5 size 100m;', "    severity info;",
+             "    print-time iso8601-utc;", "    print-category yes;", "    print-severity yes;", "};"]  # fmt: skip
+    return [indent + line for line in lines]
+
+
+def _categories(channel: str, categories: tuple[str, ...], indent: str) -> list[str]:
+    lines = [f"{indent}category {category} {{ {channel}; }};" for category in categories]
+    # Syslog loses a category that is given a channel of its own; denials belong in both.
+    return [*lines, f"{indent}category security {{ {channel}; default_syslog; }};"]
+
+
+def dnsmasq(found: Dnsmasq) -> str:
+    """Give the lines for a dnsmasq, and how to bring them into force and rotate the file."""
+    drop_in = any(path.startswith("/etc/dnsmasq.d/") for path in found.files) or found.origin == "/etc/dnsmasq.conf"
+    place = "/etc/dnsmasq.d/dnswatch.conf" if drop_in else found.origin
+    lines = [f"# into {place} (read when /etc/dnsmasq.conf or the start script names that directory):",
+             "log-queries=extra", "log-facility=/var/log/dnsmasq.log",
+             "# then: dnsmasq --test && systemctl restart dnsmasq",
+             "# into /etc/logrotate.d/dnsmasq (dnsmasq reopens its log on SIGUSR2 only):",
+             "#   /var/log/dnsmasq.log { daily rotate 14 delaycompress compress missingok",
+             "#     create 0640 dnsmasq adm",
+             "#     postrotate",
+             "#       kill -USR2 $(cat /run/dnsmasq/dnsmasq.pid)",
+             "#     endscript }"]  # fmt: skip
+    return "\n".join(lines)

@@ -1,0 +1,294 @@
+"""Discovery: which query logs and lease files this host has, what is switched off, and why we say so.
+
+Never: touches the host (a `Tree` is asked), guesses silently: every finding carries its reason. Facts: log_formats
+§1.7, §2.5, §2.6, §4, §7. Read next: ``draft.py``, which writes the configuration.
+"""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Literal
+
+from dnswatch.core.host import advice, dnsmasq, named
+from dnswatch.core.host.tree import Findings, LeaseFile, LogSource, Note, NoteKind, Tree
+
+NAMED_CONF = ("/etc/bind/named.conf", "/etc/named.conf", "/etc/named/named.conf", "/usr/local/etc/namedb/named.conf",
+              "/var/named/etc/named.conf")  # fmt: skip
+NAMED_START = ("/etc/default/named", "/etc/default/bind9", "/etc/sysconfig/named", "/etc/conf.d/named")
+PIHOLE_CONF = "/etc/pihole/pihole.toml"  # v6; v5 has setupVars.conf and /etc/dnsmasq.d/01-pihole.conf
+BIND_LOGS = ("/var/log/named/*.log", "/var/log/named/quer*", "/var/log/bind/*.log", "/var/log/bind9/*.log",
+             "/var/named/data/*.log", "/var/named/data/quer*", "/var/named/data/named.run", "/var/cache/bind/*.log",
+             "/var/log/query*.log", "/var/log/bind.log", "/var/log/named.log")  # fmt: skip
+DNSMASQ_LOGS = ("/var/log/dnsmasq.log", "/var/log/dnsmasq/*.log", "/var/log/pihole/pihole.log", "/var/log/pihole.log")
+SYSLOGS = ("/var/log/syslog", "/var/log/daemon.log", "/var/log/messages")
+LEASES = {
+    "/var/lib/misc/dnsmasq.leases": "dnsmasq leases, Debian's place",
+    "/var/lib/dnsmasq/dnsmasq.leases": "dnsmasq leases, Red Hat's place",
+    "/tmp/dhcp.leases": "dnsmasq leases, OpenWrt's place",
+    "/etc/pihole/dhcp.leases": "leases of Pi-hole's DHCP server",
+    "/var/lib/kea/kea-leases4.csv": "Kea memfile leases (IPv4)",
+    "/var/lib/kea/kea-leases6.csv": "Kea memfile leases (IPv6)",
+    "/var/lib/dhcp/dhcpd.leases": "ISC dhcpd leases, Debian's place",
+    "/var/lib/dhcpd/dhcpd.leases": "ISC dhcpd leases, Red Hat's place",
+}
+TAIL = 256 * 1024  # what is read of a log to see what is in it; hours of a quiet resolver, seconds of a busy one
+Kind = Literal["bind", "dnsmasq"]
+MARKS: dict[Kind, bytes] = {"bind": b": query: ", "dnsmasq": b"query["}
+
+
+def discover(tree: Tree) -> Findings:
+    """Look for servers, their logs and the leases, in that order: BIND, dnsmasq or Pi-hole, what merely lies there."""
+    return _Search(tree).run()
+
+
+def look_into(tree: Tree, path: str) -> dict[Kind, int]:
+    """Count the query lines of each format in the last 256 KiB of a file."""
+    data = tree.tail(path, TAIL)
+    return {kind: count for kind, mark in MARKS.items() if (count := data.count(mark))}
+
+
+class _Search:
+    """One discovery: collects sources, leases and notes."""
+
+    def __init__(self, tree: Tree) -> None:
+        self.tree = tree
+        self.sources: dict[str, LogSource] = {}
+        self.leases: dict[str, LeaseFile] = {}
+        self.notes: list[Note] = []
+
+    def run(self) -> Findings:
+        bind = self._bind()
+        forwarder = self._pihole() or self._dnsmasq()
+        self._usual()
+        self._leases()
+        if bind and forwarder:
+            self._joined(bind, forwarder)
+        if not self.sources and not bind and not forwarder:
+            self._note("advice", "no BIND, dnsmasq or Pi-hole configuration and no query log was found in the usual "
+                       "places; name your log under `sources` in the configuration")  # fmt: skip
+        return Findings(tuple(self.sources.values()), tuple(self.leases.values()), tuple(self.notes))
+
+    def _note(self, kind: NoteKind, text: str, stanza: str = "") -> None:
+        self.notes.append(Note(kind, text, stanza))
+
+    def _unreadable(self, path: str, rest: str) -> None:
+        access = self.tree.access(path)
+        self._note("unreadable", f"{path}{f' ({access})' if access else ''} may not be read by this user: {rest}")
+
+    def _add(self, kind: Kind, path: str, because: str, zoneless: bool) -> None:
+        """Take a log; the first reason wins."""
+        state = self.tree.state(path)
+        if state == "absent" and not self.tree.glob(path):
+            because += "; not there yet"
+        if state == "unreadable":
+            self._unreadable(path, "run init as root, or add your user to its group")
+        zone = self.tree.zone() if zoneless else ""
+        self.sources.setdefault(path, LogSource(kind, path, because, zone, access=self.tree.access(path), state=state))
+
+    # ── BIND ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _bind(self) -> named.Named | None:
+        conf, chroot = self._named_start()
+        for origin in dict.fromkeys((conf, *NAMED_CONF) if conf else NAMED_CONF):
+            found = named.read(self.tree, origin, chroot)
+            if found:
+                break
+            if self.tree.state(chroot + origin) == "unreadable":
+                self._unreadable(chroot + origin, "run init as root to see how BIND logs")
+        else:
+            return None
+        for path in found.unreadable:
+            self._note("unreadable", f"{path}, included by {found.origin}, is missing or may not be read by this user; "
+                       "what it says of logging is unknown")  # fmt: skip
+        self._bind_logs(found)
+        return found
+
+    def _named_start(self) -> tuple[str, str]:
+        """Read ``-c FILE`` and ``-t CHROOT`` from the start script's defaults."""
+        text = "\n".join(filter(None, (self.tree.text(path) for path in NAMED_START)))
+        text = "\n".join(line for line in text.split("\n") if not line.lstrip().startswith("#"))
+        conf = re.search(r"""-c[ =]?["']?(/[^\s"']+)""", text)
+        chroot = re.search(r"""(?:-t[ =]?|ROOTDIR=)["']?(/[^\s"']+)""", text)
+        return (conf[1] if conf else "", chroot[1].rstrip("/") if chroot else "")
+
+    def _bind_logs(self, found: named.Named) -> None:
+        where = found.logging_in or found.origin
+        channels = found.logged("queries")
+        files = [channel for channel in channels if channel.kind == "file" and channel.path]
+        if not found.query_logging:
+            said = "`querylog no`" if found.querylog is False else "no `category queries` in a logging statement"
+            self._note("off", f"BIND ({found.origin}): query logging is off: {said}", advice.bind(found))
+            return
+        for channel in files:
+            self._add(
+                "bind", channel.path, f"{where}: category queries goes to channel {channel.name}", channel.zoneless
+            )
+            self._channel_faults(channel, where)
+        if not files:
+            kinds = ", ".join(sorted({f"{channel.name} ({channel.kind})" for channel in channels})) or "nowhere"
+            self._note("off", f"BIND ({where}): queries are logged to {kinds}, not to a file of their own",
+                       advice.bind(found))  # fmt: skip
+            self._in_syslog("bind", "BIND")
+        if files and not any(channel in found.logged("rpz") for channel in files):
+            self._note("advice", f"BIND ({where}): category rpz does not go to the query log's channel, so dnswatch "
+                       "cannot see what a policy zone blocked; add these lines to the logging statement",
+                       advice.bind_rpz(files[0].name))  # fmt: skip
+
+    def _channel_faults(self, channel: named.Channel, where: str) -> None:
+        """Say what makes a channel lose or delay lines."""
+        name = f"{where}: channel {channel.name}"
+        if channel.drops_info:
+            self._note("off", f"{name} has severity {channel.severity}, but query lines are of severity info: "
+                       "none is written", "severity info;")  # fmt: skip
+        if channel.size and not channel.versions:
+            self._note("advice", f"{name} has a size without versions: named stops logging silently when the file is "
+                       "full", 'file "…" versions 5 size 100m;')  # fmt: skip
+        if channel.buffered:
+            self._note("advice", f"{name} is buffered: lines arrive 4 KiB late; set", "buffered no;")
+        if channel.stamp == "none":
+            self._note("advice", f"{name} prints no time: dnswatch cannot date its lines; set",
+                       "print-time iso8601-utc;")  # fmt: skip
+        elif channel.zoneless:
+            self._note("advice", f"{name} prints local time without its zone: one hour a year is ambiguous; better",
+                       "print-time iso8601-utc;")  # fmt: skip
+
+    # ── dnsmasq and Pi-hole ───────────────────────────────────────────────────────────────────────────────────
+
+    def _dnsmasq(self) -> dnsmasq.Dnsmasq | None:
+        default = self.tree.text("/etc/default/dnsmasq") or ""
+        directory = re.search(r"^\s*CONFIG_DIR=[\"']?([^,\s\"']+)", default, re.MULTILINE)
+        directories = (directory[1],) if directory else ()
+        found = dnsmasq.read(self.tree, "/etc/dnsmasq.conf", directories)
+        if found is None:
+            return None
+        for path in found.unreadable:
+            self._unreadable(path, "run init as root to see how dnsmasq logs")
+        if not found.log_queries:
+            self._note("off", f"dnsmasq ({found.origin}): query logging is off: no `log-queries`",
+                       advice.dnsmasq(found))  # fmt: skip
+        elif found.log_path:
+            self._add("dnsmasq", found.log_path, f"{found.origin}: log-queries={found.log_queries}, log-facility", True)
+            if found.log_queries == "yes":
+                self._note("advice", f"dnsmasq ({found.origin}): `log-queries` without `extra` puts the client behind "
+                           "the queried name, where a crafted name can forge or cut it", "log-queries=extra")  # fmt: skip
+        else:
+            place = "stderr" if found.log_facility == "-" else "syslog"
+            self._note("off" if place == "stderr" else "advice", f"dnsmasq ({found.origin}): queries go to {place}, not to "
+                       "a file of their own", advice.dnsmasq(found))  # fmt: skip
+            self._in_syslog("dnsmasq", "dnsmasq")
+        if found.leases:
+            self._lease(found.leases, f"{found.origin}: dhcp-leasefile")
+        return found
+
+    def _pihole(self) -> dnsmasq.Dnsmasq | None:
+        """Pi-hole: v6 says all in pihole.toml, v5 in setupVars.conf and dnsmasq.d."""
+        toml, setup = self.tree.text(PIHOLE_CONF), self.tree.text("/etc/pihole/setupVars.conf")
+        if toml is None and setup is None:
+            if self.tree.state(PIHOLE_CONF) == "unreadable":
+                self._unreadable(PIHOLE_CONF, "run init as root to see how Pi-hole logs")
+            return None
+        off = (re.search(r"^\s*queryLogging\s*=\s*false", toml, re.MULTILINE) if toml is not None
+               else re.search(r"^QUERY_LOGGING=false", setup or "", re.MULTILINE))  # fmt: skip
+        said = re.search(r'^\s*dnsmasq\s*=\s*"(/[^"]+)"', toml or "", re.MULTILINE)
+        origin = PIHOLE_CONF if toml is not None else "/etc/pihole/setupVars.conf"
+        path = said[1] if said else "/var/log/pihole/pihole.log"
+        if not said and self.tree.state(path) == "absent" and self.tree.state("/var/log/pihole.log") != "absent":
+            path = "/var/log/pihole.log"
+        if off:
+            self._note("off", f"Pi-hole ({origin}): query logging is off", advice.PIHOLE)
+        else:
+            self._add("dnsmasq", path, f"{origin}: Pi-hole writes its query log here", True)
+        found = dnsmasq.read(self.tree, "/etc/pihole/dnsmasq.conf") or dnsmasq.Dnsmasq(origin)
+        found.no_resolv = True  # Pi-hole always names its upstream servers itself
+        if setup is not None:
+            found = dnsmasq.read(self.tree, "/etc/dnsmasq.conf", ("/etc/dnsmasq.d",)) or found
+        ups = re.search(r"^\s*upstreams\s*=\s*\[(.*?)\]", toml or "", re.MULTILINE | re.DOTALL)
+        found.servers += [(address, int(port or 53)) for address, port in
+                          re.findall(r'"([0-9A-Fa-f:.]+)(?:#(\d+))?"', ups[1] if ups else "")]  # fmt: skip
+        return found
+
+    def _in_syslog(self, kind: Kind, server: str) -> None:
+        """Take a syslog file where the server's query lines really are."""
+        for path in SYSLOGS:
+            count = look_into(self.tree, path).get(kind, 0)
+            if count:
+                self._add(
+                    kind, path, f"{server} query lines ({count} in its last 256 KiB) are in this syslog file", True
+                )
+                return
+
+    # ── What lies there ───────────────────────────────────────────────────────────────────────────────────────
+
+    def _usual(self) -> None:
+        """Take files in the usual places that hold query lines, though no configuration names them."""
+        patterns = (*BIND_LOGS, *DNSMASQ_LOGS)
+        for path in dict.fromkeys(path for pattern in patterns for path in self.tree.glob(pattern)):
+            if path in self.sources:
+                continue
+            if self.tree.state(path) == "unreadable":
+                self._unreadable(path, "it may be a query log")
+                continue
+            seen = look_into(self.tree, path)
+            if seen:
+                best = max(seen, key=lambda name: seen[name])
+                because = (
+                    f"{seen[best]} {best} query lines in its last 256 KiB; no configuration that was read names it"
+                )
+                self._add(best, path, because, not _zone_shown(self.tree.tail(path, 4096)))
+
+    def _lease(self, path: str, because: str) -> None:
+        state = self.tree.state(path)
+        if state == "unreadable":
+            self._unreadable(path, "host names and MAC addresses of clients stay unknown")
+        self.leases.setdefault(path, LeaseFile(path, because + ("; not there yet" if state == "absent" else "")))
+
+    def _leases(self) -> None:
+        for path, what in LEASES.items():
+            if path not in self.leases and self.tree.state(path) != "absent":
+                self._lease(path, what)
+
+    # ── One resolver behind the other ─────────────────────────────────────────────────────────────────────────
+
+    def _joined(self, bind: named.Named, front: dnsmasq.Dnsmasq) -> None:
+        """Say which of two resolvers here asks the other, so that a lookup is counted once, for its client."""
+        servers = list(front.servers)
+        if not front.no_resolv:
+            servers += dnsmasq.nameservers(self.tree.text(front.resolv_file or "/etc/resolv.conf") or "")
+        ports = {port for _, port in bind.listens} or {53}
+        asked = _loopback(address for address, port in servers if port in ports)
+        if asked and not (front.port in ports and not front.servers):
+            self._forward("bind", asked, f"{front.origin}: dnsmasq forwards to the BIND on this host")
+            return
+        asked = _loopback(address for address, port in bind.forwarders if port == front.port)
+        if asked:
+            self._forward("dnsmasq", asked, f"{bind.origin}: BIND forwards to the dnsmasq on this host")
+
+    def _forward(self, kind: str, addresses: tuple[str, ...], because: str) -> None:
+        for path, source in self.sources.items():
+            if source.type == kind:
+                self.sources[path] = replace(source, forwarders=addresses)
+        self._note(
+            "found", f"{because} ({', '.join(addresses)}): its lookups there count for the client that asked first"
+        )
+
+
+def _loopback(addresses: Iterator[str]) -> tuple[str, ...]:
+    """Keep loopback addresses; a query sent to one comes from ``127.0.0.1`` or ``::1``."""
+    found = {"::1" if ":" in address else "127.0.0.1" for address in addresses
+             if address == "::1" or address.startswith("127.")}  # fmt: skip
+    return tuple(sorted(found))
+
+
+def _zone_shown(data: bytes) -> bool:
+    """Say whether the stamps in a sample carry their zone (iso8601-utc or an offset)."""
+    return bool(re.search(rb"^\d{4}-\d\d-\d\dT[\d:.]+(?:Z|[+-]\d\d:\d\d)", data, re.MULTILINE))
+
+
+def rotated(path: str, tree: Tree) -> tuple[str, ...]:
+    """List the rotated siblings of a log: ``.0``, ``.1.gz``, ``-20261122`` …"""
+    return tuple(
+        other for other in tree.glob(posixpath.join(posixpath.dirname(path), posixpath.basename(path) + "[.-]*"))
+    )
