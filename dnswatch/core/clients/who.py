@@ -15,8 +15,8 @@ from dnswatch.core.model import Who
 _MAC = re.compile(r"[0-9a-f]{1,2}(?:[:-][0-9a-f]{1,2}){5}\Z")
 _CISCO_MAC = re.compile(r"[0-9a-f]{4}(?:\.[0-9a-f]{4}){2}\Z")
 _GROUP = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\Z")
-RESERVED_GROUPS = frozenset({"any", "exempt"})
-"""Names of zones that are no group's: clients in no group, and single clients that are let through."""
+RESERVED_GROUPS = frozenset({"any", "exempt", "everyone"})
+"""Names of zones that are no group's: clients in no group, single clients that are let through, everybody at once."""
 
 
 def parse_address(text: str) -> IPv4Address | IPv6Address | None:
@@ -87,7 +87,7 @@ def clean_name(text: str) -> str:
 
 
 def canonical_group(text: str) -> str:
-    """Give a group's name, or raise: it becomes a DNS label (``<group>.<feeds.zone>``), and two names are taken."""
+    """Give a group's name, or raise: it becomes a DNS label (``<group>.<feeds.zone>``), and some names are taken."""
     if not _GROUP.match(text):
         raise ValueError(f"{text!r} cannot name a group: 1-63 of a-z, 0-9 and '-' (it becomes a DNS label)")
     if text in RESERVED_GROUPS:

@@ -1,1 +1,1 @@
-"""From policy to zones: rules, snapshots, serials, formats."""
+"""From policy to zones: claims, rules, snapshots, serials, guard, formats. Read `zones.py` first."""

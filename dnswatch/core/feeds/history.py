@@ -1,0 +1,48 @@
+"""Versions of a zone: serials that only grow, one content per serial, differences between versions.
+
+Never: a clock, a disk; the caller stores a snapshot before anybody sees it (research rpz.md §5.4). Read next:
+``publication.py``.
+"""
+
+from __future__ import annotations
+
+from dnswatch.core.model import Delta, Snapshot, Zone
+
+_SPAN = 1 << 32  # serials are 32 bits and compare by RFC 1982
+_HALF = 1 << 31
+
+
+def next_serial(last: int | None, at: float) -> int:
+    """Give the serial after ``last``: Unix time, but always newer than ``last``, also when the clock was set back.
+
+    BIND and Unbound ignore a lower serial for ever (rpz.md §5.4), so growth is by RFC 1982 arithmetic.
+    """
+    wanted = int(at) % _SPAN
+    if last is None:
+        return wanted or 1
+    following = (last + 1) % _SPAN
+    return wanted if newer(wanted, following) else following
+
+
+def newer(serial: int, than: int) -> bool:
+    """Say whether ``serial`` comes after ``than`` (RFC 1982 §3.2)."""
+    return 0 < (serial - than) % _SPAN < _HALF
+
+
+def advance(last: Snapshot | None, zone: Zone, at: float) -> Snapshot:
+    """Give the zone's next version, or ``last`` itself when nothing changed: same serial, same bytes."""
+    if last is not None and last.zone == zone:
+        return last
+    return Snapshot(zone, next_serial(last.serial if last else None, at), at)
+
+
+def diff(old: Snapshot, new: Snapshot) -> Delta:
+    """Give what was removed from and added to a zone between two versions; a changed action is both."""
+    before, after = set(old.zone.rules), set(new.zone.rules)
+    return Delta(
+        zone=new.zone.name,
+        from_serial=old.serial,
+        to_serial=new.serial,
+        removed=tuple(sorted(before - after)),
+        added=tuple(sorted(after - before)),
+    )
