@@ -13,6 +13,8 @@ from dnswatch.core.host.named import Named
 
 RPZ_CATEGORIES = ("rpz", "rpz-passthru", "query-errors", "rate-limit")  # rpz-passthru: BIND 9.18 and newer
 
+BIND_LOG = "/var/log/named/query.log"  # Debian's AppArmor profile and Red Hat's SELinux policy allow this place
+DNSMASQ_LOG = "/var/log/dnsmasq.log"
 PIHOLE = "pihole logging on"
 
 
@@ -22,17 +24,16 @@ def bind(found: Named) -> str:
     user = "bind" if debian else "named"
     place = found.logging_in or (posixpath.join(posixpath.dirname(found.origin), "named.conf.local") if debian
                                  else found.origin)  # fmt: skip
-    comment = "#"
-    head = [f"{comment} once: install -d -o {user} -g {user} -m 2750 /var/log/named"]
+    head = [f"# once: install -d -o {user} -g {user} -m 2750 /var/log/named"]
     if found.querylog is False:
-        head.append(f"{comment} in options: replace `querylog no;` by `querylog yes;`")
+        head.append("# in options: replace `querylog no;` by `querylog yes;`")
     if found.logging_in:
-        head.append(f"{comment} into the existing logging statement of {place} (named allows only one):")
+        head.append(f"# into the existing logging statement of {place} (named allows only one):")
         body = _channel("") + _categories("dnswatch", ("queries", *RPZ_CATEGORIES), "")
     else:
-        head.append(f"{comment} into {place}:")
+        head.append(f"# into {place}:")
         body = ["logging {", *_channel("    "), *_categories("dnswatch", ("queries", *RPZ_CATEGORIES), "    "), "};"]
-    return "\n".join([*head, *body, f"{comment} then: named-checkconf && rndc reconfig"])
+    return "\n".join([*head, *body, "# then: named-checkconf && rndc reconfig"])
 
 
 def bind_rpz(channel: str) -> str:
@@ -41,7 +42,7 @@ def bind_rpz(channel: str) -> str:
 
 
 def _channel(indent: str) -> list[str]:
-    lines = ["channel dnswatch {", '    file "/var/log/named/query.log" versions 5 size 100m;', "    severity info;",
+    lines = ["channel dnswatch {", f'    file "{BIND_LOG}" versions 5 size 100m;', "    severity info;",
              "    print-time iso8601-utc;", "    print-category yes;", "    print-severity yes;", "};"]  # fmt: skip
     return [indent + line for line in lines]
 
@@ -57,10 +58,10 @@ def dnsmasq(found: Dnsmasq) -> str:
     drop_in = any(path.startswith("/etc/dnsmasq.d/") for path in found.files) or found.origin == "/etc/dnsmasq.conf"
     place = "/etc/dnsmasq.d/dnswatch.conf" if drop_in else found.origin
     lines = [f"# into {place} (read when /etc/dnsmasq.conf or the start script names that directory):",
-             "log-queries=extra", "log-facility=/var/log/dnsmasq.log",
+             "log-queries=extra", f"log-facility={DNSMASQ_LOG}",
              "# then: dnsmasq --test && systemctl restart dnsmasq",
              "# into /etc/logrotate.d/dnsmasq (dnsmasq reopens its log on SIGUSR2 only):",
-             "#   /var/log/dnsmasq.log { daily rotate 14 delaycompress compress missingok",
+             f"#   {DNSMASQ_LOG} {{ daily rotate 14 delaycompress compress missingok",
              "#     create 0640 dnsmasq adm",
              "#     postrotate",
              "#       kill -USR2 $(cat /run/dnsmasq/dnsmasq.pid)",

@@ -55,6 +55,7 @@ class _Search:
 
     def __init__(self, tree: Tree) -> None:
         self.tree = tree
+        self.chroot = ""
         self.sources: dict[str, LogSource] = {}
         self.leases: dict[str, LeaseFile] = {}
         self.notes: list[Note] = []
@@ -78,10 +79,10 @@ class _Search:
         access = self.tree.access(path)
         self._note("unreadable", f"{path}{f' ({access})' if access else ''} may not be read by this user: {rest}")
 
-    def _add(self, kind: Kind, path: str, because: str, zoneless: bool) -> None:
+    def _add(self, kind: Kind, path: str, because: str, zoneless: bool, planned: bool = False) -> None:
         """Take a log; the first reason wins."""
         state = self.tree.state(path)
-        if state == "absent" and not self.tree.glob(path):
+        if state == "absent" and not planned:
             because += "; not there yet"
         if state == "unreadable":
             self._unreadable(path, "run init as root, or add your user to its group")
@@ -92,6 +93,7 @@ class _Search:
 
     def _bind(self) -> named.Named | None:
         conf, chroot = self._named_start()
+        self.chroot = chroot
         for origin in dict.fromkeys((conf, *NAMED_CONF) if conf else NAMED_CONF):
             found = named.read(self.tree, origin, chroot)
             if found:
@@ -121,6 +123,7 @@ class _Search:
         if not found.query_logging:
             said = "`querylog no`" if found.querylog is False else "no `category queries` in a logging statement"
             self._note("off", f"BIND ({found.origin}): query logging is off: {said}", advice.bind(found))
+            self._planned("bind", self.chroot + advice.BIND_LOG, False)
             return
         for channel in files:
             self._add(
@@ -131,7 +134,8 @@ class _Search:
             kinds = ", ".join(sorted({f"{channel.name} ({channel.kind})" for channel in channels})) or "nowhere"
             self._note("off", f"BIND ({where}): queries are logged to {kinds}, not to a file of their own",
                        advice.bind(found))  # fmt: skip
-            self._in_syslog("bind", "BIND")
+            if not self._in_syslog("bind", "BIND"):
+                self._planned("bind", self.chroot + advice.BIND_LOG, False)
         if files and not any(channel in found.logged("rpz") for channel in files):
             self._note("advice", f"BIND ({where}): category rpz does not go to the query log's channel, so dnswatch "
                        "cannot see what a policy zone blocked; add these lines to the logging statement",
@@ -169,16 +173,18 @@ class _Search:
         if not found.log_queries:
             self._note("off", f"dnsmasq ({found.origin}): query logging is off: no `log-queries`",
                        advice.dnsmasq(found))  # fmt: skip
+            self._planned("dnsmasq", advice.DNSMASQ_LOG, True)
         elif found.log_path:
             self._add("dnsmasq", found.log_path, f"{found.origin}: log-queries={found.log_queries}, log-facility", True)
             if found.log_queries == "yes":
-                self._note("advice", f"dnsmasq ({found.origin}): `log-queries` without `extra` puts the client behind "
-                           "the queried name, where a crafted name can forge or cut it", "log-queries=extra")  # fmt: skip
+                self._note("advice", f"dnsmasq ({found.origin}): `log-queries` without `extra` logs the client behind "
+                           "the queried name, where a crafted name can forge it", "log-queries=extra")  # fmt: skip
         else:
             place = "stderr" if found.log_facility == "-" else "syslog"
-            self._note("off" if place == "stderr" else "advice", f"dnsmasq ({found.origin}): queries go to {place}, not to "
-                       "a file of their own", advice.dnsmasq(found))  # fmt: skip
-            self._in_syslog("dnsmasq", "dnsmasq")
+            self._note("off" if place == "stderr" else "advice", f"dnsmasq ({found.origin}): queries go to {place}, "
+                       "not to a file of their own", advice.dnsmasq(found))  # fmt: skip
+            if not self._in_syslog("dnsmasq", "dnsmasq"):
+                self._planned("dnsmasq", advice.DNSMASQ_LOG, True)
         if found.leases:
             self._lease(found.leases, f"{found.origin}: dhcp-leasefile")
         return found
@@ -199,6 +205,7 @@ class _Search:
             path = "/var/log/pihole.log"
         if off:
             self._note("off", f"Pi-hole ({origin}): query logging is off", advice.PIHOLE)
+            self._planned("dnsmasq", path, True)
         else:
             self._add("dnsmasq", path, f"{origin}: Pi-hole writes its query log here", True)
         found = dnsmasq.read(self.tree, "/etc/pihole/dnsmasq.conf") or dnsmasq.Dnsmasq(origin)
@@ -210,15 +217,22 @@ class _Search:
                           re.findall(r'"([0-9A-Fa-f:.]+)(?:#(\d+))?"', ups[1] if ups else "")]  # fmt: skip
         return found
 
-    def _in_syslog(self, kind: Kind, server: str) -> None:
-        """Take a syslog file where the server's query lines really are."""
+    def _planned(self, kind: Kind, path: str, zoneless: bool) -> None:
+        """Take the log that there will be once the advised lines are in force."""
+        self._add(
+            kind, path, "query logging is off today; this is the file of the advised lines", zoneless, planned=True
+        )
+
+    def _in_syslog(self, kind: Kind, server: str) -> bool:
+        """Take a syslog file where the server's query lines really are; say whether there is one."""
         for path in SYSLOGS:
             count = look_into(self.tree, path).get(kind, 0)
             if count:
                 self._add(
                     kind, path, f"{server} query lines ({count} in its last 256 KiB) are in this syslog file", True
                 )
-                return
+                return True
+        return False
 
     # ── What lies there ───────────────────────────────────────────────────────────────────────────────────────
 

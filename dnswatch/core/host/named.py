@@ -14,7 +14,7 @@ from itertools import pairwise
 
 from dnswatch.core.host.tree import Tree
 
-MAX_INCLUDES = 500  # a loop of includes ends here; BIND itself refuses at 100 levels
+MAX_INCLUDES = 5000  # files; a host with one file per zone has hundreds
 _TOKEN = re.compile(
     r"""\s+ | //[^\n]* | \#[^\n]* | /\*.*?(?:\*/|\Z) | (?P<text>"(?:\\.|[^"\\])*"?) | (?P<mark>[{};]) """
     r""" | (?P<word>[^\s{};"]+)""",
@@ -159,6 +159,8 @@ def _included(tree: Tree, statements: tuple[Statement, ...], where: str, chroot:
         pattern = chroot + posixpath.join(posixpath.dirname(where.removeprefix(chroot)), statement.words[1])
         paths = list(tree.glob(pattern)) if any(c in pattern for c in "*?[") else [pattern]
         for path in paths:
+            if path in files:  # a loop, or the same file in two views: once is enough for us
+                continue
             if len(files) >= MAX_INCLUDES:
                 return
             text = tree.text(path)
