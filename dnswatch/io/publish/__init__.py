@@ -1,1 +1,62 @@
-"""Where snapshots go: files, hooks, HTTP."""
+"""Where snapshots go: files and the hooks after them. `rebuild` is the one way from policy to what consumers read.
+
+Never: decides content (``core/feeds/publication.py`` does). Read next: ``files.py``, ``hooks.py``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from dnswatch.core.clients.identity import Identity
+from dnswatch.core.feeds.publication import Publication, plan
+from dnswatch.core.feeds.zones import EVERYONE
+from dnswatch.core.model import Name, Snapshot
+from dnswatch.core.policy import Policy
+from dnswatch.io.publish import files, hooks
+from dnswatch.io.publish.hooks import Hook
+
+__all__ = ["Hook", "Rebuilt", "rebuild"]
+
+
+class History(Protocol):
+    """The part of the store that keeps what was served under which serial."""
+
+    async def latest_snapshots(self) -> Mapping[Name, Snapshot]:
+        """Give the newest version of every zone ever published."""
+        ...
+
+    async def save_snapshots(self, snapshots: Sequence[Snapshot]) -> None:
+        """Keep versions durably."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Rebuilt:
+    """What a rebuild did."""
+
+    publication: Publication
+    written: tuple[Path, ...]  # files whose bytes changed
+    warnings: tuple[str, ...]  # hooks that failed, ready for the operator
+
+
+async def rebuild(
+    policy: Policy, identity: Identity | None, at: float, history: History, directory: Path, after: Sequence[Hook]
+) -> Rebuilt:
+    """Compile policy, store new versions, write their files, then run the hooks if any file changed.
+
+    Serials are stored before anybody can see them (research rpz.md §5.4). Raises `FeedRefused` before anything is
+    stored or written, `OSError` when the directory cannot be written.
+    """
+    publication = plan(policy, identity, at, await history.latest_snapshots())
+    await history.save_snapshots(publication.changed)
+    written = await asyncio.to_thread(files.write, directory, list(publication.files()))
+    warnings: list[str] = []
+    if written:
+        names = {path.name for path in written}
+        zones = [one.zone.name for one in publication.snapshots if one.zone.audience != EVERYONE]
+        warnings = await hooks.run(after, [zone for zone in zones if f"{zone}.zone" in names])
+    return Rebuilt(publication, tuple(written), tuple(warnings))

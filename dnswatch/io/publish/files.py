@@ -1,0 +1,64 @@
+"""Published files, replaced atomically: a reader sees the old version or the new one, never half of either.
+
+Never: decides content, removes files, touches one whose bytes are right already (its mtime is what consumers watch).
+Read next: ``hooks.py``.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+_MODE = 0o644  # before umask: a resolver of another user reads these; `UMask=0027` and a shared group narrow it
+
+
+def write(directory: Path, files: Iterable[tuple[str, bytes]]) -> list[Path]:
+    """Make ``directory`` hold these files; give the paths that changed. Blocks for an fsync per changed file."""
+    directory.mkdir(parents=True, exist_ok=True)
+    changed = []
+    for name, content in files:
+        path = directory / name
+        if _holds(path, content):
+            continue
+        _replace(path, content)
+        changed.append(path)
+    if changed:
+        _sync_directory(directory)
+    return changed
+
+
+def stale(directory: Path, files: Iterable[tuple[str, bytes]]) -> list[Path]:
+    """Give the paths that `write` would change, and change nothing."""
+    return [directory / name for name, content in files if not _holds(directory / name, content)]
+
+
+def _holds(path: Path, content: bytes) -> bool:
+    try:
+        return path.read_bytes() == content
+    except FileNotFoundError:
+        return False
+
+
+def _replace(path: Path, content: bytes) -> None:
+    """Write beside the file, sync, rename over it. One left over from a crash is simply overwritten."""
+    temporary = path.with_name(f".{path.name}.new")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, _MODE)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def _sync_directory(directory: Path) -> None:
+    """Make the renames themselves durable."""
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
