@@ -1,0 +1,44 @@
+"""One parser per log format, in a sorted registry. A new format is one file here and one line below.
+
+Never: a parser raises on any bytes, reads a clock or remembers lines. It turns one line into one event; what cannot
+be read or must not be trusted becomes a `Weird` with a fixed phrase. Registering is what gets a parser tested: the
+conformance suite and the laws run over `PARSERS`. Read next: ``bind.py``.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from dnswatch.core.logs.parsers.bind import BindParser
+from dnswatch.core.logs.parsers.dnsmasq import DnsmasqParser
+from dnswatch.core.logs.timestamps import Stamps
+from dnswatch.core.model import Event
+
+
+class Parser(Protocol):
+    """What a log format must offer."""
+
+    name: str
+    literals: tuple[bytes, ...]
+    """Strings other than watched names that make a line worth parsing."""
+    stamps: Stamps
+
+    def __init__(self, stamps: Stamps) -> None: ...
+
+    def parse(self, line: bytes, offset: int) -> Event | None:
+        """Turn a line (without its newline) at a file offset into an event.
+
+        None: a line of this server that has nothing for us. Never raises.
+        """
+        ...
+
+    @staticmethod
+    def probe(line: bytes) -> bool:
+        """Say whether a line has this format's shape, without judging its content."""
+        ...
+
+
+PARSERS: dict[str, type[Parser]] = {
+    "bind": BindParser,
+    "dnsmasq": DnsmasqParser,
+}

@@ -1,0 +1,225 @@
+"""BIND 9.9–9.21: queries, responses, RPZ rewrites, denials and failures, from its own files or through syslog.
+
+Never: trusts a position inside a name or a view. BIND escapes every space, quote and parenthesis of a name
+(log_formats §0.2), so each name is one token without spaces; a view's name is the operator's free text, so what
+follows it is found from the right. Grammar: log_formats §1.1; versions: §1.4. Read next: ``dnsmasq.py``.
+
+One possessive expression reads the whole of a query line, and everything that repeats (second, address, type, name)
+comes from a cache: a line costs about four times what its `Query` tuple alone costs to build.
+
+Of two stamps on a line (``print-time`` through syslog) BIND's own counts: it has milliseconds; unless only the
+outer one names its zone.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Literal
+
+from dnswatch.core.logs import fields, prefixes
+from dnswatch.core.logs.timestamps import Stamps
+from dnswatch.core.model import Event, Notice, Query, Transport, Verdict, Weird
+
+_STAMP = (
+    rb"(?:(\d\d-[A-Z][a-z]{2}-\d{4} \d\d:\d\d:\d\d|\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)"
+    rb"(\.\d{1,9})?+(Z|[+-]\d\d:\d\d)?+ )?+"
+)
+_LABELS = rb"(?:[a-z][a-z/-]*+(?: -?\d++)?+: ){0,3}+"  # category, module, severity ("debug 3")
+_PEER = rb"client (?:@0x[0-9a-f]++ )?+([0-9A-Fa-f.:]++)(?:%[^ #]++)?+#(\d{1,5})(?:/key [^ ]++)?+"
+_ASKED = rb"(?: \([^ ]++|:)?+(?<=:) "  # " (name):" of 9.9 and later, ":" alone before; the name may hold "\)"
+_ECS = rb"(?: \[ECS [^ \]]*+\])?+"
+_VIEW = rb"(?:view .*: )?"  # free text, greedy: the last body on the line counts
+_QUERY = re.compile(
+    _STAMP + _LABELS + _PEER + _ASKED + _VIEW
+    + rb"query: ([^ ]++) [^ ]++ ([^ ]++) ([+-][^ ]*+) \(([^ )]++)\)" + _ECS + rb"\r?\Z"
+)  # fmt: skip
+_CLIENT = re.compile(_STAMP + _LABELS + _PEER + rb"(?: \(([^ ]+)\))?: ")
+_OWN = re.compile(_STAMP + rb"(" + _LABELS + rb")")
+_OWN_LINE = re.compile(_STAMP + rb"[a-z-]++: (?:info|notice|warning|error|critical|debug \d++): ")
+_RESPONSE = re.compile(
+    _VIEW + rb"response: ([^ ]++) [^ ]++ ([^ ]++) ([^ ]++) \d++ \d++ \d++ [+-][^ ]*+ \([^ )]++\)" + _ECS + rb"\r?\Z"
+)
+_REWRITE = re.compile(
+    _VIEW + rb"(disabled )?rpz [A-Z-]++ ([A-Za-z0-9-]++) rewrite ([^ ]++) via ([^ ]++)"
+    rb"(?: \(CNAME to: [^ ]++)?\r?\Z"
+)  # fmt: skip
+_REWRITE_FAILED = re.compile(_VIEW + rb"(?:disabled )?rpz .* rewrite .*failed")
+_FAILED = re.compile(_VIEW + rb"query failed \(([^)]*)\)(?: for ([^ ]+)/[^/ ]+/([^/ ]+))? at [^ ]++\r?\Z")
+_DENIED = re.compile(_VIEW + rb"query(?: \(cache\))? '([^ ]+)/([^/ ]+)/[^/' ]+' denied(?: \(.*\))?\r?\Z")
+_TYPED = re.compile(rb"(.+)/([A-Z][A-Z0-9-]*)/(?:IN|CH|HS|ANY|NONE|CLASS\d+)\Z")
+_TAG = re.compile(rb"(?:[\w.-]+/)*(?:named|bind)[\w.-]*\Z")
+_ANSWER = re.compile(_VIEW + rb"answer: ([^ ]++) [^ ]++ ([^ ]++) (?:[+-][^ ]*+ )?\([^ )]++\) -> ([A-Z]+)(?: .*)?\Z")
+_INFOBLOX = re.compile(
+    _STAMP + _LABELS + rb"client (?:@0x[0-9a-f]++ )?+([0-9A-Fa-f.:]++)#(\d{1,5})(?: \([^ ]++)?+:? " + _VIEW
+    + rb"(?:UDP|TCP): query: ([^ ]++) [^ ]++ ([^ ]++) response: ([A-Z]++) [^ ]++(?: (.*))?\Z"
+)  # fmt: skip
+_RECORD = re.compile(rb" (?:\d+ )?IN (?:A|AAAA) ([0-9A-Fa-f.:]+)")
+
+_ACTIONS = {
+    b"PASSTHRU": "passthru",
+    b"DROP": "drop",
+    b"TCP-ONLY": "tcp-only",
+    b"NXDOMAIN": "nxdomain",
+    b"NODATA": "nodata",
+    b"Local-Data": "local-data",
+    b"CNAME": "cname",
+}
+_NOTICES = (  # what named says of itself → kind; §1.2 and the general category of log_formats' samples
+    (re.compile(rb"starting BIND "), "start", 0),
+    (re.compile(rb"exiting\r?\Z"), "stop", 0),
+    (re.compile(rb"query logging is now on"), "querylog", 1),
+    (re.compile(rb"query logging is now off"), "querylog", 0),
+    (re.compile(rb"reloading configuration (?:succeeded|failed)"), "reload", 0),
+    (re.compile(rb"rpz: [^ ]+: reload done"), "rpz-reload", 0),
+)
+_BROKEN = re.compile(
+    rb"(?:view .*: )?(?:query: |response: |(?:disabled )?rpz |query failed |query '|query \(cache\) ')"
+)
+_CATEGORIES = tuple(
+    category + b": "
+    for category in (
+        b"queries", b"responses", b"rpz", b"rpz-passthru", b"query-errors", b"security", b"rate-limit", b"client",
+        b"general", b"config", b"database", b"default", b"delegation-only", b"dispatch", b"dnssec", b"dnstap",
+        b"edns-disabled", b"lame-servers", b"network", b"notify", b"nsid", b"resolver", b"serve-stale", b"spill",
+        b"trust-anchor-telemetry", b"unmatched", b"update", b"update-security", b"xfer-in", b"xfer-out", b"zoneload",
+    )
+)  # fmt: skip
+_NAME_TEXT = 1023
+"""Longest text of a name in a BIND log (log_formats §1.6)."""
+
+
+class BindParser:
+    """Reads lines of BIND 9's query, response, RPZ, query-error, security and general categories."""
+
+    name = "bind"
+    literals: tuple[bytes, ...] = (
+        b" rewrite ",
+        b"query logging is now ",
+        b"starting BIND ",
+        b" exiting",
+        b"reloading configuration ",
+        b": reload done",
+    )
+
+    def __init__(self, stamps: Stamps) -> None:
+        self.stamps = stamps
+
+    def parse(self, line: bytes, offset: int) -> Event | None:
+        """Turn a line into an event; None for what named says without concern to us."""
+        found = _QUERY.match(line)
+        if found is None:
+            return self._other(line, offset)
+        return _query(self.stamps.read(*found.group(1, 2, 3)), found, line, offset)
+
+    @staticmethod
+    def probe(line: bytes) -> bool:
+        """Say whether a line is named's: its client part, its own stamp or labels, or its tag in a syslog header."""
+        line = line.lstrip(b"\0")
+        head = prefixes.header(line)
+        if head is not None and _TAG.match(head.tag):
+            return True
+        if _CLIENT.match(line) or _INFOBLOX.match(line):
+            return True
+        own = _OWN.match(line)
+        return own is not None and (len(own[1] or b"") == 20 or own[4].startswith(_CATEGORIES))
+
+    def _other(self, line: bytes, offset: int) -> Event | None:
+        """Read what is not a query at the start of the line: behind a syslog header, or another message."""
+        text = line.lstrip(b"\0") if line.startswith(b"\0") else line  # a copytruncate hole (performance.md §10)
+        head = prefixes.header(text)
+        if head is not None and not _TAG.match(head.tag):
+            if not _CLIENT.match(text) and not _OWN_LINE.match(text):
+                return None  # another program's line in a shared file
+            head = None
+        start = 0 if head is None else head.end
+        own = _OWN.match(text, start)
+        assert own is not None  # every part of it is optional
+        second, fraction, zone, labels = own.groups()
+        if head is not None and (second is None or (zone is None and head.offset is not None)):
+            at = head.at(self.stamps)
+        else:
+            at = self.stamps.read(second, fraction, zone)
+        if at is None:
+            return Weird(0.0, "unreadable stamp", "", line, offset)
+        if found := _QUERY.match(text, start):
+            return _query(at, found, line, offset)
+        if found := _CLIENT.match(text, start):
+            return _of_client(at, text, found, line, offset)
+        if found := _INFOBLOX.match(text, start):
+            return _infoblox(at, found, line, offset)
+        message = text[own.end() :]
+        for pattern, kind, count in _NOTICES:
+            if pattern.match(message):
+                return Notice(at, kind, message.decode("ascii", "backslashreplace").rstrip(), count, line, offset)
+        known = head is not None or second is not None or labels
+        if (not known and message.strip()) or b": query: " in message or labels.startswith(b"queries: "):
+            return Weird(at, "unreadable line", "", line, offset)
+        return None
+
+
+def _query(at: float | None, found: re.Match[bytes], line: bytes, offset: int) -> Event:
+    if at is None:
+        return Weird(0.0, "unreadable stamp", "", line, offset)
+    client, port, qname, qtype, flags, server = found.group(4, 5, 6, 7, 8, 9)
+    address = fields.address(client)
+    if address is None:
+        return Weird(at, "bad client address", "", line, offset)
+    name = fields.escaped(qname) if len(qname) <= _NAME_TEXT else None
+    if name is None:
+        return Weird(at, "bad name", address, line, offset)
+    transport: Transport = "tcp" if b"T" in flags else "udp"  # a set: 9.20.3 changed the order (log_formats §0.1)
+    local = fields.address(server.partition(b"#")[0]) or ""  # "#port" from 9.21.5
+    return Query(at, address, int(port), name, fields.qtype(qtype), transport, local, 0, line, offset)
+
+
+def _of_client(at: float, text: bytes, client: re.Match[bytes], line: bytes, offset: int) -> Event | None:
+    """Read what named says of one client's query, other than the query itself."""
+    address, port = fields.address(client[4]), int(client[5])
+    if address is None:
+        return Weird(at, "bad client address", "", line, offset)
+    start = client.end()
+    if found := _REWRITE.match(text, start):
+        disabled, policy, subject, via = found.groups()
+        typed = _TYPED.match(subject)
+        qname, qtype = (typed[1], typed[2]) if typed else (subject, b"")  # 9.9 and 9.10 print neither type nor class
+        asked = client[6]
+        name = fields.escaped(asked if asked is not None else qname)
+        owner = fields.escaped(via)
+        if name is None or owner is None:
+            return Weird(at, "bad name", address, line, offset)
+        action = _ACTIONS.get(policy, policy.decode("ascii").lower())
+        return Verdict(at, address, port, name, fields.qtype(qtype), 0, "rewrite", action, disabled is not None, owner,
+                       (), line, offset)  # fmt: skip
+    if found := _RESPONSE.match(text, start) or _ANSWER.match(text, start):
+        return _verdict(at, address, port, found[1], found[2], "answer", found[3], line, offset)
+    if found := _FAILED.match(text, start):
+        return _verdict(at, address, port, found[2] or client[6], found[3], "failed", found[1], line, offset)
+    if found := _DENIED.match(text, start):
+        return _verdict(at, address, port, found[1], found[2], "denied", b"REFUSED", line, offset)
+    if _REWRITE_FAILED.match(text, start):
+        message = text[start:].decode("ascii", "backslashreplace").rstrip()
+        return Notice(at, "rpz-error", message, 0, line, offset)
+    if _BROKEN.match(text, start):
+        return Weird(at, "unreadable line", address, line, offset)
+    return None
+
+
+def _verdict(
+    at: float, address: str, port: int, qname: bytes | None, qtype: bytes | None,
+    kind: Literal["answer", "denied", "failed"], action: bytes, line: bytes, offset: int, data: tuple[str, ...] = (),
+) -> Event:  # fmt: skip
+    name = fields.escaped(qname) if qname and len(qname) <= _NAME_TEXT else None
+    if name is None:
+        return Weird(at, "bad name", address, line, offset)
+    rcode = action.decode("ascii", "backslashreplace")
+    return Verdict(at, address, port, name, fields.qtype(qtype or b""), 0, kind, rcode, False, "", data, line, offset)
+
+
+def _infoblox(at: float, found: re.Match[bytes], line: bytes, offset: int) -> Event:
+    """Read Infoblox's own response line: BIND's client part, another body, the answer's records at the end."""
+    client, port, qname, qtype, rcode, records = found.groups()[3:]
+    address = fields.address(client)
+    if address is None:
+        return Weird(at, "bad client address", "", line, offset)
+    data = tuple(text for each in _RECORD.findall(records or b"") if (text := fields.address(each)))
+    return _verdict(at, address, int(port), qname, qtype, "answer", rcode, line, offset, data)
