@@ -1,0 +1,266 @@
+"""Expectations that history suggests: which clients use which service already, as lines that an operator may accept.
+
+Never: applies anything; proposes request bins, callback servers or tunnels, whatever history says; proposes a client
+that has a serious alert of another category, for what it does may be the incident.
+Read next: ``core/clients/expectations.py``.
+"""
+
+from __future__ import annotations
+
+import datetime
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Set
+from dataclasses import dataclass, field
+
+from dnswatch.core.catalog import Catalog
+from dnswatch.core.clients.expectations import Expectations
+from dnswatch.core.clients.groups import Groups
+from dnswatch.core.detect.changes import SightingRow
+from dnswatch.core.model import SEVERITIES, Alert, Client, Name, Who
+
+NEVER = ("request-bin", "oob-interaction", "tunnel-agent", "tunnel-visit")
+"""Categories that nobody needs by habit (DESIGN §5): an expectation for them is written by hand."""
+GROUP_SHARE = (2, 3)
+"""A group is proposed when at least two thirds of its active clients, and two of them, use the service."""
+SERIOUS = SEVERITIES.index("medium")
+DAY_S = 86400
+
+
+@dataclass(slots=True)
+class Use:
+    """What one client did with one service."""
+
+    count: int = 0
+    days: set[int] = field(default_factory=set)
+    first_at: float = float("inf")
+    last_at: float = float("-inf")
+    names: set[Name] = field(default_factory=set)
+
+    def add(self, row: SightingRow) -> None:
+        self.count += row.count
+        self.days |= {int(row.first_at) // DAY_S, int(row.last_at) // DAY_S}
+        self.first_at = min(self.first_at, row.first_at)
+        self.last_at = max(self.last_at, row.last_at)
+        self.names.add(row.qname)
+
+    def join(self, other: Use) -> None:
+        self.count += other.count
+        self.days |= other.days
+        self.first_at = min(self.first_at, other.first_at)
+        self.last_at = max(self.last_at, other.last_at)
+        self.names |= other.names
+
+
+@dataclass(frozen=True, slots=True)
+class Proposed:
+    """One expectation that history suggests, with its evidence."""
+
+    who: tuple[Who, ...]
+    service: str
+    because: str
+    clients: tuple[str, ...]  # addresses that did it
+    evidence: tuple[str, ...]  # sentences with their numbers
+    count: int
+    days: int
+    first_at: float
+    last_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """A use that is not proposed, and why."""
+
+    client: str
+    service: str
+    count: int
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """Everything that history says of unexpected use."""
+
+    lines: tuple[Proposed, ...] = ()
+    left_out: tuple[LeftOut, ...] = ()
+
+
+def propose(
+    rows: Iterable[SightingRow],
+    *,
+    catalog: Catalog,
+    groups: Groups,
+    expectations: Expectations,
+    alerts: Iterable[Alert] = (),
+    active: Mapping[str, Set[str]] | None = None,
+) -> Proposal:
+    """Propose expectations for what is not expected yet.
+
+    ``active`` gives the clients of each group that asked anything at all; without it, those that met a watched name
+    stand in, and no group is proposed that has fewer than two of them.
+    """
+    uses: dict[tuple[str, str], Use] = defaultdict(Use)
+    seen: dict[str, set[str]] = defaultdict(set)
+    for row in rows:
+        group = groups.of(row.client)
+        if group is not None:
+            seen[group.name].add(row.client)
+        if not row.expected:
+            uses[row.service, row.client].add(row)
+    worst, clients, own = _alerts(alerts)
+    lines: list[Proposed] = []
+    left_out: list[LeftOut] = []
+    by_service: dict[str, dict[str, Use]] = defaultdict(dict)
+    for (service, address), use in sorted(uses.items()):
+        client = _client(address, clients, groups)
+        if expectations.judge(client, service, use.last_at)[0]:
+            continue
+        why = _why_not(catalog, service, address, worst)
+        if why:
+            left_out.append(LeftOut(address, service, use.count, why))
+        else:
+            by_service[service][address] = use
+    held_back = {(item.service, item.client) for item in left_out}
+    for service, found in by_service.items():
+        rest = dict(found)
+        for name in sorted({group.name for address in found if (group := groups.of(address)) is not None}):
+            members = {address: use for address, use in found.items() if _in(groups, address, name)}
+            there = set((active or {}).get(name, ())) | seen[name]
+            suspect = any(key == service and _in(groups, address, name) for key, address in held_back)
+            if not suspect and _most(len(members), len(there)):
+                lines.append(_line((Who("group", name),), service, members, own, len(there), name))
+                rest = {address: use for address, use in rest.items() if address not in members}
+        for address, use in rest.items():
+            lines.append(_line((_who(_client(address, clients, groups)),), service, {address: use}, own))
+    return Proposal(tuple(sorted(lines, key=lambda line: (-line.days, -line.count, line.service, line.clients))),
+                    tuple(left_out))  # fmt: skip
+
+
+def _alerts(alerts: Iterable[Alert]) -> tuple[dict[str, list[Alert]], dict[str, Client], dict[tuple[str, str], Alert]]:
+    """Sort alerts: the serious ones by client, what is known of each client, the worst one by (service, client)."""
+    serious: dict[str, list[Alert]] = defaultdict(list)
+    clients: dict[str, Client] = {}
+    own: dict[tuple[str, str], Alert] = {}
+    for alert in alerts:
+        address = alert.client.address
+        clients[address] = alert.client
+        key = (alert.service, address)
+        if key not in own or SEVERITIES.index(alert.severity) > SEVERITIES.index(own[key].severity):
+            own[key] = alert
+        if SEVERITIES.index(alert.severity) >= SERIOUS:
+            serious[address].append(alert)
+    return serious, clients, own
+
+
+def _client(address: str, known: Mapping[str, Client], groups: Groups) -> Client:
+    group = groups.of(address)
+    client = known.get(address, Client(address))
+    return Client(address, group.name if group else "", group.role if group else "", client.name, client.mac)
+
+
+def _who(client: Client) -> Who:
+    """A client that takes part in DHCP is known by its MAC, for its address will move; others by their address."""
+    return Who("mac", client.mac) if client.mac else Who("address", client.address)
+
+
+def _why_not(catalog: Catalog, service: str, address: str, serious: Mapping[str, list[Alert]]) -> str:
+    entry = catalog.services.get(service)
+    if entry is None:
+        return "the catalogue no longer has this service"
+    if entry.category in NEVER:
+        return f"{entry.category} is never proposed; write it by hand if it is meant"
+    for alert in serious.get(address, ()):
+        if alert.category != entry.category:
+            return f"its client has a {alert.severity} alert for {alert.service} ({alert.id})"
+    return ""
+
+
+def _in(groups: Groups, address: str, name: str) -> bool:
+    group = groups.of(address)
+    return group is not None and group.name == name
+
+
+def _most(members: int, there: int) -> bool:
+    of, share = GROUP_SHARE[1], GROUP_SHARE[0]
+    return members >= 2 and members * of >= there * share
+
+
+def _line(who: tuple[Who, ...], service: str, members: Mapping[str, Use], own: Mapping[tuple[str, str], Alert],
+          there: int = 0, group: str = "") -> Proposed:  # fmt: skip
+    total = Use()
+    for use in members.values():
+        total.join(use)
+    days = len(total.days)
+    shown = ", ".join(sorted(total.names)[:3]) + (" …" if len(total.names) > 3 else "")
+    evidence = [f"{shown}: {total.count} {_plural(total.count, 'lookup')} on {days} {_plural(days, 'day')}, "
+                f"{_minute(total.first_at)} to {_minute(total.last_at)}"]  # fmt: skip
+    if group:
+        evidence.append(f"{len(members)} of {there} active clients of {group}: {_some(sorted(members))}")
+    elif str(who[0]) not in members:
+        evidence.append(f"seen as {_some(sorted(members))}")
+    if total.count == 1:
+        evidence.append("seen once only: ask before you accept it")
+    for address in sorted(members):
+        alert = own.get((service, address))
+        if alert is not None and SEVERITIES.index(alert.severity) >= SERIOUS:
+            evidence.append(f"{address} has a {alert.severity} alert for it: dnswatch explain {alert.id}")
+    because = f"seen on {days} {_plural(days, 'day')} from {_day(total.first_at)} to {_day(total.last_at)}"
+    return Proposed(who, service, because, tuple(sorted(members)), tuple(evidence), total.count, days,
+                    total.first_at, total.last_at)  # fmt: skip
+
+
+def entry(line: Proposed) -> dict[str, object]:
+    """Give a proposal as an entry of the configuration's ``expect`` list."""
+    return {"who": [str(who) for who in line.who], "services": [line.service], "because": line.because}
+
+
+def to_yaml(proposal: Proposal) -> str:
+    """Write the proposal as a block that can stand in a configuration: evidence as comments, one entry a line."""
+    out = ["expect:"] if proposal.lines else ["# nothing to propose"]
+    for line in proposal.lines:
+        out += [f"  # {text}" for text in line.evidence]
+        who = ", ".join(json.dumps(str(member)) for member in line.who)
+        out.append(f"  - {{who: [{who}], services: [{line.service}], because: {json.dumps(line.because)}}}")
+    if proposal.left_out:
+        out.append("# left out:")
+        out += [f"#   {item.client} {item.service} ({item.count} {_plural(item.count, 'lookup')}): {item.why}"
+                for item in proposal.left_out]  # fmt: skip
+    return "\n".join(out) + "\n"
+
+
+def to_plain(proposal: Proposal) -> dict[str, object]:
+    """Give the proposal as JSON values."""
+    return {
+        "expect": [
+            {**entry(line), "clients": list(line.clients), "evidence": list(line.evidence), "count": line.count,
+             "days": line.days, "first_seen": _stamp(line.first_at), "last_seen": _stamp(line.last_at)}
+            for line in proposal.lines
+        ],
+        "left_out": [{"client": item.client, "service": item.service, "count": item.count, "why": item.why}
+                     for item in proposal.left_out],
+    }  # fmt: skip
+
+
+def _plural(count: int, word: str) -> str:
+    return word if count == 1 else word + "s"
+
+
+def _some(addresses: list[str], most: int = 5) -> str:
+    more = f" and {len(addresses) - most} more" if len(addresses) > most else ""
+    return ", ".join(addresses[:most]) + more
+
+
+def _utc(at: float) -> datetime.datetime:
+    return datetime.datetime.fromtimestamp(at, datetime.UTC)
+
+
+def _day(at: float) -> str:
+    return f"{_utc(at):%Y-%m-%d}"
+
+
+def _minute(at: float) -> str:
+    return f"{_utc(at):%Y-%m-%d %H:%M}"
+
+
+def _stamp(at: float) -> str:
+    return _utc(at).isoformat(timespec="milliseconds").replace("+00:00", "Z")
