@@ -1,0 +1,20 @@
+"""The embedded store: alerts, engine rows, positions, outbox, status and zone snapshots in one SQLite file.
+
+Never: decides anything, knows a sink or a source. Read next: ``schema.py`` (the tables), ``database.py`` (connections
+and errors), ``checkpoint.py`` (the one transaction that matters).
+"""
+
+from __future__ import annotations
+
+from dnswatch.io.store.book import Asked, Book, Wanted
+from dnswatch.io.store.checkpoint import Checkpoints, Saved, SourceState
+from dnswatch.io.store.database import FILE
+from dnswatch.io.store.feeds import Feeds
+from dnswatch.io.store.outbox import Outbox
+from dnswatch.io.store.upkeep import Upkeep
+
+__all__ = ["FILE", "Asked", "Saved", "SourceState", "Store", "Wanted"]
+
+
+class Store(Checkpoints, Book, Outbox, Feeds, Upkeep):
+    """The store as one thing; each part says in its own module what it offers. Open with ``await Store.open(path)``."""

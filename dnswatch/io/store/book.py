@@ -1,0 +1,118 @@
+"""Alerts as people read them: the list, one alert with its history, and what operators ask the engine to do.
+
+Never: changes an alert; only a checkpoint does, and `ask` merely leaves a row for the engine. Read next:
+``checkpoint.py``.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import ColumnElement, insert, or_, select
+
+from dnswatch.core.alerts.plain import from_plain
+from dnswatch.core.model import SEVERITIES, Alert, Severity
+from dnswatch.io.store import schema
+from dnswatch.io.store.checkpoint import encode
+from dnswatch.io.store.database import Database
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which alerts to list; empty fields do not filter."""
+
+    since: float = 0.0  # last attempt not before, log time
+    severity: Severity = "info"  # at least
+    client: str = ""  # address, name or group
+    service: str = ""  # service or category id
+    states: tuple[str, ...] = ()
+    limit: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A row of the action table: what somebody asked for and what became of it."""
+
+    id: int
+    at: float
+    by: str
+    data: dict[str, Any]
+    applied_at: float | None = None
+    result: str = ""
+
+
+class Book(Database):
+    """Reading alerts; leaving and taking actions."""
+
+    async def alerts(self, wanted: Wanted | None = None) -> list[Alert]:
+        """Give the latest revision of every alert that is wanted, the last seen first."""
+        wanted = wanted or Wanted()
+        table = schema.alert
+        terms: list[ColumnElement[bool]] = [
+            table.c.last_at >= wanted.since,
+            table.c.severity >= SEVERITIES.index(wanted.severity),
+        ]
+        if wanted.client:
+            terms.append(
+                or_(table.c.client == wanted.client, table.c.name == wanted.client, table.c.grouping == wanted.client)
+            )
+        if wanted.service:
+            terms.append(or_(table.c.service == wanted.service, table.c.category == wanted.service))
+        if wanted.states:
+            terms.append(table.c.state.in_(wanted.states))
+        statement = select(table.c.data).where(*terms).order_by(table.c.last_at.desc(), table.c.id)
+        async with self.read() as connection:
+            rows = await connection.scalars(statement.limit(wanted.limit))
+            return [from_plain(json.loads(data)) for data in rows]
+
+    async def alert_ids(self, prefix: str, most: int = 6) -> list[str]:
+        """Give the ids that begin with ``prefix`` (case does not matter), at most ``most``."""
+        table = schema.alert
+        statement = select(table.c.id).where(table.c.id.istartswith(prefix, autoescape=True)).order_by(table.c.id)
+        async with self.read() as connection:
+            return list(await connection.scalars(statement.limit(most)))
+
+    async def revisions(self, alert_id: str) -> list[Alert]:
+        """Give every stored revision of one alert, the first first; empty when there is no such alert."""
+        table = schema.alert_rev
+        async with self.read() as connection:
+            rows = await connection.scalars(select(table.c.data).where(table.c.id == alert_id).order_by(table.c.rev))
+            return [from_plain(json.loads(data)) for data in rows]
+
+    async def all_revisions(self, since_seq: int = 0) -> list[Alert]:
+        """Give every revision in decision order, as far as the outbox still holds them."""
+        box, table = schema.outbox, schema.alert_rev
+        statement = (
+            select(table.c.data)
+            .join(box, (box.c.alert_id == table.c.id) & (box.c.rev == table.c.rev))
+            .where(box.c.seq > since_seq)
+            .order_by(box.c.seq)
+        )
+        async with self.read() as connection:
+            return [from_plain(json.loads(data)) for data in await connection.scalars(statement)]
+
+    async def ask(self, data: dict[str, Any], by: str) -> int:
+        """Leave an action for the engine; give its id. ``data`` is what the engine's `Action` is made of."""
+        async with self.write() as connection:
+            row = await connection.execute(insert(schema.action).values(at_wall=time.time(), by=by, data=encode(data)))
+            (number,) = row.inserted_primary_key or (0,)
+            return int(number)
+
+    async def asked(self) -> list[Asked]:
+        """Give the actions that wait for the engine, the oldest first."""
+        return await self._actions(schema.action.c.applied_wall.is_(None))
+
+    async def outcome(self, number: int) -> Asked | None:
+        """Give one action and what became of it."""
+        found = await self._actions(schema.action.c.id == number)
+        return found[0] if found else None
+
+    async def _actions(self, which: ColumnElement[bool]) -> list[Asked]:
+        table = schema.action
+        async with self.read() as connection:
+            rows: Sequence[Any] = (await connection.execute(select(table).where(which).order_by(table.c.id))).all()
+        return [Asked(row.id, row.at_wall, row.by, json.loads(row.data), row.applied_wall, row.result) for row in rows]

@@ -1,0 +1,240 @@
+"""The checkpoint: one transaction of positions, changed engine rows, sightings, revisions and outbox.
+
+That transaction is what makes a crash harmless: after it, the lines behind the stored position are never read again
+and everything they led to is stored; before it, nothing of them is. Never: decides when. Read next: ``database.py``.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from sqlalchemy import bindparam, delete, func, select, update
+from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from dnswatch.core.alerts.plain import to_plain
+from dnswatch.core.detect.changes import Changes, SightingRow
+from dnswatch.core.model import SEVERITIES, Alert, Decision, Position
+from dnswatch.io.store import schema
+from dnswatch.io.store.database import Database
+
+
+@dataclass(frozen=True, slots=True)
+class SourceState:
+    """How far a source is read and what its digest must remember across a restart."""
+
+    position: Position
+    digest: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Saved:
+    """What `run` starts from: the engine's rows and the sources' states by source id."""
+
+    rows: list[tuple[str, str, dict[str, Any]]]
+    positions: dict[str, SourceState]
+
+
+class Checkpoints(Database):
+    """Writing and reading the state of the engine and the sources."""
+
+    async def checkpoint(
+        self,
+        positions: Sequence[SourceState],
+        changes: Changes | None = None,
+        revisions: Sequence[Alert] = (),
+        decisions: Sequence[Decision] = (),
+        applied: Mapping[int, str] | None = None,
+    ) -> None:
+        """Store everything in one transaction; ``applied``: action id → what became of it.
+
+        A revision that is already stored is not stored or delivered again. Raises `OSError` and stores nothing when
+        the disk does not take it; the caller keeps the values and tries again.
+        """
+        now = time.time()
+        async with self.write() as connection:
+            await _save_positions(connection, positions, now)
+            if changes is not None:
+                await _save_rows(connection, changes.rows)
+                await _add_sightings(connection, changes.sightings)
+            await _save_revisions(connection, revisions, now)
+            await _save_decisions(connection, decisions)
+            for number, result in sorted((applied or {}).items()):
+                done = update(schema.action).where(schema.action.c.id == number)
+                await connection.execute(done.values(applied_wall=now, result=result))
+
+    async def load(self) -> Saved:
+        """Read what the last checkpoint left."""
+        async with self.read() as connection:
+            rows = await connection.execute(
+                select(schema.engine_row).order_by(schema.engine_row.c.kind, schema.engine_row.c.key)
+            )
+            places = await connection.execute(select(schema.position))
+            return Saved(
+                [(row.kind, row.key, json.loads(row.data)) for row in rows],
+                {row.source: SourceState(Position(**json.loads(row.data)), json.loads(row.digest)) for row in places},
+            )
+
+    async def forget_source(self, source: str) -> None:
+        """Drop the stored position of a source, so that it starts as a new one."""
+        async with self.write() as connection:
+            await connection.execute(delete(schema.position).where(schema.position.c.source == source))
+
+    async def year_anchor(self, source: str, now: float) -> float:
+        """Give the wall time at which the source was first read; ``now`` when that is now (and keep it)."""
+        key = f"year_anchor:{source}"
+        async with self.write() as connection:
+            statement = insert(schema.meta).values(key=key, value=repr(now)).on_conflict_do_nothing()
+            await connection.execute(statement)
+            return float(await connection.scalar(select(schema.meta.c.value).where(schema.meta.c.key == key)) or now)
+
+    async def sightings(self, since: float = 0.0) -> list[SightingRow]:
+        """Give the hourly attempts whose last one is not before ``since``, oldest hour first."""
+        table = schema.sighting
+        async with self.read() as connection:
+            rows = await connection.execute(
+                select(table).where(table.c.hour >= int(since) // 3600 * 3600, table.c.last_at >= since)
+                .order_by(table.c.hour, table.c.client, table.c.qname, table.c.qtype, table.c.expected)
+            )  # fmt: skip
+            return [
+                SightingRow(
+                    hour=row.hour, client=row.client, qname=row.qname, qtype=row.qtype, service=row.service,
+                    expected=bool(row.expected), first_at=row.first_at, last_at=row.last_at, count=row.attempts,
+                )
+                for row in rows
+            ]  # fmt: skip
+
+
+def encode(value: Any) -> str:
+    """Write a plain value as compact JSON."""
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+
+
+async def _save_positions(connection: AsyncConnection, positions: Sequence[SourceState], now: float) -> None:
+    if not positions:
+        return
+    statement = insert(schema.position)
+    statement = statement.on_conflict_do_update(
+        index_elements=["source"],
+        set_={name: statement.excluded[name] for name in ("data", "digest", "at_wall")},
+    )
+    rows = [
+        {
+            "source": state.position.source, "data": encode(asdict(state.position)),
+            "digest": encode(state.digest), "at_wall": now,
+        }
+        for state in positions
+    ]  # fmt: skip
+    await connection.execute(statement, rows)
+
+
+async def _save_rows(connection: AsyncConnection, changed: Mapping[tuple[str, str], dict[str, Any] | None]) -> None:
+    kept = [{"kind": kind, "key": key, "data": encode(data)} for (kind, key), data in sorted(changed.items(), key=_key)
+            if data is not None]  # fmt: skip
+    gone = [{"k": kind, "y": key} for (kind, key), data in changed.items() if data is None]
+    if kept:
+        statement = insert(schema.engine_row)
+        await connection.execute(
+            statement.on_conflict_do_update(index_elements=["kind", "key"], set_={"data": statement.excluded.data}),
+            kept,
+        )
+    if gone:
+        table = schema.engine_row
+        await connection.execute(
+            delete(table).where(table.c.kind == bindparam("k"), table.c.key == bindparam("y")), gone
+        )
+
+
+def _key(item: tuple[tuple[str, str], Any]) -> tuple[str, str]:
+    return item[0]
+
+
+async def _add_sightings(connection: AsyncConnection, rows: Iterable[SightingRow]) -> None:
+    """Add increments to the hourly buckets, summed and sorted first (delivery.md: 2× faster, no lock cycles)."""
+    sums: dict[tuple[int, str, str, str, bool], dict[str, Any]] = {}
+    for row in rows:
+        key = (row.hour, row.client, row.qname, row.qtype, row.expected)
+        found = sums.get(key)
+        if found is None:
+            sums[key] = {
+                "hour": row.hour, "client": row.client, "qname": row.qname, "qtype": row.qtype,
+                "service": row.service, "expected": int(row.expected),
+                "first_at": row.first_at, "last_at": row.last_at, "attempts": row.count,
+            }  # fmt: skip
+            continue
+        found["first_at"] = min(found["first_at"], row.first_at)
+        found["last_at"] = max(found["last_at"], row.last_at)
+        found["attempts"] += row.count
+        found["service"] = row.service
+    if not sums:
+        return
+    table, statement = schema.sighting, insert(schema.sighting)
+    new = statement.excluded
+    statement = statement.on_conflict_do_update(
+        index_elements=["hour", "client", "qname", "qtype", "expected"],
+        set_={
+            "service": new.service,
+            "first_at": func.min(table.c.first_at, new.first_at),
+            "last_at": func.max(table.c.last_at, new.last_at),
+            "attempts": table.c.attempts + new.attempts,
+        },
+    )
+    await connection.execute(statement, [sums[key] for key in sorted(sums)])
+
+
+async def _save_revisions(connection: AsyncConnection, revisions: Sequence[Alert], now: float) -> None:
+    if not revisions:
+        return
+    rows = [
+        {
+            "b_id": one.id, "b_rev": one.rev, "b_at": one.at, "b_wall": now, "b_cause": one.cause,
+            "b_data": encode(to_plain(one)), "b_state": one.state, "b_severity": SEVERITIES.index(one.severity),
+            "b_client": one.client.address, "b_name": one.client.name, "b_group": one.client.group,
+            "b_service": one.service, "b_category": one.category, "b_first": one.first_at, "b_last": one.last_at,
+        }
+        for one in revisions
+    ]  # fmt: skip
+    # The outbox goes first: it takes only what alert_rev does not know yet.
+    known = select(schema.alert_rev.c.id).where(
+        schema.alert_rev.c.id == bindparam("b_id"), schema.alert_rev.c.rev == bindparam("b_rev")
+    )
+    fresh: Any = select(*[bindparam(name) for name in ("b_id", "b_rev", "b_wall")]).where(~known.exists())
+    await connection.execute(
+        insert(schema.outbox).from_select(["alert_id", "rev", "at_wall"], fresh).on_conflict_do_nothing(), rows
+    )
+    await connection.execute(
+        insert(schema.alert_rev)
+        .values(id=bindparam("b_id"), rev=bindparam("b_rev"), at=bindparam("b_at"), at_wall=bindparam("b_wall"),
+                cause=bindparam("b_cause"), data=bindparam("b_data"))
+        .on_conflict_do_nothing(),
+        rows,
+    )  # fmt: skip
+    statement = insert(schema.alert).values(
+        id=bindparam("b_id"), rev=bindparam("b_rev"), at=bindparam("b_at"), state=bindparam("b_state"),
+        severity=bindparam("b_severity"), client=bindparam("b_client"), name=bindparam("b_name"),
+        grouping=bindparam("b_group"), service=bindparam("b_service"), category=bindparam("b_category"),
+        first_at=bindparam("b_first"), last_at=bindparam("b_last"), data=bindparam("b_data"),
+    )  # fmt: skip
+    new = statement.excluded
+    changing = [name for name in schema.alert.c.keys() if name != "id"]  # noqa: SIM118 (columns, not a dict)
+    statement = statement.on_conflict_do_update(
+        index_elements=["id"], set_={name: new[name] for name in changing}, where=new.rev >= schema.alert.c.rev
+    )
+    await connection.execute(statement, rows)
+
+
+async def _save_decisions(connection: AsyncConnection, decisions: Sequence[Decision]) -> None:
+    if not decisions:
+        return
+    statement = insert(schema.decision)
+    changing = ("action", "reason", "expires_at", "alert")
+    await connection.execute(
+        statement.on_conflict_do_update(
+            index_elements=["trigger", "scope"], set_={name: statement.excluded[name] for name in changing}
+        ),
+        [asdict(one) for one in decisions],
+    )

@@ -1,0 +1,197 @@
+"""Connections to the embedded SQLite store, and the meaning of its errors.
+
+One file in WAL mode with synchronous FULL: a commit that returned survives a power cut (delivery.md: 60 kill -9, no
+fault). Errors become two kinds: `StateError` where the file itself cannot be used (newer, damaged, not ours) and
+``OSError`` where the world fails (disk full, read error, locked), which is worth another try. Never: retries. Read
+next: ``checkpoint.py``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import sqlite3
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from sqlalchemy import event, insert, select, text
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.pool import AsyncAdaptedQueuePool
+
+from dnswatch import __version__
+from dnswatch.errors import StateError
+from dnswatch.io.store import schema
+
+FILE = "dnswatch.db"
+BUSY_S = 10.0
+"""Wait this long for another process' write lock; commands hold it for milliseconds, `db backup` for seconds."""
+CHECKED_SIZE = 64 << 20
+"""Files up to this size are checked whole at start (quick_check: about 1 s for this much on a slow disk)."""
+
+DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT}
+
+
+class Database:
+    """The store's file, open. Subclasses add the statements; see ``Store``."""
+
+    def __init__(self, path: Path, engine: AsyncEngine) -> None:
+        self.path = path
+        self._engine = engine
+        self._writing = asyncio.Lock()
+
+    @classmethod
+    async def open(cls, path: Path, create: bool = True, *, readonly: bool = False) -> Self:
+        """Open the store at ``path`` (the database file); create its tables when it is new.
+
+        ``readonly`` needs only read permission and never creates. Raises `StateError` when there is none to open, when
+        a newer dnswatch wrote it or when it is damaged.
+        """
+        if not path.exists() and (readonly or not create):
+            raise StateError(f"there is no store at {path}: dnswatch has not run with this state_dir yet")
+        store = cls(path, _engine(path, "ro" if readonly else "rw"))
+        try:
+            try:
+                await store._prepare(readonly)
+            except DBAPIError as error:
+                # Without write permission for the directory, a WAL file that nobody has open can only be read so.
+                if not readonly or _code(error) != sqlite3.SQLITE_CANTOPEN:
+                    raise
+                await store._engine.dispose()
+                store._engine = _engine(path, "immutable")
+                await store._prepare(readonly)
+        except DBAPIError as error:
+            await store.close()
+            raise meaning(error, path) from error
+        except BaseException:
+            await store.close()
+            raise
+        return store
+
+    async def _prepare(self, readonly: bool) -> None:
+        """Check layout and health; create the tables of a new file."""
+        async with self._engine.connect() as connection:
+            known = bool(await connection.scalar(text("SELECT count(*) FROM sqlite_master WHERE name = 'meta'")))
+            if known:
+                self._check_version(
+                    await connection.scalar(select(schema.meta.c.value).where(schema.meta.c.key == "version"))
+                )
+            if self.path.stat().st_size <= CHECKED_SIZE:
+                found = await connection.scalar(text("PRAGMA quick_check(1)"))
+                if found != "ok":
+                    raise StateError(damage(self.path, str(found)))
+        if known:
+            return
+        if readonly:
+            raise StateError(f"{self.path} is not a dnswatch store: it has no table 'meta'")
+        async with self.write() as connection:
+            await connection.run_sync(schema.metadata.create_all)
+            rows = {"version": schema.VERSION, "created": time.time(), "created_by": __version__}
+            for key, value in rows.items():
+                await connection.execute(insert(schema.meta).values(key=key, value=str(value)))
+
+    def _check_version(self, found: str | None) -> None:
+        if found is None or not found.isdigit():
+            raise StateError(damage(self.path, "it does not say its version"))
+        if int(found) > schema.VERSION:
+            raise StateError(
+                f"{self.path} has layout {found}; this dnswatch {__version__} knows layouts up to {schema.VERSION}. "
+                "A newer dnswatch wrote it: install that version again, or give this one an empty state_dir"
+            )
+
+    @asynccontextmanager
+    async def write(self) -> AsyncIterator[AsyncConnection]:
+        """One transaction: everything or nothing. Raises `OSError` when the disk does not take it."""
+        with self._meaning():
+            async with self._writing, self._engine.connect() as connection:
+                await connection.execution_options(dnswatch_write=True)
+                async with connection.begin():
+                    yield connection
+
+    @asynccontextmanager
+    async def read(self) -> AsyncIterator[AsyncConnection]:
+        """One consistent view of the store."""
+        with self._meaning():
+            async with self._engine.connect() as connection:
+                yield connection
+
+    async def close(self) -> None:
+        """Close every connection; the last one folds the WAL into the file."""
+        await self._engine.dispose()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    @contextmanager
+    def _meaning(self) -> Iterator[None]:
+        try:
+            yield
+        except DBAPIError as error:
+            raise meaning(error, self.path) from error
+
+
+def meaning(error: DBAPIError, path: Path) -> Exception:
+    """Turn a database error into the exception that says what it means for us; bugs in statements stay as they are."""
+    code, said = _code(error), str(error.orig)
+    if code in DAMAGED:
+        return StateError(damage(path, said))
+    if code == sqlite3.SQLITE_FULL:
+        return OSError(errno.ENOSPC, "no space left for the store", str(path))
+    if code in (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM):
+        return OSError(errno.EIO, f"the store cannot be used ({said})", str(path))
+    if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+        return OSError(errno.EBUSY, f"another process has kept the store locked for {BUSY_S:.0f} s", str(path))
+    return error
+
+
+def damage(path: Path, said: str) -> str:
+    """Say that the file is damaged, and the way on."""
+    return (
+        f"the store {path} is damaged ({said}). Stop dnswatch, keep a copy, and either put a backup in its place or "
+        f"move it away: a new one is made, sources are read from where `from` says, and learning starts again"
+    )
+
+
+def _code(error: DBAPIError) -> int:
+    """Give the primary SQLite result code (the low byte of the extended one), 0 when there is none."""
+    return int(getattr(error.orig, "sqlite_errorcode", 0) or 0) & 0xFF
+
+
+def _engine(path: Path, mode: str) -> AsyncEngine:
+    """Make an engine whose transactions begin when we say so; ``mode``: rw, ro, immutable."""
+    quoted = str(path.absolute()).replace("%", "%25").replace("?", "%3f").replace("#", "%23")
+    how = {"rw": "mode=rwc", "ro": "mode=ro", "immutable": "mode=ro&immutable=1"}[mode]
+    engine = create_async_engine(
+        f"sqlite+aiosqlite:///file:{quoted}?{how}&uri=true",
+        poolclass=AsyncAdaptedQueuePool,
+        pool_size=2,
+        max_overflow=6,
+        connect_args={"timeout": BUSY_S},
+    )
+
+    def prepare(connection: Any, record: Any) -> None:
+        connection.isolation_level = None  # the driver must not begin transactions behind our back
+        cursor = connection.cursor()
+        if mode == "rw":
+            cursor.execute("PRAGMA journal_mode=WAL")
+            cursor.execute("PRAGMA synchronous=FULL")
+        cursor.execute("PRAGMA temp_store=MEMORY")
+        cursor.close()
+
+    def begin(connection: Any) -> None:
+        # A writer that begins as a reader can find its view outdated at the first write; it takes the lock at once.
+        write = connection.get_execution_options().get("dnswatch_write")
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
+
+    event.listen(engine.sync_engine, "connect", prepare)
+    event.listen(engine.sync_engine, "begin", begin)
+    return engine

@@ -1,0 +1,97 @@
+"""The published feeds over HTTP: immutable bytes with their own validators.
+
+A publication replaces the whole set at once, so a client never sees two serials mixed. Never: reads files, decides
+content. Read next: ``app.py``.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from email.utils import formatdate
+
+from aiohttp import ETag, hdrs, web
+
+SMALL = 256  # a gzip of less is not smaller
+
+
+@dataclass(frozen=True, slots=True)
+class FeedFile:
+    """One file as it is served. The gzip variant is another representation and has its own ETag (RFC 9110 §8.8.3)."""
+
+    name: str
+    body: bytes
+    serial: int
+    at: float
+    content_type: str = "text/plain; charset=utf-8"
+    etag: str = field(init=False)
+    packed: bytes = field(init=False)  # b"" = not worth it
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "etag", hashlib.sha256(self.body).hexdigest())
+        # mtime=0: the same body must give the same bytes under the same ETag
+        packed = gzip.compress(self.body, mtime=0) if len(self.body) > SMALL else b""
+        object.__setattr__(self, "packed", packed)
+
+
+class PublishedFeeds:
+    """What ``/feeds/`` serves at this moment."""
+
+    def __init__(self) -> None:
+        self._files: Mapping[str, FeedFile] = {}
+
+    def replace(self, files: Mapping[str, FeedFile]) -> None:
+        """Serve these files from now on, and nothing else; files whose bytes stay the same keep their time."""
+        self._files = dict(files)
+
+    def names(self) -> list[str]:
+        """Give the served names, sorted."""
+        return sorted(self._files)
+
+    async def list(self, request: web.Request) -> web.Response:
+        """Name what is served, with serials."""
+        entries = [
+            {"name": one.name, "serial": one.serial, "size": len(one.body), "sha256": one.etag, "updated": one.at}
+            for _, one in sorted(self._files.items())
+        ]
+        return web.json_response({"feeds": entries})
+
+    async def get(self, request: web.Request) -> web.Response:
+        """Serve one file, or 304 when the client has it."""
+        file = self._files.get(request.match_info["name"])
+        if file is None:
+            return web.json_response({"error": "no such feed", "feeds": self.names()}, status=404)
+        packed = bool(file.packed) and _takes_gzip(request.headers.get(hdrs.ACCEPT_ENCODING, ""))
+        etag = file.etag + "-gz" if packed else file.etag
+        headers = {
+            hdrs.ETAG: f'"{etag}"',
+            hdrs.LAST_MODIFIED: formatdate(file.at, usegmt=True),
+            hdrs.CACHE_CONTROL: "no-cache",  # keep it, but ask before using it
+            hdrs.VARY: hdrs.ACCEPT_ENCODING,
+            "X-Feed-Serial": str(file.serial),
+        }
+        if _has_it(request, etag, file.at):
+            return web.Response(status=304, headers=headers)
+        if packed:
+            headers[hdrs.CONTENT_ENCODING] = "gzip"
+        headers[hdrs.CONTENT_TYPE] = file.content_type
+        return web.Response(body=file.packed if packed else file.body, headers=headers)
+
+
+def _has_it(request: web.Request, etag: str, at: float) -> bool:
+    """Say whether the client's copy is current; If-None-Match beats If-Modified-Since (RFC 9110 §13.2.2)."""
+    known: tuple[ETag, ...] | None = request.if_none_match
+    if known is not None:
+        return any(one.value in (etag, "*") for one in known)
+    since = request.if_modified_since
+    return since is not None and int(at) <= since.timestamp()
+
+
+def _takes_gzip(accepted: str) -> bool:
+    for part in accepted.lower().split(","):
+        coding, _, parameters = part.partition(";")
+        if coding.strip() in ("gzip", "*"):
+            return parameters.replace(" ", "") not in ("q=0", "q=0.0", "q=0.00", "q=0.000")
+    return False
