@@ -1,0 +1,77 @@
+"""An alert as flat fields: the names that SIEM rules, dashboards and scripts rely on (DESIGN §8).
+
+Never: nested objects (Wazuh cannot read arrays of objects), fields in another order. Read next: ``text.py``.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from dnswatch.core.model import Alert, Reason
+
+FIELDS = (
+    "id", "rev", "time", "state", "severity", "score", "client_ip", "client_name", "client_mac", "client_group",
+    "qname", "qnames", "domain", "qtype", "service", "category", "mitre", "rule_id", "first_seen", "last_seen",
+    "count", "reason", "because", "answers", "outcome", "sensor",
+)  # fmt: skip
+"""Every field, in order. Operators rely on it: only ever add at the end."""
+
+FACTS_TOLD = 2
+"""Further terms that the one-sentence reason repeats; all of them stand in ``because``."""
+_SILENT = frozenset({"base", "expectation", "expired", "unexpected", "category"})
+OUTCOMES = {
+    "observed": "",
+    "would-block": "; our zones would have blocked it",
+    "blocked": "; the resolver blocked it",
+    "leaked": "; it should have been blocked and was answered",
+}
+
+
+def flat(alert: Alert, sensor: str) -> dict[str, Any]:
+    """Give the flat fields of an alert, in the order of `FIELDS`."""
+    client = alert.client
+    values = (
+        alert.id, alert.rev, rfc3339(alert.at), alert.state, alert.severity, alert.score, client.address, client.name,
+        client.mac, client.group, alert.qname, list(alert.qnames), alert.domain, alert.qtype, alert.service,
+        alert.category, list(alert.mitre), alert.rule_id, rfc3339(alert.first_at), rfc3339(alert.last_at),
+        alert.count, reason(alert), [str(term) for term in alert.because], list(alert.answers), alert.outcome, sensor,
+    )  # fmt: skip
+    return dict(zip(FIELDS, values, strict=True))
+
+
+def reason(alert: Alert) -> str:
+    """Say in one sentence what happened and why it matters."""
+    asked = f"{who(alert)} looked up {alert.qname}"
+    others = len(alert.qnames) - 1
+    if others > 0:
+        asked += f" and {others} more name{'s' if others > 1 else ''}"
+    if alert.count > 1:
+        asked += f" {alert.count} times"
+    facts = "".join(f"; {term.text}" for term in _facts(alert)[:FACTS_TOLD])
+    return f"{asked} ({alert.service}, {alert.category}) {_unexpectedly(alert)}{facts}{OUTCOMES[alert.outcome]}"
+
+
+def who(alert: Alert) -> str:
+    """Name the client as people know it: ``printer-3 (10.1.2.3, group staff)``."""
+    client = alert.client
+    known = [client.address, f"group {client.group}" if client.group else "in no group"]
+    if client.name:
+        return f"{client.name} ({', '.join(known)})"
+    return f"{known[0]} ({', '.join([*known[1:], client.mac] if client.mac else known[1:])})"
+
+
+def rfc3339(at: float) -> str:
+    """Write a time as RFC 3339 UTC with milliseconds."""
+    at = round(at * 1000) / 1000
+    return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _facts(alert: Alert) -> list[Reason]:
+    return [term for term in alert.because if term.points and term.term not in _SILENT]
+
+
+def _unexpectedly(alert: Alert) -> str:
+    if any(term.term == "expired" for term in alert.because):
+        return "after its permission ended"
+    return "and is not expected to"

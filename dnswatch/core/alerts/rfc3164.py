@@ -1,0 +1,33 @@
+"""Alert format ``rfc3164``: the local form that ``/dev/log`` understands, with the flat JSON as its message.
+
+``<PRI>Mmm dd hh:mm:ss tag[pid]: {json}``, without a host name: rsyslog's imuxsock reads this form right and RFC 5424
+wrongly, and Wazuh finds its program name in it. Never: structured data. Read next: ``text.py``.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime
+
+from dnswatch.core.alerts import json
+from dnswatch.core.alerts.context import Context
+from dnswatch.core.model import Alert
+
+MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")  # never the locale's
+TAG_CHARS = 32  # RFC 3164 §4.1.3
+_NOT_TAG = re.compile(r"[^A-Za-z0-9_./-]")
+
+
+def render(alert: Alert, context: Context) -> bytes:
+    """Write one message without framing and without a line feed; printable ASCII only."""
+    tag = _NOT_TAG.sub("_", context.app_name)[:TAG_CHARS] or "dnswatch"
+    if context.process_id.isdigit():
+        tag += f"[{context.process_id}]"
+    header = f"<{context.priority(alert.severity)}>{stamp(alert.at, context)} {tag}: "
+    return header.encode("ascii") + json.render(alert, context)
+
+
+def stamp(at: float, context: Context) -> str:
+    """Write ``Nov  2 19:23:16`` in the context's zone: the day is padded with a space (RFC 3164 §4.1.2)."""
+    local = datetime.fromtimestamp(at, context.zone)
+    return f"{MONTHS[local.month - 1]} {local.day:2d} {local:%H:%M:%S}"

@@ -1,0 +1,27 @@
+"""Alert format ``text``: for people, one line that can be grepped, then its terms indented.
+
+Never: control characters; names from logs are hostile. Read next: ``__init__.py`` for the registry.
+"""
+
+from __future__ import annotations
+
+from dnswatch.core.alerts.context import Context
+from dnswatch.core.alerts.flat import reason, rfc3339
+from dnswatch.core.model import Alert
+
+
+def summary(alert: Alert) -> str:
+    """Say everything that matters in one line."""
+    return f"{alert.severity} {alert.score} {alert.id} rev {alert.rev} {alert.cause}: {reason(alert)}"
+
+
+def render(alert: Alert, context: Context) -> bytes:
+    """Write the summary line and one indented line per term, without a final line feed."""
+    lines = [f"{rfc3339(alert.at)} {summary(alert)}", *(f"    {term}" for term in alert.because)]
+    if alert.answers:
+        lines.append(f"    answered with {', '.join(alert.answers)}")
+    return "\n".join(_printable(line) for line in lines).encode("ascii")
+
+
+def _printable(line: str) -> str:
+    return "".join(char if " " <= char <= "~" else char.encode("unicode_escape").decode("ascii") for char in line)

@@ -1,0 +1,114 @@
+"""What goes in and out of the engine beside lines: operator actions in, changed rows for the store out.
+
+Never: stores anything. Every row is a small dict of JSON values under (kind, key); a row that is None is gone.
+Read next: ``engine.py``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Generic, Literal, Protocol, TypeVar
+
+from dnswatch.core.model import Name
+
+Row = dict[str, Any]
+ActionKind = Literal["ack", "close", "snooze", "reopen", "comment"]
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """What an operator (or another program) asks of one alert."""
+
+    kind: ActionKind
+    alert: str  # id of the alert
+    at: float  # when it was asked, wall time
+    by: str = ""
+    note: str = ""
+    until: float | None = None  # snooze only: log time at which the alert is open again
+
+
+@dataclass(frozen=True, slots=True)
+class SightingRow:
+    """Attempts of one client for one name within one hour: an increment, to be added to what is stored."""
+
+    hour: int  # Unix seconds, a multiple of 3600
+    client: str
+    qname: Name
+    qtype: str
+    service: str
+    expected: bool
+    first_at: float
+    last_at: float
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """Everything that changed since the last call: rows to replace or delete, attempts to add."""
+
+    rows: dict[tuple[str, str], Row | None] = field(default_factory=dict)
+    sightings: list[SightingRow] = field(default_factory=list)
+
+
+class Numbered(Protocol):
+    """A value that knows when it was put into its table: eviction order survives a restart by this number."""
+
+    n: int
+
+    def row(self) -> Row:
+        """Give the value as plain data."""
+        ...
+
+
+V = TypeVar("V", bound=Numbered)
+
+
+class Table(Generic[V]):
+    """A bounded dict that knows what changed since the last checkpoint and evicts what was put in first.
+
+    ``on_evict`` is told of each value that had to go.
+    """
+
+    __slots__ = ("_next", "changed", "evicted", "kind", "limit", "on_evict", "rows")
+
+    def __init__(self, kind: str, limit: int, on_evict: Callable[[str, V], None] | None = None) -> None:
+        self.kind = kind
+        self.limit = limit
+        self.rows: dict[str, V] = {}
+        self.changed: set[str] = set()
+        self.evicted = 0
+        self.on_evict = on_evict
+        self._next = 0
+
+    def put(self, key: str, value: V) -> None:
+        """Put a value last in line, evicting the first one when the table is full."""
+        if self.rows.pop(key, None) is None and len(self.rows) >= self.limit:
+            first = next(iter(self.rows))
+            gone = self.rows.pop(first)
+            self.changed.add(first)
+            self.evicted += 1
+            if self.on_evict is not None:
+                self.on_evict(first, gone)
+        value.n = self._next
+        self._next += 1
+        self.rows[key] = value
+        self.changed.add(key)
+
+    def drop(self, key: str) -> None:
+        """Forget a value."""
+        if self.rows.pop(key, None) is not None:
+            self.changed.add(key)
+
+    def take_changes(self, into: dict[tuple[str, str], Row | None]) -> None:
+        """Write what changed since the last call into ``into``, in the order of the keys."""
+        for key in sorted(self.changed):
+            value = self.rows.get(key)
+            into[self.kind, key] = None if value is None else value.row()
+        self.changed.clear()
+
+    def restore(self, values: list[tuple[str, V]]) -> None:
+        """Take stored values, in any order, as if they had been put in then."""
+        self.rows = dict(sorted(values, key=lambda item: item[1].n))
+        self._next = max((value.n for value in self.rows.values()), default=-1) + 1
+        self.changed.clear()

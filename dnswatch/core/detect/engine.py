@@ -1,0 +1,525 @@
+"""The engine: events in log order → sightings, findings, alerts. One per installation, synchronous and deterministic.
+
+    engine = Engine(policy)
+    effects = engine.receive(source, digested, position)   # decided per event, never per block
+    effects += engine.advance(log_now, wall_now)           # timers that are due
+    changes = engine.changes()                             # what the store must keep; restore() takes it back
+
+Same lines, same order, same policy ⇒ same (id, rev, severity, count), whatever the chunking and wherever it was
+interrupted. Log time drives everything: a timer fires at its deadline, in time order, before any later event, with
+``at`` = deadline. Every table is bounded; what had to go is counted.
+
+Never: reads clocks or files, knows sinks. Read next: ``attempts.py``, ``episodes.py``, ``judgement.py``.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections import Counter
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from dnswatch.core.clients.identity import Identity
+from dnswatch.core.detect import judgement, outcomes
+from dnswatch.core.detect.attempts import JOIN_S, Attempt, Attempts
+from dnswatch.core.detect.changes import Action, Changes, Row, SightingRow, Table
+from dnswatch.core.detect.episodes import Episode
+from dnswatch.core.detect.history import History
+from dnswatch.core.detect.holds import Hold, Holds
+from dnswatch.core.detect.signals import SIGNALS
+from dnswatch.core.model import (
+    Alert,
+    Effect,
+    Event,
+    Indicator,
+    Lease,
+    Notice,
+    Outcome,
+    Position,
+    Query,
+    Sighting,
+    Verdict,
+    Weird,
+)
+from dnswatch.core.policy import Policy
+
+if TYPE_CHECKING:
+    from dnswatch.core.logs.digest import Digested
+
+__all__ = ["Action", "Changes", "Engine", "SightingRow"]
+
+EPISODES = 50_000
+"""Open episodes; some 4 KB each. Sources spoofed over UDP cannot grow this further."""
+REWRITE_FRESH_S = 86400.0
+"""A source whose log showed a rewrite of ours within this time is known to enforce our zones (DESIGN §6)."""
+QUERIES_FRESH_S = 86400.0
+"""A source that logged no query for this long does not log queries: its verdicts count as attempts (DESIGN §3)."""
+
+
+class Source:
+    """What the engine knows of one log source."""
+
+    __slots__ = ("n", "queries_at", "rewrite_at")
+
+    def __init__(self) -> None:
+        self.n = 0
+        self.queries_at: float | None = None  # last query line
+        self.rewrite_at: float | None = None  # last rewrite by a zone of ours
+
+    def row(self) -> Row:
+        """Give the plain form."""
+        return {"n": self.n, "queries_at": self.queries_at, "rewrite_at": self.rewrite_at}
+
+
+class Engine:
+    """All detection state. `receive`, `advance` and `act` return what happened, in decision order."""
+
+    def __init__(self, policy: Policy, identity: Identity | None = None) -> None:
+        self.identity = identity if identity is not None else Identity()
+        self.history = History()
+        self.counters: Counter[str] = Counter()
+        self.log_now = 0.0
+        self._signals = [kind(policy.detection) for _, kind in sorted(SIGNALS.items())]
+        self._attempts = Attempts()
+        self._holds = Holds()
+        self._sources: Table[Source] = Table("source", 10_000)
+        self._episodes: Table[Episode] = Table("episode", EPISODES, self._evict_episode)
+        self._by_id: dict[str, Episode] = {}
+        self._timers: list[tuple[float, str, str]] = []  # deadline, kind, key
+        self._sightings: dict[tuple[int, str, str, str, str, bool], tuple[float, float, int]] = {}
+        self._effects: list[Effect] = []
+        self._clock_changed = False
+        self.reconfigure(policy)
+
+    def reconfigure(self, policy: Policy) -> None:
+        """Judge by another policy from now on. Open episodes stay; nothing is judged again."""
+        self.policy = policy
+        self._blocks = outcomes.Blocks(policy)
+        self._match = policy.catalog.match
+        for signal in self._signals:
+            signal.detection = policy.detection
+
+    # ── In ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def receive(self, source: str, digested: Digested, position: Position) -> list[Effect]:
+        """Take the events of one block of a source; give alerts and decisions in the order they were made."""
+        events = digested.events
+        if self.history.began_at is None:
+            self._begin(digested)
+        path = position.path
+        for event in events:
+            at = event.at
+            if at > self.log_now:
+                self._pass(at)
+            elif at < self.log_now and at:
+                self.counters["late"] += 1
+            if type(event) is Query:
+                self._query(source, path, event)
+            elif type(event) is Verdict:
+                self._verdict(source, path, event)
+            else:
+                self._other(event)
+        return self._take_effects()
+
+    def advance(self, log_now: float, wall_now: float) -> list[Effect]:
+        """Let log time pass without a line; fire what became due. ``wall_now`` is for silence and lag only."""
+        if log_now > self.log_now:
+            self._pass(log_now)
+        return self._take_effects()
+
+    def act(self, action: Action) -> list[Effect]:
+        """Apply what an operator asks; give the revision, or nothing when the alert is not open any more."""
+        episode = self._by_id.get(action.alert)
+        if episode is None:
+            self.counters["action-unknown-alert"] += 1
+            return []
+        at = self.log_now or action.at
+        if action.kind == "close":
+            self._close(episode, at, "closed")
+            return self._take_effects()
+        causes = {"ack": "acknowledged", "snooze": "snoozed", "reopen": "reopened", "comment": "commented"}
+        episode.snoozed_until = None
+        if action.kind == "ack":
+            episode.state = "acknowledged"
+        elif action.kind == "reopen":
+            episode.state = "open"
+        elif action.kind == "snooze":
+            episode.state = "snoozed"
+            episode.snoozed_until = action.until
+            if action.until is not None:
+                heapq.heappush(self._timers, (action.until, "snooze", episode.key))
+        self._revise(episode, at, causes[action.kind])
+        return self._take_effects()
+
+    def _begin(self, digested: Digested) -> None:
+        """Note the first line ever seen: learning counts from it. Samples count too, by position in the file."""
+        lines = [(event.offset, event.at) for event in digested.events if not isinstance(event, Lease) and event.at]
+        lines += [(offset, event.at) for offset, event in digested.samples if event is not None and event.at]
+        if lines:
+            self.history.began_at = min(lines)[1]
+            self._clock_changed = True
+
+    # ── Time ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _pass(self, now: float) -> None:
+        """Move log time forward: first whatever was due before, in time order."""
+        timers = self._timers
+        while timers and timers[0][0] < now:
+            deadline, kind, key = heapq.heappop(timers)
+            self.log_now = max(self.log_now, deadline)
+            if kind == "episode":
+                self._episode_due(key, deadline)
+            elif kind == "leak":
+                self._leak_due(key, deadline)
+            elif kind == "hold":
+                self._hold_due(key, deadline)
+            else:
+                self._snooze_due(key, deadline)
+        self.log_now = now
+        self._clock_changed = True
+
+    def _episode_due(self, key: str, deadline: float) -> None:
+        episode = self._episodes.rows.get(key)
+        if episode is None:
+            return
+        ends_at = episode.attempt_at + self.policy.detection.episode_gap_s
+        if ends_at > deadline:
+            heapq.heappush(self._timers, (ends_at, "episode", key))
+        else:
+            self._close(episode, deadline, "ended")
+
+    def _leak_due(self, key: str, deadline: float) -> None:
+        client, _, qname = key.partition(" ")
+        attempt = self._attempts.by_name.get(qname, {}).get(client)
+        while attempt is not None and attempt.deadline != deadline:
+            attempt = attempt.older
+        if attempt is None or attempt.settled or attempt.episode is None:
+            return
+        if attempt.episode.set_outcome("leaked"):
+            self._revise(attempt.episode, deadline, "outcome")
+
+    def _hold_due(self, key: str, deadline: float) -> None:
+        hold = self._holds.table.rows.get(key)
+        if hold is not None and hold.deadline <= deadline:
+            self._holds.drop(hold)
+            self._judge_hold(hold, deadline)
+
+    def _snooze_due(self, key: str, deadline: float) -> None:
+        episode = self._episodes.rows.get(key)
+        if episode is not None and episode.state == "snoozed" and episode.snoozed_until == deadline:
+            episode.state, episode.snoozed_until = "open", None
+            self._revise(episode, deadline, "snooze-ended")
+
+    # ── Queries ───────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _query(self, source: str, path: str, query: Query) -> None:
+        state = self._sources.rows.get(source)
+        if state is None:
+            self._sources.put(source, state := Source())
+        if state.queries_at is None or query.at > state.queries_at:
+            state.queries_at = query.at
+            self._sources.changed.add(source)
+        attempt = self._attempts.find(query.client, query.qname, query.at)
+        if attempt is not None:
+            self._repeat(attempt, source, path, query)
+            if self._holds:
+                self._release(source, query, attempt)
+            return
+        indicators = self._match(query.qname)
+        if not indicators or not query.client:
+            self.counters["unwatched"] += 1
+            return
+        api = judgement.api_indicator(indicators)
+        for indicator in indicators:
+            if indicator is not api:
+                self.history.remember_note(query.client, indicator.role, indicator.service, query.at)
+        if api is None:
+            return
+        forwarders = self.policy.detection.forwarders.get(source)
+        if forwarders is not None and query.client in forwarders:
+            self._hold(source, path, query)
+            return
+        attempt = self._open(source, path, api, query, query.at)
+        if self._holds:
+            self._release(source, query, attempt)
+
+    def _repeat(self, attempt: Attempt, source: str, path: str, event: Query | Verdict) -> None:
+        """A further line of an open attempt: nothing to judge."""
+        self._attempts.note(attempt, source, event)
+        episode = attempt.episode
+        if episode is not None:
+            if event.at > episode.last_at:
+                episode.last_at = event.at
+            episode.add_line(path, event.offset, event.line)
+            self._episodes.changed.add(episode.key)
+
+    def _open(
+        self, source: str, path: str, api: Indicator, event: Query | Verdict, decided_at: float, quiet: bool = False
+    ) -> Attempt:
+        """Judge a new attempt and count it. ``quiet``: the caller makes the revision."""
+        client = judgement.client_of(self.policy, self.identity, event.client, event.at)
+        sighting = judgement.sight(self.policy, client, api, event.qname, event.qtype, event.at)
+        attempt = Attempt(event.client, event.qname, event.at, source, sighting.service.id, sighting.expected)
+        self._attempts.open(attempt, self.log_now)
+        self._attempts.note(attempt, source, event)
+        self._count_sighting(sighting)
+        self.counters["expected" if sighting.expected else "unexpected"] += 1
+        if not sighting.expected:
+            found = judgement.findings(self._signals, sighting, self.history)
+            key = f"{client.address} {sighting.service.id}"
+            episode = self._episodes.rows.get(key)
+            if episode is None:
+                episode = Episode(sighting)
+                self._episodes.put(key, episode)
+                self._by_id[episode.id] = episode
+                ends_at = sighting.at + self.policy.detection.episode_gap_s
+                heapq.heappush(self._timers, (ends_at, "episode", key))
+            attempt.episode = episode
+            cause = episode.add_attempt(sighting, found)
+            episode.add_line(path, event.offset, event.line)
+            self._episodes.changed.add(key)
+            self._watch_for_leak(attempt, sighting)
+            if cause and not quiet:
+                self._revise(episode, decided_at, cause)
+        self.history.record(sighting)
+        return attempt
+
+    def _watch_for_leak(self, attempt: Attempt, sighting: Sighting) -> None:
+        """In enforce mode, where a rewrite is to be expected, set a timer: its absence is a leak."""
+        if self.policy.feeds.mode != "enforce":
+            return
+        state = self._sources.rows.get(attempt.source)
+        if state is None or state.rewrite_at is None or sighting.at - state.rewrite_at > REWRITE_FRESH_S:
+            return
+        if self._blocks.for_client(sighting.client, sighting.qname, sighting.at):
+            attempt.deadline = sighting.at + JOIN_S
+            heapq.heappush(self._timers, (attempt.deadline, "leak", f"{attempt.client} {attempt.qname}"))
+
+    def _count_sighting(self, sighting: Sighting) -> None:
+        at = sighting.at
+        key = (
+            int(at) // 3600 * 3600, sighting.client.address, sighting.qname, sighting.qtype, sighting.service.id,
+            sighting.expected,
+        )  # fmt: skip
+        known = self._sightings.get(key)
+        if known is None:
+            self._sightings[key] = (at, at, 1)
+        else:
+            self._sightings[key] = (min(known[0], at), max(known[1], at), known[2] + 1)
+
+    # ── Lookups of our own forwarders ─────────────────────────────────────────────────────────────────────────
+
+    def _hold(self, source: str, path: str, query: Query) -> None:
+        """Hold a forwarder's lookup unless a lookup at another source already explains it."""
+        if next(self._attempts.recent(query.qname, query.at, source), None) is not None:
+            self.counters["forwarded"] += 1
+            return
+        hold = self._holds.find(source, query.client, query.qname)
+        if hold is not None:
+            self._holds.add_line(hold, query)
+            return
+        table = self._holds.table
+        if len(table.rows) >= table.limit:
+            first = next(iter(table.rows.values()))
+            table.evicted += 1
+            self._holds.drop(first)
+            self._judge_hold(first, self.log_now)
+        hold = Hold(source, path, query)
+        self._holds.add(hold)
+        key = next(reversed(table.rows))
+        heapq.heappush(self._timers, (hold.deadline, "hold", key))
+
+    def _release(self, source: str, query: Query, attempt: Attempt) -> None:
+        """A front lookup explains what its forwarder asked: what the second resolver said concerns this attempt."""
+        for hold in self._holds.release(query.qname, query.at, source):
+            self.counters["forwarded"] += 1
+            for verdict in hold.verdicts:
+                self._apply(attempt, hold.source, hold.path, verdict, self.log_now)
+
+    def _judge_hold(self, hold: Hold, decided_at: float) -> None:
+        """Nobody at the front asked: the forwarder itself did."""
+        query = hold.queries[0]
+        api = judgement.api_indicator(self._match(query.qname))
+        if api is None:  # the catalogue changed meanwhile
+            return
+        attempt = self._open(hold.source, hold.path, api, query, decided_at)
+        for further in hold.queries[1:]:
+            self._repeat(attempt, hold.source, hold.path, further)
+        for verdict in hold.verdicts:
+            self._apply(attempt, hold.source, hold.path, verdict, decided_at)
+
+    # ── Verdicts ──────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _verdict(self, source: str, path: str, verdict: Verdict) -> None:
+        state = self._sources.rows.get(source)
+        if state is None:
+            self._sources.put(source, state := Source())
+        if outcomes.ours(verdict, self.policy) and (state.rewrite_at is None or verdict.at > state.rewrite_at):
+            state.rewrite_at = verdict.at
+            self._sources.changed.add(source)
+        attempt = self._attempts.judged(source, verdict)
+        if attempt is None and verdict.client in self.policy.detection.forwarders.get(source, ()):
+            hold = self._holds.find(source, verdict.client, verdict.qname)
+            if hold is not None:
+                self._holds.add_verdict(hold, verdict)
+                return
+            attempt = self._attempts.only(verdict.qname, verdict.at, source)
+        if attempt is not None:
+            self._apply(attempt, source, path, verdict, verdict.at)
+            return
+        logged = state.queries_at is not None and verdict.at - state.queries_at <= QUERIES_FRESH_S
+        if logged or not verdict.client:
+            self.counters["verdict-unjoined"] += 1
+            return
+        attempt = self._attempts.find(verdict.client, verdict.qname, verdict.at)
+        api = judgement.api_indicator(self._match(verdict.qname))
+        if attempt is None and api is not None:
+            attempt = self._open(source, path, api, verdict, verdict.at)
+            attempt.deadline = 0.0
+            self._apply(attempt, source, path, verdict, verdict.at)
+        elif attempt is not None:
+            self._repeat(attempt, source, path, verdict)
+            self._apply(attempt, source, path, verdict, verdict.at)
+
+    def _apply(self, attempt: Attempt, source: str, path: str, verdict: Verdict, decided_at: float) -> None:
+        """Take what the resolver did with an attempt."""
+        self._attempts.note(attempt, source, verdict)
+        if verdict.kind != "answer":
+            attempt.settled = True
+        episode = attempt.episode
+        outcome = self._outcome(attempt, source, verdict)
+        if episode is None:
+            if outcome in ("would-block", "blocked"):
+                self.counters[f"expected-{outcome}"] += 1
+            return
+        if verdict.kind == "answer":
+            episode.add_answers(verdict.data)
+        episode.add_line(path, verdict.offset, verdict.line)
+        self._episodes.changed.add(episode.key)
+        if outcome is not None and episode.set_outcome(outcome):
+            self._revise(episode, decided_at, "outcome")
+
+    def _outcome(self, attempt: Attempt, source: str, verdict: Verdict) -> Outcome | None:
+        if verdict.kind == "rewrite":
+            return outcomes.of_rewrite(verdict, self.policy)
+        episode = attempt.episode
+        if verdict.kind != "answer" or episode is None or not self._blocks.leaks(verdict.data):
+            return None
+        state = self._sources.rows.get(source)
+        per_client = state is not None and state.rewrite_at is not None
+        blocked = (self._blocks.for_client(episode.client, attempt.qname, verdict.at) if per_client
+                   else self._blocks.for_everyone(attempt.qname, verdict.at))  # fmt: skip
+        return "leaked" if blocked else None
+
+    # ── Everything else ───────────────────────────────────────────────────────────────────────────────────────
+
+    def _other(self, event: Event) -> None:
+        if isinstance(event, Lease):
+            self.identity.learn(event)
+        elif isinstance(event, Weird):
+            self.counters[f"weird:{event.why}"] += 1
+            if event.client:
+                self.history.remember_weird(event.client, event.at or self.log_now)
+        elif isinstance(event, Notice):
+            self.counters[f"notice:{event.kind}"] += event.count or 1
+
+    # ── Episodes ──────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _revise(self, episode: Episode, at: float, cause: str) -> None:
+        self._effects.append(episode.revise(at, cause))
+        self._episodes.changed.add(episode.key)
+
+    def _close(self, episode: Episode, at: float, cause: str) -> None:
+        episode.state = "closed"
+        self._revise(episode, at, cause)
+        self._episodes.drop(episode.key)
+        self._forget(episode)
+
+    def _evict_episode(self, key: str, episode: Episode) -> None:
+        episode.state = "closed"
+        self._effects.append(episode.revise(self.log_now, "evicted"))
+        self._forget(episode)
+
+    def _forget(self, episode: Episode) -> None:
+        self._by_id.pop(episode.id, None)
+        episode.closed = True
+
+    def _take_effects(self) -> list[Effect]:
+        effects, self._effects = self._effects, []
+        return effects
+
+    # ── State ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def alert(self, alert_id: str) -> Alert | None:
+        """Give an open alert as it stands now, without making a revision."""
+        episode = self._by_id.get(alert_id)
+        if episode is None:
+            return None
+        alert = episode.revise(self.log_now, "now")
+        episode.rev -= 1
+        return alert
+
+    def changes(self) -> Changes:
+        """Give what changed since the last call; `restore` of all rows ever given continues from here."""
+        changes = Changes(sightings=[SightingRow(*key, *seen) for key, seen in self._sightings.items()])
+        self._sightings.clear()
+        self._attempts.take_changes(changes.rows)
+        for table in (self._sources, self._episodes, self._holds.table):
+            table.take_changes(changes.rows)
+        self.history.take_changes(changes)
+        for signal in self._signals:
+            for key, row in signal.take_changes():
+                changes.rows[f"signal:{signal.name}", key] = row
+        if self._clock_changed:
+            changes.rows["clock", ""] = {"log_now": self.log_now, "began_at": self.history.began_at}
+            self._clock_changed = False
+        return changes
+
+    def restore(self, rows: Iterable[tuple[str, str, Row]]) -> None:
+        """Take the rows of `changes` back into a new engine. Rows of unknown kinds are counted and left alone."""
+        kinds: dict[str, list[tuple[str, Row]]] = {}
+        for kind, key, row in rows:
+            kinds.setdefault(kind, []).append((key, row))
+        clock = kinds.pop("clock", [("", {"log_now": 0.0, "began_at": None})])[0][1]
+        self.log_now, self.history.began_at = clock["log_now"], clock["began_at"]
+        self._episodes.restore([(key, Episode.of_row(row)) for key, row in kinds.pop("episode", [])])
+        self._by_id = {episode.id: episode for episode in self._episodes.rows.values()}
+        self._attempts.restore([row for _, row in kinds.pop("attempt", [])], self._by_id)
+        self._holds.restore(kinds.pop("hold", []))
+        sources = []
+        for key, row in kinds.pop("source", []):
+            source = Source()
+            source.n, source.queries_at, source.rewrite_at = row["n"], row["queries_at"], row["rewrite_at"]
+            sources.append((key, source))
+        self._sources.restore(sources)
+        for signal in self._signals:
+            signal.restore(kinds.pop(f"signal:{signal.name}", []))
+        for kind, found in kinds.items():
+            if not self.history.restore(kind, found):
+                self.counters["unknown-row"] += len(found)
+        self._restore_timers()
+
+    def _restore_timers(self) -> None:
+        gap_s = self.policy.detection.episode_gap_s
+        timers = [(e.attempt_at + gap_s, "episode", key) for key, e in self._episodes.rows.items()]
+        timers += [(e.snoozed_until, "snooze", key) for key, e in self._episodes.rows.items()
+                   if e.snoozed_until is not None]  # fmt: skip
+        timers += [(a.deadline, "leak", f"{a.client} {a.qname}") for a in self._attempts.all() if a.deadline]
+        timers += [(hold.deadline, "hold", key) for key, hold in self._holds.table.rows.items()]
+        heapq.heapify(timers)
+        self._timers = timers
+
+    def sizes(self) -> dict[str, int]:
+        """Give the number of rows in every table."""
+        return {
+            "attempts": self._attempts.size, "episodes": len(self._episodes.rows), "holds": len(self._holds.table.rows),
+            "sources": len(self._sources.rows), "timers": len(self._timers), **self.history.sizes(),
+            **{f"signal:{signal.name}": signal.size() for signal in self._signals},
+        }  # fmt: skip
+
+    def evicted(self) -> dict[str, int]:
+        """Give how many rows had to go for others, by table."""
+        return {
+            "attempts": self._attempts.evicted, "episodes": self._episodes.evicted, "holds": self._holds.table.evicted,
+            **self.history.evicted(),
+        }  # fmt: skip

@@ -1,0 +1,232 @@
+"""Episodes: everything one client does with one service until it stops for a week. The episode is the suppression.
+
+An `Episode` is the mutable inside; an `Alert` is one frozen revision of it. Never: decides what a line means.
+Read next: ``engine.py``.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections import deque
+from typing import Any
+
+from dnswatch.core.detect.changes import Row
+from dnswatch.core.detect.score import Score, base_reason, weigh
+from dnswatch.core.model import (
+    SEVERITIES,
+    Alert,
+    Client,
+    Evidence,
+    Finding,
+    Name,
+    Outcome,
+    Reason,
+    Severity,
+    Sighting,
+)
+
+EDGE_LINES = 5
+"""Evidence: this many first and last lines (DESIGN §4)."""
+LINE_BYTES = 2120
+"""Evidence lines are cut here: the longest line that BIND was seen to write."""
+QNAMES = 16
+ANSWERS = 8
+OUTCOMES: tuple[Outcome, ...] = ("observed", "would-block", "blocked", "leaked")
+"""From harmless to grave; an episode keeps the gravest."""
+
+_ESCAPED = {byte: f"\\x{byte:02x}" for byte in range(256) if not 0x20 <= byte < 0x7F}
+
+Line = tuple[str, int, bytes]  # path, offset, the line
+
+
+def alert_id(client: str, service: str, opened_at: float, qname: Name) -> str:
+    """Give the identity of an episode: the first 26 characters of base32 (RFC 4648 §6, upper case) of a SHA-256.
+
+    Hashed are, as ASCII with one line feed between them: client address, service id, opening time in whole
+    milliseconds UTC (rounded half to even), opening qname. None of the four can contain a line feed.
+    """
+    text = f"{client}\n{service}\n{round(opened_at * 1000)}\n{qname}"
+    return base64.b32encode(hashlib.sha256(text.encode("ascii", "backslashreplace")).digest())[:26].decode("ascii")
+
+
+def escape(line: bytes) -> str:
+    """Render a log line as printable ASCII: every other byte becomes ``\\xNN``."""
+    return line[:LINE_BYTES].decode("latin-1").translate(_ESCAPED)
+
+
+class Episode:
+    """One client and one service, from the first attempt on."""
+
+    __slots__ = (
+        "answers", "attempt_at", "base", "category", "client", "closed", "count", "domain", "findings", "first_at",
+        "first_lines", "id", "judged", "last_at", "last_lines", "mitre", "n", "next_count", "outcome", "qname",
+        "qnames", "qtype", "rev", "score", "service", "severity", "snoozed_until", "state",
+    )  # fmt: skip
+
+    def __init__(self, sighting: Sighting) -> None:
+        service = sighting.service
+        self.id = alert_id(sighting.client.address, service.id, sighting.at, sighting.qname)
+        self.n = 0
+        self.rev = 0
+        self.state: Any = "open"
+        self.closed = False
+        self.client: Client = sighting.client
+        self.service = service.id
+        self.category = service.category
+        self.mitre = service.attack
+        self.qname = sighting.qname
+        self.qtype = sighting.qtype
+        self.domain = sighting.indicator.domain
+        self.qnames: list[Name] = []
+        self.first_at = self.last_at = self.attempt_at = sighting.at
+        self.count = 0
+        self.next_count = 10
+        self.outcome: Outcome = "observed"
+        self.answers: list[str] = []
+        self.base: Reason = base_reason(service)
+        self.judged: tuple[Reason, ...] = ()
+        self.findings: dict[str, Finding] = {}
+        self.severity: Severity = "info"
+        self.score = Score(0, "info", ())
+        self.snoozed_until: float | None = None
+        self.first_lines: list[Line] = []
+        self.last_lines: deque[Line] = deque(maxlen=EDGE_LINES)
+
+    @property
+    def key(self) -> str:
+        """The episode's key in its table."""
+        return f"{self.client.address} {self.service}"
+
+    def add_line(self, path: str, offset: int, line: bytes) -> None:
+        """Keep a line as evidence when it is among the first or the last ones."""
+        if len(self.first_lines) < EDGE_LINES:
+            self.first_lines.append((path, offset, line))
+        else:
+            self.last_lines.append((path, offset, line))
+
+    def add_attempt(self, sighting: Sighting, findings: list[Finding]) -> str:
+        """Count an attempt; give what it changed enough for a revision: opened, severity, count, or ""."""
+        self.client = sighting.client
+        self.judged = sighting.because
+        if sighting.qname not in self.qnames and len(self.qnames) < QNAMES:
+            self.qnames.append(sighting.qname)
+        self.first_at = min(self.first_at, sighting.at)
+        self.last_at = max(self.last_at, sighting.at)
+        self.attempt_at = max(self.attempt_at, sighting.at)
+        self.count += 1
+        for finding in findings:
+            known = self.findings.get(finding.signal)
+            if known is None or _weight(finding) > _weight(known):
+                self.findings[finding.signal] = finding
+        before = self.severity
+        self.weigh()
+        cause = ""
+        if self.count >= self.next_count:
+            self.next_count *= 10
+            cause = "count"
+        if SEVERITIES.index(self.severity) > SEVERITIES.index(before):
+            cause = "severity"
+        return "opened" if self.count == 1 else cause
+
+    def weigh(self) -> None:
+        """Bring the score up to date. Severity never falls within an episode."""
+        self.score = weigh(self.base, self.judged, (self.findings[name] for name in sorted(self.findings)))
+        self.severity = max(self.severity, self.score.severity, key=SEVERITIES.index)
+
+    def set_outcome(self, outcome: Outcome) -> bool:
+        """Take what the resolver did with an attempt; True when that is graver than all before."""
+        if OUTCOMES.index(outcome) <= OUTCOMES.index(self.outcome):
+            return False
+        self.outcome = outcome
+        return True
+
+    def add_answers(self, addresses: tuple[str, ...]) -> None:
+        """Keep distinct answers."""
+        for address in addresses:
+            if address not in self.answers and len(self.answers) < ANSWERS:
+                self.answers.append(address)
+
+    def revise(self, at: float, cause: str) -> Alert:
+        """Make the next revision."""
+        self.rev += 1
+        return Alert(
+            id=self.id, rev=self.rev, at=at, state=self.state, severity=self.severity, score=self.score.points,
+            client=self.client, service=self.service, category=self.category, rule_id=f"DNSW-{self.category}",
+            mitre=self.mitre, qname=self.qname, qtype=self.qtype, domain=self.domain, qnames=tuple(self.qnames),
+            first_at=self.first_at, last_at=self.last_at, count=self.count, outcome=self.outcome,
+            answers=tuple(self.answers), because=self.score.because,
+            evidence=tuple(Evidence(path, offset, escape(line))
+                           for path, offset, line in (*self.first_lines, *self.last_lines)),
+            cause=cause,
+        )  # fmt: skip
+
+    # ── State ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def row(self) -> Row:
+        """Give the plain form."""
+        row: Row = {name: getattr(self, name) for name in _PLAIN}
+        row["client"] = _client_row(self.client)
+        row["mitre"] = list(self.mitre)
+        row["base"] = _reason_row(self.base)
+        row["judged"] = [_reason_row(reason) for reason in self.judged]
+        row["findings"] = [_finding_row(self.findings[name]) for name in sorted(self.findings)]
+        row["first_lines"] = [_line_row(line) for line in self.first_lines]
+        row["last_lines"] = [_line_row(line) for line in self.last_lines]
+        return row
+
+    @classmethod
+    def of_row(cls, row: Row) -> Episode:
+        """Take a stored episode."""
+        episode = cls.__new__(cls)
+        for name in _PLAIN:
+            setattr(episode, name, row[name])
+        episode.closed = False
+        episode.client = Client(*row["client"])
+        episode.mitre = tuple(row["mitre"])
+        episode.base = Reason(*row["base"])
+        episode.judged = tuple(Reason(*reason) for reason in row["judged"])
+        found = [_finding_of(one) for one in row["findings"]]
+        episode.findings = {finding.signal: finding for finding in found}
+        episode.first_lines = [_line_of(line) for line in row["first_lines"]]
+        episode.last_lines = deque((_line_of(line) for line in row["last_lines"]), maxlen=EDGE_LINES)
+        episode.weigh()
+        return episode
+
+
+_PLAIN = (
+    "id", "n", "rev", "state", "service", "category", "qname", "qtype", "domain", "qnames", "first_at", "last_at",
+    "attempt_at", "count", "next_count", "outcome", "answers", "severity", "snoozed_until",
+)  # fmt: skip
+
+
+def _weight(finding: Finding) -> tuple[int, bool, int]:
+    return (finding.points, finding.fact, -1 if finding.floor is None else SEVERITIES.index(finding.floor))
+
+
+def _client_row(client: Client) -> list[str]:
+    return [client.address, client.group, client.role, client.name, client.mac]
+
+
+def _reason_row(reason: Reason) -> list[Any]:
+    return [reason.term, reason.text, reason.points]
+
+
+def _finding_row(finding: Finding) -> Row:
+    return {
+        "signal": finding.signal, "points": finding.points, "fact": finding.fact, "floor": finding.floor,
+        "because": [_reason_row(reason) for reason in finding.because],
+    }  # fmt: skip
+
+
+def _finding_of(row: Row) -> Finding:
+    because = tuple(Reason(*reason) for reason in row["because"])
+    return Finding(row["signal"], row["points"], because, row["fact"], row["floor"])
+
+
+def _line_row(line: Line) -> list[Any]:
+    return [line[0], line[1], line[2][:LINE_BYTES].decode("latin-1")]
+
+
+def _line_of(row: list[Any]) -> Line:
+    return (row[0], row[1], row[2].encode("latin-1"))

@@ -1,0 +1,146 @@
+"""What has been seen before: which client, group and network met which service, and the other names of each client.
+
+Never: judges (signals do, they read this through `Past`), grows without bound. Read next: ``signal.py``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from dnswatch.core.detect.changes import Changes, Row, Table
+from dnswatch.core.model import IndicatorRole, Sighting
+
+PAIRS = 200_000
+"""Remembered (client, service) pairs; about 250 bytes each. 50 k clients with four services each fit."""
+NOTES = 200_000
+"""Remembered (client, role, service) notes: companions, recon and DoH names."""
+WEIRD_CLIENTS = 20_000
+GROUP_PAIRS = 50_000
+REFRESH_S = 3600.0
+"""A row that is met again moves to the end of its eviction queue at most this often: an hour's precision is plenty
+where entries live for weeks, and the common case stays a plain attribute write."""
+
+
+class Seen:
+    """When something was seen first and last (log time), and how often."""
+
+    __slots__ = ("count", "first_at", "last_at", "n")
+
+    def __init__(self, first_at: float, last_at: float, count: int = 1, n: int = 0) -> None:
+        self.first_at = first_at
+        self.last_at = last_at
+        self.count = count
+        self.n = n
+
+    def row(self) -> Row:
+        """Give the plain form."""
+        return {"n": self.n, "first_at": self.first_at, "last_at": self.last_at, "count": self.count}
+
+
+@dataclass(frozen=True, slots=True)
+class Learning:
+    """How far the learning period is: while it is active, some facts do not count yet."""
+
+    active: bool
+    day: int  # 1-based
+    days: float
+
+
+class History:
+    """The engine's memory of who met what. Signals read it before the attempt at hand is recorded."""
+
+    def __init__(self) -> None:
+        self.began_at: float | None = None  # stamp of the first line ever seen
+        self._pairs: Table[Seen] = Table("pair", PAIRS)
+        self._groups: Table[Seen] = Table("group-service", GROUP_PAIRS)
+        self._network: Table[Seen] = Table("network-service", GROUP_PAIRS)
+        self._notes: Table[Seen] = Table("note", NOTES)
+        self._weird: Table[Seen] = Table("weird", WEIRD_CLIENTS)
+
+    # ── Reading (what signals may do) ─────────────────────────────────────────────────────────────────────────
+
+    def client(self, address: str, service: str) -> Seen | None:
+        """Say when this client met the service before."""
+        return self._pairs.rows.get(f"{address} {service}")
+
+    def group(self, group: str, service: str) -> Seen | None:
+        """Say when anybody of this group met the service before."""
+        return self._groups.rows.get(f"{group} {service}")
+
+    def network(self, service: str) -> Seen | None:
+        """Say when anybody met the service before."""
+        return self._network.rows.get(service)
+
+    def note(self, address: str, role: IndicatorRole, service: str) -> Seen | None:
+        """Say when this client asked for a companion, ambiguous, recon or DoH name of the service."""
+        return self._notes.rows.get(f"{address} {role} {service}")
+
+    def weird(self, address: str) -> Seen | None:
+        """Say how many unparsable or untrustworthy lines this client caused."""
+        return self._weird.rows.get(address)
+
+    def learning(self, at: float, learning_s: float) -> Learning:
+        """Say how far the learning period is at this log time."""
+        passed = at - self.began_at if self.began_at is not None else 0.0
+        return Learning(passed < learning_s, int(max(passed, 0.0) // 86400) + 1, learning_s / 86400)
+
+    # ── Writing (what the engine does) ────────────────────────────────────────────────────────────────────────
+
+    def record(self, sighting: Sighting) -> None:
+        """Remember an attempt, expected or not."""
+        service, at, client = sighting.service.id, sighting.at, sighting.client
+        _see(self._pairs, f"{client.address} {service}", at)
+        _see(self._network, service, at)
+        if client.group:
+            _see(self._groups, f"{client.group} {service}", at)
+
+    def remember_note(self, address: str, role: IndicatorRole, service: str, at: float) -> None:
+        """Remember that a client asked for a name that is no sighting by itself."""
+        _see(self._notes, f"{address} {role} {service}", at)
+
+    def remember_weird(self, address: str, at: float) -> None:
+        """Remember that a client caused a line that cannot be trusted."""
+        _see(self._weird, address, at)
+
+    # ── State ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def take_changes(self, changes: Changes) -> None:
+        """Hand over the rows that changed since the last call."""
+        for table in self._tables():
+            table.take_changes(changes.rows)
+
+    def restore(self, kind: str, rows: Iterable[tuple[str, Row]]) -> bool:
+        """Take stored rows of one kind; False when the kind is not one of ours."""
+        for table in self._tables():
+            if table.kind == kind:
+                table.restore([(key, Seen(r["first_at"], r["last_at"], r["count"], r["n"])) for key, r in rows])
+                return True
+        return False
+
+    def sizes(self) -> dict[str, int]:
+        """Give the number of rows by kind."""
+        return {table.kind: len(table.rows) for table in self._tables()}
+
+    def evicted(self) -> dict[str, int]:
+        """Give the number of evicted rows by kind."""
+        return {table.kind: table.evicted for table in self._tables()}
+
+    def _tables(self) -> tuple[Table[Seen], ...]:
+        return (self._pairs, self._groups, self._network, self._notes, self._weird)
+
+
+def _see(table: Table[Seen], key: str, at: float) -> None:
+    seen = table.rows.get(key)
+    if seen is None:
+        table.put(key, Seen(at, at))
+        return
+    seen.count += 1
+    table.changed.add(key)
+    if at > seen.last_at:
+        stale = at - seen.last_at > REFRESH_S
+        seen.last_at = at
+        if stale:
+            table.put(key, seen)
+    elif at < seen.first_at:
+        seen.first_at = at

@@ -1,0 +1,40 @@
+"""One lookup judged: who asked, what was met, was it expected, what do the signals say.
+
+The engine and ``explain`` both come here, so there is one "why". Never: remembers anything. Read next: ``engine.py``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from dnswatch.core.clients.identity import Identity
+from dnswatch.core.detect.signal import Past, Signal
+from dnswatch.core.model import Client, Finding, Indicator, Name, Sighting
+from dnswatch.core.policy import Policy
+
+
+def client_of(policy: Policy, identity: Identity, address: str, at: float) -> Client:
+    """Give an address with what is known of it at that time."""
+    group = policy.groups.of(address)
+    name, mac = identity.of(address, at)
+    if group is None:
+        return Client(address, name=name, mac=mac)
+    return Client(address, group.name, group.role, name, mac)
+
+
+def api_indicator(indicators: tuple[Indicator, ...]) -> Indicator | None:
+    """Give the api indicator of a match; the catalogue puts it first."""
+    return indicators[0] if indicators and indicators[0].role == "api" else None
+
+
+def sight(policy: Policy, client: Client, indicator: Indicator, qname: Name, qtype: str, at: float) -> Sighting:
+    """Judge whether a client that meets an api indicator is expected to."""
+    service = policy.catalog.services[indicator.service]
+    expected, because = policy.expectations.judge(client, service.id, at)
+    return Sighting(at, client, indicator, service, qname, qtype, expected, because)
+
+
+def findings(signals: Iterable[Signal], sighting: Sighting, past: Past) -> list[Finding]:
+    """Ask every signal about a sighting that is not in history yet."""
+    found = (signal.judge(sighting, past) for signal in signals)
+    return [finding for finding in found if finding is not None]

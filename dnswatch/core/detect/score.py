@@ -1,0 +1,76 @@
+"""From findings to points and severity. The numbers are data; every term is printed.
+
+Never: looks at lines or history. Source of the numbers: Splunk RBA, Elastic 21/47/73/99 and Sigma levels, brought
+together in the project's detection research. Read next: ``episodes.py``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from dnswatch.core.model import SEVERITIES, Finding, Reason, Service, Severity
+
+BASE: Mapping[Severity, int] = {"info": 5, "low": 21, "medium": 47, "high": 73, "critical": 90}
+"""Points of a service's base severity, and the least points of each severity but info."""
+
+POINTS: Mapping[str, int] = {
+    "burst": 15,
+    "companion-absent": 20,
+    "companion-known": -25,
+    "first-seen-client": 10,
+    "first-seen-group": 12,  # between the client's 10 and the network's 15
+    "first-seen-network": 15,
+    "off-hours": 5,
+    "prevalence-high": -20,
+    "prevalence-low": 10,
+    "regular": 10,
+    "second-category": 15,
+    "segment": 10,
+    "sequence": 25,
+    "server-tunnel": 15,
+}
+"""Points by term. First-seen counts at its widest scope only, for what the network never saw no client of it saw."""
+
+CAP: Severity = "low"
+"""Severity that a lookup cannot exceed until one further fact holds (nearly every public DNS rule that is only a
+list match is rated low or informational by its own authors)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """Points 0-100, the severity they mean, and every term."""
+
+    points: int
+    severity: Severity
+    because: tuple[Reason, ...]
+
+
+def base_reason(service: Service) -> Reason:
+    """Give the first term of every score: what kind of service was met."""
+    why = f": {service.severity_reason}" if service.severity_reason else ""
+    return Reason("base", f"base {service.category} {service.base_severity}{why}", BASE[service.base_severity])
+
+
+def weigh(base: Reason, judged: Iterable[Reason], findings: Iterable[Finding]) -> Score:
+    """Add up the terms and give the severity; without a further fact it stays at most `CAP`."""
+    found = tuple(findings)
+    terms = [base, *judged, *(reason for finding in found for reason in finding.because)]
+    points = max(0, min(100, base.points + sum(finding.points for finding in found)))
+    severity = of_points(points)
+    if not any(finding.fact for finding in found):
+        lid = min(CAP, of_points(base.points), key=SEVERITIES.index)
+        if SEVERITIES.index(severity) > SEVERITIES.index(lid):
+            text = f"held at {lid} until a further fact holds: a lone lookup is no incident"
+            terms.append(Reason("cap", text))
+            severity = lid
+    floors = [finding.floor for finding in found if finding.floor is not None]
+    return Score(points, max([severity, *floors], key=SEVERITIES.index), tuple(terms))
+
+
+def of_points(points: int) -> Severity:
+    """Give the severity of a number of points."""
+    for severity in reversed(SEVERITIES[1:]):
+        if points >= BASE[severity]:
+            return severity
+    return "info"

@@ -1,0 +1,18 @@
+"""The registry of signals. A new one is one file here and one line below; registering is what gets it tested.
+
+Never: order that matters; signals do not see each other's findings. Read next: ``first_seen.py``.
+"""
+
+from __future__ import annotations
+
+from dnswatch.core.detect.signal import Signal
+from dnswatch.core.detect.signals.category import Category
+from dnswatch.core.detect.signals.first_seen import FirstSeen
+from dnswatch.core.detect.signals.role import Role
+
+SIGNALS: dict[str, type[Signal]] = {
+    "category": Category,
+    "first-seen": FirstSeen,
+    "role": Role,
+}
+"""Name → signal, sorted by name: the order of the terms in every alert."""
