@@ -1,0 +1,90 @@
+"""Configuration and catalogue → the `Policy` that engine, feeds and explain share.
+
+Never: keeps state; a reload builds a new one. Read next: ``core/policy.py``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from dnswatch.config.catalogue import load_catalogue
+from dnswatch.config.load import read
+from dnswatch.config.merge import Tree
+from dnswatch.config.model import DAY_S, Addresses, Config
+from dnswatch.config.rules import check_references
+from dnswatch.core.catalog import Catalog
+from dnswatch.core.clients.expectations import Expectations
+from dnswatch.core.clients.groups import Groups
+from dnswatch.core.clients.who import parse_who
+from dnswatch.core.model import Expectation, Group
+from dnswatch.core.policy import Detection, FeedPolicy, Policy
+from dnswatch.errors import ConfigError, Problem
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """Everything that a start or a reload needs."""
+
+    config: Config
+    policy: Policy
+
+
+def load_policy(path: Path, now: float | None = None) -> Loaded:
+    """Read configuration and catalogue; raise `ConfigError` with the problems of both at once."""
+    reading = read(path, now)
+    problems = list(reading.problems)
+    try:
+        catalog = load_catalogue(_services_dirs(reading.tree))
+    except ConfigError as error:
+        raise ConfigError((*problems, *error.problems)) from None
+    problems += check_references(reading.tree, reading.tree.data, catalog)
+    if reading.config is None or problems:
+        order = {document.file: i for i, document in enumerate(reading.tree.documents)}
+        raise ConfigError(sorted(problems, key=lambda p: (order.get(p.file, len(order)), p.line, p.column)))
+    return Loaded(reading.config, build_policy(reading.config, catalog))
+
+
+def build_policy(config: Config, catalog: Catalog) -> Policy:
+    """Bring configuration and catalogue together; raise `ConfigError` for every reference that leads nowhere."""
+    problems: list[Problem] = check_references(config.tree, config.model_dump(include={"expect", "watch"}), catalog)
+    if problems:
+        raise ConfigError(problems)
+    groups = Groups(Group(name, tuple(group.networks), group.role) for name, group in config.clients.groups.items())
+    expectations = Expectations(
+        Expectation(
+            who=tuple(dict.fromkeys(parse_who(text) for text in entry.who)),
+            services=frozenset().union(*(catalog.resolve(reference) for reference in entry.services)),
+            because=entry.because,
+            owner=entry.owner,
+            until=entry.until,
+            origin=config.origin(("expect", i)),
+        )
+        for i, entry in enumerate(config.expect)
+    )
+    return Policy(
+        catalog=catalog.select(config.watch.profile, config.watch.include, config.watch.exclude),
+        groups=groups,
+        expectations=expectations,
+        detection=Detection(
+            learning_s=config.detect.learning.days * DAY_S,
+            episode_gap_s=config.detect.episode_gap,
+            forwarders={source.path: frozenset(source.forwarders) for source in config.sources if source.forwarders},
+        ),
+        feeds=_feed_policy(config),
+    )
+
+
+def _feed_policy(config: Config) -> FeedPolicy:
+    feeds, action = config.feeds, config.feeds.action
+    if isinstance(action, Addresses):
+        return FeedPolicy(feeds.zone, feeds.mode, "address", (*action.a, *action.aaaa), feeds.grace)
+    return FeedPolicy(feeds.zone, feeds.mode, action, (), feeds.grace)
+
+
+def _services_dirs(tree: Tree) -> tuple[Path, ...]:
+    """Find ``watch.services_dir`` even where the rest of the configuration is not legal."""
+    leaf, known = tree.find(("watch", "services_dir"))
+    if leaf is None or known < 2 or not isinstance(leaf.content, str):
+        return ()
+    return ((tree.base or Path()) / leaf.content,)

@@ -1,0 +1,419 @@
+"""The configuration as values: every key an operator can write, its default, and what is legal for it alone.
+
+The keys are a contract (README, examples, packages). Never: reads files, looks at two places at once: what only shows
+across values (a prefix in two groups, an unknown service) is ``rules.py``. Durations are seconds, times Unix seconds.
+Read next: ``load.py``.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    PlainSerializer,
+    PrivateAttr,
+    ValidationInfo,
+    WithJsonSchema,
+    field_validator,
+    model_validator,
+)
+
+from dnswatch.config import values
+from dnswatch.config.merge import Tree
+from dnswatch.config.yaml import Step
+from dnswatch.core import names
+from dnswatch.core.clients.expectations import until_text
+from dnswatch.core.clients.who import canonical_address, canonical_group, canonical_network, parse_who
+from dnswatch.core.model import ClientRole, Mode, Severity
+from dnswatch.errors import ConfigError, Problem
+
+DAY_S = 86400.0
+DOCUMENTATION_PEN = 32473
+"""Private enterprise number reserved for examples (RFC 5612): what we send until an operator sets their own."""
+
+
+def _one_or_many(value: Any) -> Any:
+    return [value] if isinstance(value, str) else value
+
+
+def _below_base(value: Path, info: ValidationInfo) -> Path:
+    """Make a relative path relative to the directory of the configuration file."""
+    base = (info.context or {}).get("base")
+    return base / value if isinstance(base, Path) else value
+
+
+def _text_below_base(value: str, info: ValidationInfo) -> str:
+    return str(_below_base(Path(value), info))
+
+
+def _secret(value: Any, info: ValidationInfo) -> values.Secret:
+    return value if isinstance(value, values.Secret) else values.secret(value, (info.context or {}).get("base"))
+
+
+def _facility(value: str) -> str:
+    if value not in FACILITIES:
+        raise ValueError(f"unknown facility {value!r}{values.close_to(value, FACILITIES)}: {', '.join(FACILITIES)}")
+    return value
+
+
+def _start(value: Any) -> Any:
+    return value if value in ("start", "end") or isinstance(value, float) else values.instant(value)
+
+
+FACILITIES = (
+    "kern", "user", "mail", "daemon", "auth", "syslog", "lpr", "news", "uucp", "cron", "authpriv", "ftp", "ntp",
+    "audit", "alert", "clock", *(f"local{i}" for i in range(8)),
+)  # fmt: skip
+"""Names of the syslog facilities in the order of their numbers (RFC 5424 §6.2.1)."""
+
+Duration = Annotated[
+    float,
+    BeforeValidator(values.duration),
+    PlainSerializer(values.duration_text, str),
+    WithJsonSchema(
+        {"type": "string", "pattern": r"^(\d+(\.\d+)?(ms|s|m|h|d|w))+$", "examples": ["7d", "10m", "250ms"]}
+    ),
+]
+End = Annotated[
+    float,
+    BeforeValidator(values.end),
+    PlainSerializer(until_text, str),
+    WithJsonSchema({"type": "string", "examples": ["2027-06-30", "2027-06-30T12:00:00Z"]}),
+]
+Start = Annotated[
+    Literal["start", "end"] | float,
+    BeforeValidator(_start),
+    PlainSerializer(lambda at: values.time_text(at) if isinstance(at, float) else at, str),
+    WithJsonSchema({"type": "string", "examples": ["start", "end", "2026-11-01T00:00:00Z"]}),
+]
+SecretText = Annotated[
+    values.Secret,
+    BeforeValidator(_secret),
+    PlainSerializer(lambda secret: f"{secret.reference} (set)", str),
+    WithJsonSchema({"type": "string", "pattern": "^(file|env):.+$"}),
+]
+File = Annotated[Path, AfterValidator(_below_base), PlainSerializer(str, str)]
+PathText = Annotated[str, Field(min_length=1), AfterValidator(_text_below_base)]
+Address = Annotated[str, AfterValidator(canonical_address)]
+Network = Annotated[str, AfterValidator(canonical_network)]
+GroupName = Annotated[str, AfterValidator(canonical_group)]
+WhoText = Annotated[str, AfterValidator(lambda text: str(parse_who(text)))]
+HostName = Annotated[str, AfterValidator(names.canonical)]
+ListenText = Annotated[str, AfterValidator(values.listen)]
+SinkAddress = Annotated[str, AfterValidator(values.sink_address)]
+Sentence = Annotated[str, Field(min_length=1, max_length=500)]
+
+
+class Section(BaseModel):
+    """A mapping of the configuration; keys that it does not know are problems."""
+
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, populate_by_name=True, arbitrary_types_allowed=True, allow_inf_nan=False
+    )
+
+
+class Source(Section):
+    """A query log to follow. A further kind of source becomes a class beside this one, told apart by ``type``."""
+
+    type: Literal["bind", "dnsmasq"]
+    path: PathText = Field(description="File or glob; rotated and compressed siblings are found.")
+    timezone: Annotated[str, AfterValidator(values.timezone)] | None = Field(
+        default=None, description="IANA name: the zone of stamps that carry none. Unset: UTC."
+    )
+    start: Start = Field(default="end", alias="from", description="Where to begin a log that was never read.")
+    sample: Literal["position", "all"] = Field(
+        default="position", description="all: look at every line, for small networks."
+    )
+    forwarders: Annotated[list[Address], BeforeValidator(_one_or_many)] = Field(
+        default=[], description="Clients in this log that are other resolvers of ours."
+    )
+
+
+class ClientGroup(Section):
+    """A named set of networks."""
+
+    networks: Annotated[list[Network], Field(min_length=1), BeforeValidator(_one_or_many)]
+    role: ClientRole = ""
+
+
+class LeaseFile(Section):
+    """A file that tells the name and MAC of an address."""
+
+    path: PathText
+    type: Literal["auto", "dnsmasq", "kea", "isc", "hosts"] = "auto"
+
+
+class Clients(Section):
+    """Who the clients are."""
+
+    groups: dict[GroupName, ClientGroup] = Field(default={}, description="The longest prefix wins; groups may nest.")
+    leases: list[Annotated[LeaseFile, BeforeValidator(lambda v: {"path": v} if isinstance(v, str) else v)]] = Field(
+        default=[], description="dnsmasq, Kea memfile, ISC dhcpd leases; hosts files."
+    )
+
+    @field_validator("leases", mode="before")
+    @classmethod
+    def _one_lease(cls, value: Any) -> Any:
+        return _one_or_many(value)
+
+
+class Expect(Section):
+    """Who may use what; everyone else is unexpected."""
+
+    who: Annotated[list[WhoText], Field(min_length=1), BeforeValidator(_one_or_many)]
+    services: Annotated[list[Sentence], Field(min_length=1), BeforeValidator(_one_or_many)]
+    because: Sentence
+    owner: Annotated[str, Field(max_length=200)] = ""
+    until: End | None = Field(default=None, description="A date holds through that day in UTC; a time is exact.")
+
+
+class Watch(Section):
+    """Which services of the catalogue are watched."""
+
+    profile: Literal["core", "extended", "none"] = "core"
+    include: Annotated[list[str], BeforeValidator(_one_or_many)] = []
+    exclude: Annotated[list[str], BeforeValidator(_one_or_many)] = []
+    services_dir: File | None = Field(default=None, description="Directory of own services, in the format of feeds/.")
+
+
+class Learning(Section):
+    """How long first-seen, prevalence and companion absence do not count yet."""
+
+    days: Annotated[float, Field(ge=0, le=366)] = 14.0
+
+
+class Detect(Section):
+    """Settings of detection."""
+
+    learning: Learning = Learning()
+    episode_gap: Annotated[Duration, Field(gt=0)] = Field(
+        default=7 * DAY_S, description="An episode ends after this much log time without an attempt."
+    )
+
+
+class Tls(Section):
+    """Certificates of a TLS connection."""
+
+    ca: File | None = None
+    cert: File | None = None
+    key: File | None = None
+    verify: bool = True
+    fingerprint: str = Field(default="", description="SHA-256 of the server's certificate, instead of a CA.")
+
+
+class SinkSettings(Section):
+    """What every sink has."""
+
+    name: Annotated[str, Field(max_length=100, pattern=r"^[A-Za-z0-9._:/@\[\]-]*$")] = Field(
+        default="", description="Keeps its place in the queue when other settings change; default: where it sends to."
+    )
+    min_severity: Severity = "info"
+
+
+class SyslogSink(SinkSettings):
+    """Alerts to a SIEM."""
+
+    type: Literal["syslog"]
+    address: SinkAddress
+    fallback: Annotated[list[SinkAddress], BeforeValidator(_one_or_many)] = []
+    format: Literal["rfc5424", "rfc3164", "json", "text"] = "rfc5424"
+    min_severity: Severity = "low"
+    facility: Annotated[str, AfterValidator(_facility)] = "local0"
+    enterprise_id: Annotated[int, Field(ge=1, lt=2**32)] = Field(
+        default=DOCUMENTATION_PEN, description="Private enterprise number in structured data (RFC 5424 §7.2.2)."
+    )
+    framing: Literal["octet", "lf"] = Field(
+        default="octet", description="On TCP (RFC 6587): octet counting, or one line each."
+    )
+    tls: Tls | None = None
+
+    @property
+    def id(self) -> str:
+        """The name under which the queue keeps this sink's place."""
+        return self.name or self.address
+
+
+class FileSink(SinkSettings):
+    """Alerts to a file, one a line."""
+
+    type: Literal["file"]
+    path: File
+    format: Literal["json", "rfc5424", "rfc3164", "text"] = "json"
+
+    @property
+    def id(self) -> str:
+        """The name under which the queue keeps this sink's place."""
+        return self.name or f"file:{self.path}"
+
+
+class StdoutSink(SinkSettings):
+    """Alerts to standard output, one a line."""
+
+    type: Literal["stdout"]
+    format: Literal["json", "rfc5424", "rfc3164", "text"] = "text"
+
+    @property
+    def id(self) -> str:
+        """The name under which the queue keeps this sink's place."""
+        return self.name or "stdout"
+
+
+Sink = Annotated[SyslogSink | FileSink | StdoutSink, Discriminator("type")]
+
+
+class Addresses(Section):
+    """What a blocked name is answered with, instead of NXDOMAIN or NODATA."""
+
+    a: Annotated[list[Address], BeforeValidator(_one_or_many)] = []
+    aaaa: Annotated[list[Address], BeforeValidator(_one_or_many)] = []
+
+
+class Hook(Section):
+    """What to do after the files were replaced: run a command (without a shell), or signal a process."""
+
+    run: Annotated[list[str], BeforeValidator(_one_or_many)] | None = None
+    signal: str | None = None
+    pidfile: File | None = None
+
+    @field_validator("signal")
+    @classmethod
+    def _signal(cls, value: str | None) -> str | None:
+        name = None if value is None else value.upper().removeprefix("SIG")
+        if name is not None and name not in ("HUP", "USR1", "USR2"):
+            raise ValueError(f"{value!r} is not a signal that reloads: HUP, USR1 or USR2")
+        return name
+
+    @model_validator(mode="after")
+    def _one_thing(self) -> Hook:
+        if (self.run is None) == (self.signal is None):
+            raise ValueError("write either run: [COMMAND, ARGUMENT …] or signal: HUP with a pidfile")
+        if self.run is not None and (not self.run or not self.run[0]):
+            raise ValueError("run needs a command: run: [rndc, reload, '{zone}']")
+        if (self.signal is None) != (self.pidfile is None):
+            raise ValueError("signal and pidfile go together: {signal: HUP, pidfile: /run/dnsmasq/dnsmasq.pid}")
+        return self
+
+
+class Feeds(Section):
+    """The published blocklists."""
+
+    zone: HostName = Field(default="rpz.dnswatch.internal", description="Parent of every zone we publish.")
+    mode: Mode = "shadow"
+    action: Literal["nxdomain", "nodata"] | Addresses = "nxdomain"
+    directory: File | None = Field(default=None, description="Default: feeds below state_dir.", validate_default=True)
+    grace: Duration = 7 * DAY_S
+    on_change: list[Hook] = []
+
+    @field_validator("action", mode="before")
+    @classmethod
+    def _action(cls, value: Any, info: ValidationInfo) -> Any:
+        if isinstance(value, Addresses) or value in ("nxdomain", "nodata"):
+            return value
+        if not isinstance(value, dict):
+            message = f"{value!r} is not an action: nxdomain, nodata or {{a: ADDRESS, aaaa: ADDRESS}}"
+            raise ValueError(message)  # noqa: TRY004 - pydantic collects ValueError only
+        unknown = sorted(set(value) - {"a", "aaaa"})
+        if unknown:
+            raise ValueError(f"unknown key {unknown[0]!r}: an action of addresses has a and aaaa")
+        for key, version in (("a", 4), ("aaaa", 6)):
+            for address in _one_or_many(value.get(key) or []):
+                if (":" in canonical_address(str(address))) != (version == 6):
+                    raise ValueError(f"{key}: {address} is not an IPv{version} address")
+        if not any(value.values()):
+            raise ValueError("an action of addresses needs a or aaaa")
+        return value
+
+
+class DnsKey(Section):
+    """A TSIG key."""
+
+    algorithm: Literal["hmac-sha256", "hmac-sha384", "hmac-sha512"] = "hmac-sha256"
+    secret: SecretText
+
+
+class Consumer(Section):
+    """A resolver that fetches zones."""
+
+    name: str
+    address: Address
+    port: Annotated[int, Field(ge=1, le=65535)] = 53
+    type: str
+    key: str = ""
+    notify: bool = True
+
+
+class Dns(Section):
+    """Zone transfers."""
+
+    listen: ListenText
+    keys: dict[str, DnsKey] = {}
+    consumers: list[Consumer] = []
+
+
+class Http(Section):
+    """Health, metrics and feeds over HTTP."""
+
+    listen: ListenText | None = Field(default=None, description="ADDRESS:PORT; off unless configured.")
+
+
+class Config(Section):
+    """The whole configuration. Everything but ``sources`` has a safe default."""
+
+    state_dir: File = Path("/var/lib/dnswatch")
+    sensor: Annotated[str, Field(max_length=255, pattern=r"^[!-~]*$")] = Field(
+        default="", description="Name of this sensor in alerts; default: the host's name."
+    )
+    lang: Literal["en", "ru"] = Field(default="en", description="Language of triage texts.")
+    sources: list[Source] = []
+    clients: Clients = Clients()
+    expect: list[Expect] = []
+    watch: Watch = Watch()
+    detect: Detect = Detect()
+    sinks: list[Sink] = []
+    feeds: Feeds = Feeds()
+    dns: Dns | None = None
+    http: Http = Http()
+
+    _tree: Tree = PrivateAttr(default_factory=Tree)
+    _warnings: tuple[Problem, ...] = PrivateAttr(default=())
+
+    @property
+    def warnings(self) -> tuple[Problem, ...]:
+        """What is legal but probably not meant: ended expectations, the documentation enterprise number …"""
+        return self._warnings
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """The files that this configuration was read from, the main one first; empty for the defaults."""
+        return tuple(Path(document.file) for document in self._tree.documents)
+
+    @property
+    def tree(self) -> Tree:
+        """The merged documents: which file said what."""
+        return self._tree
+
+    @property
+    def feeds_directory(self) -> Path:
+        """Where feeds are written."""
+        return self.feeds.directory or self.state_dir / "feeds"
+
+    def problem(self, path: tuple[Step, ...], message: str, *, key: bool = False) -> Problem:
+        """Make a `Problem` about the value (or key) at ``path``, with the file and line that say it."""
+        return self._tree.problem(path, message, key=key)
+
+    def origin(self, path: tuple[Step, ...]) -> str:
+        """Say where the value at ``path`` was written, as ``conf.d/10-ci.yaml:4``; "" for a default."""
+        return self._tree.origin(path)
+
+    def require_sources(self) -> None:
+        """Raise `ConfigError` when there is nothing to follow: only `run` needs that."""
+        if not self.sources:
+            example = "sources: [{type: bind, path: /var/log/named/query.log}]"
+            raise ConfigError([self.problem((), f"no sources: name a query log, e.g. {example}")])

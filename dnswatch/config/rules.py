@@ -1,0 +1,199 @@
+"""What only shows when two places of the configuration are seen together: problems, and warnings.
+
+Every rule reads the merged tree tolerantly (what is malformed is the model's complaint), so that all problems come at
+once. Never: reads other files, asks the clock. Read next: ``load.py``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from ipaddress import ip_address
+from typing import Any
+
+from dnswatch.config.merge import Tree
+from dnswatch.config.model import DOCUMENTATION_PEN, Config, SyslogSink
+from dnswatch.config.values import close_to, split_listen
+from dnswatch.config.yaml import Step
+from dnswatch.core.catalog import Catalog
+from dnswatch.core.clients.expectations import until_text
+from dnswatch.core.clients.who import canonical_network, parse_who
+from dnswatch.errors import Problem
+
+LATER_KEYS = {
+    "dns": "not available yet: zone transfers over DNS (feeds are written to files: feeds.directory, feeds.on_change)",
+    "store": "not available yet: another store than the embedded one in state_dir (PostgreSQL comes with the fleet)",
+    "database": "not available yet: another store than the embedded one in state_dir (PostgreSQL comes with the fleet)",
+}
+
+
+def check_rules(tree: Tree) -> list[Problem]:
+    """Give every problem between places of the tree."""
+    data = tree.data
+    return [problem for rule in _RULES for problem in rule(tree, data)]
+
+
+def check_references(tree: Tree, data: dict[str, Any], catalog: Catalog) -> list[Problem]:
+    """Give a problem for each reference in ``data`` to a service that the catalogue does not know."""
+    problems: list[Problem] = []
+    for path, entry in _items(data, "expect"):
+        problems += _unknown(tree, (*path, "services"), entry.get("services"), catalog)
+    watch = data.get("watch")
+    if isinstance(watch, dict):
+        for key in ("include", "exclude"):
+            problems += _unknown(tree, ("watch", key), watch.get(key), catalog)
+    return problems
+
+
+def warnings(config: Config, now: float) -> list[Problem]:
+    """Give what is legal but probably not meant."""
+    found: list[Problem] = []
+    for i, entry in enumerate(config.expect):
+        if entry.until is not None and entry.until <= now:
+            text = (f"ended {until_text(entry.until)}: alerts are raised again; extend it or remove it "
+                    f"({', '.join(entry.who)}: {entry.because})")  # fmt: skip
+            found.append(config.problem(("expect", i, "until"), text))
+    for i, source in enumerate(config.sources):
+        if source.type == "dnsmasq" and source.timezone is None:
+            text = "no timezone: stamps of dnsmasq carry none and are read as UTC; set timezone: to the server's zone"
+            found.append(config.problem(("sources", i), text))
+    if not config.sinks:
+        found.append(config.problem((), "no sinks: alerts stay in the store (`dnswatch alerts list`)"))
+    for i, sink in enumerate(config.sinks):
+        if isinstance(sink, SyslogSink) and sink.format == "rfc5424" and sink.enterprise_id == DOCUMENTATION_PEN:
+            text = (f"enterprise_id is {DOCUMENTATION_PEN}, reserved for examples (RFC 5612): fine between your own "
+                    "systems; set your own private enterprise number if you have one")  # fmt: skip
+            found.append(config.problem(("sinks", i), text))
+    if config.http.listen is not None and not _is_loopback(split_listen(config.http.listen).host):
+        text = "reachable from other hosts, without authentication: 127.0.0.1 or a firewall is safer"
+        found.append(config.problem(("http", "listen"), text))
+    return found
+
+
+def _later_keys(tree: Tree, data: dict[str, Any]) -> Iterator[Problem]:
+    for key, message in LATER_KEYS.items():
+        if key in data:
+            yield tree.problem((key,), message, key=True)
+    state_dir = data.get("state_dir")
+    if isinstance(state_dir, str) and "://" in state_dir:
+        yield tree.problem(("state_dir",), f"{LATER_KEYS['store']}: state_dir is a directory")
+
+
+def _one_prefix_one_group(tree: Tree, data: dict[str, Any]) -> Iterator[Problem]:
+    seen: dict[str, tuple[str, tuple[Step, ...]]] = {}
+    for name, path, text in _networks(data):
+        try:
+            network = canonical_network(text)
+        except ValueError:
+            continue
+        other = seen.setdefault(network, (name, path))
+        if other[0] != name:
+            message = f"{network} is already in group {other[0]!r} ({tree.origin(other[1])}): a prefix has one group"
+            yield tree.problem(path, message)
+
+
+def _networks(data: dict[str, Any]) -> Iterator[tuple[str, tuple[Step, ...], str]]:
+    for name, group in _groups(data).items():
+        networks = group.get("networks") if isinstance(group, dict) else None
+        base = ("clients", "groups", name, "networks")
+        if isinstance(networks, str):
+            yield name, base, networks
+        elif isinstance(networks, list):
+            yield from ((name, (*base, i), text) for i, text in enumerate(networks) if isinstance(text, str))
+
+
+def _known_groups(tree: Tree, data: dict[str, Any]) -> Iterator[Problem]:
+    groups = _groups(data)
+    for path, entry in _items(data, "expect"):
+        for at, text in _texts((*path, "who"), entry.get("who")):
+            try:
+                who = parse_who(text)
+            except ValueError:
+                continue
+            if who.kind == "group" and who.value not in groups:
+                hint = close_to(who.value, groups) or (f": known are {', '.join(groups)}" if groups else
+                                                       ": no groups are configured (clients.groups)")  # fmt: skip
+                yield tree.problem(at, f"unknown group {who.value!r}{hint}")
+
+
+def _one_reader_per_log(tree: Tree, data: dict[str, Any]) -> Iterator[Problem]:
+    seen: dict[str, tuple[Step, ...]] = {}
+    for path, entry in _items(data, "sources"):
+        log = entry.get("path")
+        if isinstance(log, str):
+            other = seen.setdefault(log, path)
+            if other != path:
+                yield tree.problem((*path, "path"), f"{log} is already read by another source ({tree.origin(other)})")
+
+
+def _sinks_apart(tree: Tree, data: dict[str, Any]) -> Iterator[Problem]:
+    logs = {entry.get("path") for _, entry in _items(data, "sources")}
+    seen: dict[str, tuple[Step, ...]] = {}
+    for path, entry in _items(data, "sinks"):
+        kind, target = entry.get("type"), entry.get("address", entry.get("path", ""))
+        if kind == "file" and target in logs:
+            yield tree.problem((*path, "path"), f"{target} is a source: alerts would be read as queries")
+        id_ = str(entry.get("name") or f"{kind} {target}")
+        other = seen.setdefault(id_, path)
+        if other != path:
+            text = f"a second sink {id_!r} (first at {tree.origin(other)}): give each its own name"
+            yield tree.problem(path, text)
+        if kind == "syslog" and "tls" in entry and not str(target).startswith("tls://"):
+            yield tree.problem((*path, "tls"), f"tls is for tls:// addresses, and this one is {target}", key=True)
+
+
+def _zone_names_fit(tree: Tree, data: dict[str, Any]) -> Iterator[Problem]:
+    feeds = data.get("feeds")
+    zone = feeds.get("zone") if isinstance(feeds, dict) else None
+    if not isinstance(zone, str):
+        return
+    for name in _groups(data):
+        # The longest owner that a zone must hold: a watched name (up to 100 octets in the catalogue) below the zone.
+        if len(name) + 1 + len(zone) > 150:
+            text = f"{name}.{zone} is too long for a zone: watched names below it would exceed 253 octets"
+            yield tree.problem(("feeds", "zone"), text)
+
+
+_RULES: tuple[Callable[[Tree, dict[str, Any]], Iterator[Problem]], ...] = (
+    _later_keys,
+    _one_prefix_one_group,
+    _known_groups,
+    _one_reader_per_log,
+    _sinks_apart,
+    _zone_names_fit,
+)
+
+
+def _unknown(tree: Tree, path: tuple[Step, ...], given: Any, catalog: Catalog) -> Iterator[Problem]:
+    for at, reference in _texts(path, given):
+        try:
+            catalog.resolve(reference)
+        except KeyError as error:
+            yield tree.problem(at, str(error.args[0]))
+
+
+def _groups(data: dict[str, Any]) -> dict[str, Any]:
+    clients = data.get("clients")
+    groups = clients.get("groups") if isinstance(clients, dict) else None
+    return groups if isinstance(groups, dict) else {}
+
+
+def _items(data: dict[str, Any], key: str) -> Iterator[tuple[tuple[Step, ...], dict[str, Any]]]:
+    entries = data.get(key)
+    if isinstance(entries, list):
+        for i, entry in enumerate(entries):
+            if isinstance(entry, dict):
+                yield (key, i), entry
+
+
+def _texts(path: tuple[Step, ...], given: Any) -> Iterator[tuple[tuple[Step, ...], str]]:
+    if isinstance(given, str):
+        yield path, given
+    elif isinstance(given, list):
+        yield from (((*path, i), text) for i, text in enumerate(given) if isinstance(text, str))
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
