@@ -13,7 +13,7 @@ from typing import Literal, get_args
 from dnswatch.core.catalog.categories import CATEGORIES
 from dnswatch.core.catalog.index import Index
 from dnswatch.core.model import Indicator, Match, Name, Service
-from dnswatch.core.names import parents
+from dnswatch.core.names import parents, within
 
 Profile = Literal["core", "extended", "none"]
 """Which services are watched: ``core`` ones, all of them, or only what ``include`` names."""
@@ -92,6 +92,16 @@ class Catalog:
                         return entry
         return None
 
+    def near(self, name: Name, limit: int = 5) -> tuple[tuple[Name, Match], ...]:
+        """Give known names that somebody may have meant: of the same registrable domain, then of similar spelling."""
+        known = {i.name: i.match for service in self.services.values() for i in service.indicators}
+        known.update({i.name: i.match for i in (*self.recon, *self.recon_extended, *self.doh)})
+        indicators = [i for service in self.services.values() for i in service.indicators if i.role == "api"]
+        related = dict.fromkeys(i.name for i in indicators if within(name, i.domain))
+        similar = difflib.get_close_matches(name, known, limit, cutoff=0.8)
+        chosen = [*difflib.get_close_matches(name, related, limit, cutoff=0.0), *similar]
+        return tuple((found, known[found]) for found in list(dict.fromkeys(chosen))[:limit])
+
     # ── Choosing services ─────────────────────────────────────────────────────────────────────────────────────
 
     def select(self, profile: Profile, include: Iterable[str] = (), exclude: Iterable[str] = ()) -> Catalog:
@@ -125,9 +135,8 @@ class Catalog:
         if colon and kind == "category" and category in CATEGORIES:
             return frozenset(id_ for id_, service in self.services.items() if service.category == category)
         known = [*self.services, *(f"category:{name}" for name in CATEGORIES)]
-        close = difflib.get_close_matches(reference, known, 1)
-        if not close and reference in CATEGORIES:
-            close = [f"category:{reference}"]
+        meant = f"category:{reference}"
+        close = [meant] if meant in known else difflib.get_close_matches(reference, known, 1)
         what = "category" if colon and kind == "category" else "service"
         hint = f"did you mean {close[0]!r}?" if close else "`dnswatch catalog list --all` names them"
         raise KeyError(f"unknown {what} {reference!r} ({hint})")

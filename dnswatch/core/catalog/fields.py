@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import get_args
 
 from dnswatch.core.model import Match, Name
-from dnswatch.core.names import canonical, within
+from dnswatch.core.names import canonical, parents, within
 
 Path = tuple[str | int, ...]
 Registrable = Callable[[Name], Name | None]
@@ -132,17 +132,22 @@ class Fields:
         With ``registrable``, names at or above a public suffix are faults. So is a name that another one in the same
         list already covers.
         """
-        found: list[Entry] = []
+        found: dict[Entry, None] = {}
+        above: dict[Name, Entry] = {}  # each ancestor of a found name → that name
         for i, value in enumerate(self.items(name, required=required)):
             entry = self._name((*self.at, name, i), value, registrable)
             if entry is None:
                 continue
-            known = next((e for e in found if covers(e, entry) or covers(entry, e)), None)
-            if known is not None:
-                message = f"{entry[0]} ({entry[1]}) and {known[0]} ({known[1]}) overlap: keep the wider one"
+            near = [(parent, match) for parent in parents(entry[0]) for match in get_args(Match)]
+            other = next((e for e in near if e in found and (covers(e, entry) or covers(entry, e))), None)
+            if other is None and entry[1] != "exact":
+                other = above.get(entry[0])
+            if other is not None:
+                message = f"{entry[0]} ({entry[1]}) and {other[0]} ({other[1]}) overlap: keep the wider one"
                 self.faults.append(Fault((*self.at, name, i), message))
                 continue
-            found.append(entry)
+            found[entry] = None
+            above.update((parent, entry) for parent in parents(entry[0]) if parent != entry[0])
         return tuple(found)
 
     def _name(self, at: Path, value: object, registrable: Registrable | None) -> Entry | None:
