@@ -18,6 +18,7 @@ from dnswatch.core.host.tree import FileState
 
 MAX_CONFIG = 4 * 1024 * 1024  # bytes of one configuration file; a generated named.conf with 10,000 zones is 1 MiB
 ZONEINFO = "/zoneinfo/"
+EFFECTIVE = os.access in os.supports_effective_ids
 
 
 class HostTree:
@@ -48,7 +49,7 @@ class HostTree:
             return "absent"
         if not stat.S_ISREG(found.st_mode):
             return "absent"
-        return "file" if os.access(self.real(path), os.R_OK) else "unreadable"
+        return "file" if os.access(self.real(path), os.R_OK, effective_ids=EFFECTIVE) else "unreadable"
 
     def glob(self, pattern: str) -> Sequence[str]:
         """List the existing files that match, sorted, as paths on the host that is looked at."""

@@ -6,7 +6,6 @@ Never: touches the host (a `Tree` is asked), guesses silently: every finding car
 
 from __future__ import annotations
 
-import posixpath
 import re
 from collections.abc import Iterator
 from dataclasses import replace
@@ -228,9 +227,8 @@ class _Search:
         for path in SYSLOGS:
             count = look_into(self.tree, path).get(kind, 0)
             if count:
-                self._add(
-                    kind, path, f"{server} query lines ({count} in its last 256 KiB) are in this syslog file", True
-                )
+                because = f"{server} query lines ({count} in its last 256 KiB) are in this syslog file"
+                self._add(kind, path, because, not zone_shown(self.tree.tail(path, 4096)))
                 return True
         return False
 
@@ -251,7 +249,7 @@ class _Search:
                 because = (
                     f"{seen[best]} {best} query lines in its last 256 KiB; no configuration that was read names it"
                 )
-                self._add(best, path, because, not _zone_shown(self.tree.tail(path, 4096)))
+                self._add(best, path, because, not zone_shown(self.tree.tail(path, 4096)))
 
     def _lease(self, path: str, because: str) -> None:
         state = self.tree.state(path)
@@ -296,13 +294,6 @@ def _loopback(addresses: Iterator[str]) -> tuple[str, ...]:
     return tuple(sorted(found))
 
 
-def _zone_shown(data: bytes) -> bool:
+def zone_shown(data: bytes) -> bool:
     """Say whether the stamps in a sample carry their zone (iso8601-utc or an offset)."""
-    return bool(re.search(rb"^\d{4}-\d\d-\d\dT[\d:.]+(?:Z|[+-]\d\d:\d\d)", data, re.MULTILINE))
-
-
-def rotated(path: str, tree: Tree) -> tuple[str, ...]:
-    """List the rotated siblings of a log: ``.0``, ``.1.gz``, ``-20261122`` …"""
-    return tuple(
-        other for other in tree.glob(posixpath.join(posixpath.dirname(path), posixpath.basename(path) + "[.-]*"))
-    )
+    return bool(re.search(rb"^(?:<\d+>1 )?\d{4}-\d\d-\d\dT[\d:.]+(?:Z|[+-]\d\d:\d\d)", data, re.MULTILINE))
