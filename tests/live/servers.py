@@ -1,0 +1,333 @@
+"""Real servers for the live tests: BIND, dnsmasq, an upstream that knows every name, and systemd's path unit, in small.
+
+Each runs in the foreground below a temporary directory, on loopback and on free ports, and is ended by its own pid.
+`install` puts an example there as it is shipped, changing two things only: paths below /etc, /var, /run and /dev get
+the directory as prefix, ports become free ones. The third, upstream.conf, is replaced as a whole.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import dnslib
+
+EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
+ADDRESS = "192.0.2.1"  # what the upstream says of every name (RFC 5737)
+
+PREFIXED = re.compile(r"(?<![\w.-])/(?=(?:etc|var|run|dev)/)")
+PORTS = re.compile(r"(?P<before>\bport[ =]|-p )(?P<port>53|953)\b")
+_INSTALL = re.compile(r"(?://|#) install: (?P<path>/\S+)\n")
+
+
+class NotReady(RuntimeError):
+    """A server ended or stayed silent instead of getting ready; the message holds what it said."""
+
+
+def free_port() -> int:
+    """Give a port that is free for UDP and TCP on loopback now."""
+    for _ in range(50):
+        with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as tcp:
+            tcp.bind(("127.0.0.1", 0))
+            port = int(tcp.getsockname()[1])
+            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp, suppress(OSError):
+                udp.bind(("127.0.0.1", port))
+                return port
+    raise NotReady("no free port on loopback")
+
+
+def wait_for(condition: Callable[[], object], within_s: float = 10.0, pause_s: float = 0.02) -> bool:
+    """Wait until the condition holds; False when it does not in time."""
+    end = time.monotonic() + within_s
+    while not condition():
+        if time.monotonic() > end:
+            return False
+        time.sleep(pause_s)
+    return True
+
+
+@contextmanager
+def place() -> Iterator[Path]:
+    """Give a directory with a short path (a unix socket's path has 108 octets) that other users may enter."""
+    with tempfile.TemporaryDirectory(prefix="dnswatch-") as name:
+        path = Path(name)
+        path.chmod(0o755)
+        yield path
+
+
+# ── Asking ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What dig saw."""
+
+    status: str  # NOERROR, NXDOMAIN …; "" when nobody answered
+    records: tuple[str, ...]  # data of the answer section
+
+
+def dig(port: int, client: str, name: str, kind: str = "A", *options: str) -> Answer:
+    """Ask the server on ``port`` as ``client`` (any address of 127.0.0.0/8)."""
+    command = ["dig", "+time=2", "+tries=2", "+noall", "+comments", "+answer", *options]
+    command += ["-b", client, "-p", str(port), "@127.0.0.1", name, kind]
+    said = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False).stdout
+    status = re.search(r"status: (\w+)", said)
+    records = [line.split(None, 4)[4] for line in said.splitlines() if line and not line.startswith(";")]
+    return Answer(status[1] if status else "", tuple(records))
+
+
+def version(*command: str) -> str:
+    """Give the first line that a server says of its version."""
+    said = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False)
+    return (said.stdout or said.stderr).splitlines()[0]
+
+
+# ── Upstream ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class Upstream:
+    """A name server that answers every A question with `ADDRESS` and everything else with nothing, over UDP and TCP."""
+
+    def __init__(self) -> None:
+        self.port = free_port()
+        self.asked: list[str] = []
+        self._udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self._tcp = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        self._tcp.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self._udp.bind(("127.0.0.1", self.port))
+        self._tcp.bind(("127.0.0.1", self.port))
+        self._tcp.listen(16)
+        self._threads = [threading.Thread(target=run, daemon=True) for run in (self._serve_udp, self._serve_tcp)]
+
+    def __enter__(self) -> Upstream:
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for server in (self._udp, self._tcp):
+            with suppress(OSError):
+                server.shutdown(socket.SHUT_RDWR)
+            server.close()
+        for thread in self._threads:
+            thread.join(5)
+
+    def _serve_udp(self) -> None:
+        with suppress(OSError):
+            while True:
+                packet, peer = self._udp.recvfrom(4096)
+                if packet:
+                    self._udp.sendto(self._reply(packet), peer)
+
+    def _serve_tcp(self) -> None:
+        with suppress(OSError):
+            while True:
+                connection, _ = self._tcp.accept()
+                with connection, suppress(OSError):
+                    connection.settimeout(2)
+                    size = int.from_bytes(connection.recv(2, socket.MSG_WAITALL))
+                    reply = self._reply(connection.recv(size, socket.MSG_WAITALL))
+                    connection.sendall(len(reply).to_bytes(2) + reply)
+
+    def _reply(self, packet: bytes) -> bytes:
+        request = dnslib.DNSRecord.parse(packet)
+        reply = request.reply()
+        name = str(request.q.qname)
+        self.asked.append(name)
+        if request.q.qtype == dnslib.QTYPE.A:
+            reply.add_answer(dnslib.RR(name, dnslib.QTYPE.A, ttl=30, rdata=dnslib.A(ADDRESS)))
+        else:
+            soa = dnslib.SOA("localhost.", "hostmaster.localhost.", (1, 60, 60, 60, 30))
+            reply.add_auth(dnslib.RR(name, dnslib.QTYPE.SOA, ttl=30, rdata=soa))
+        return bytes(reply.pack())
+
+
+# ── Examples ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass
+class Installed:
+    """An example below a directory of its own."""
+
+    root: Path
+    ports: dict[int, int] = field(default_factory=dict)  # shipped port → ours
+
+    def path(self, shipped: str) -> Path:
+        """Give our path for one that the example names."""
+        return self.root / shipped.lstrip("/")
+
+    @property
+    def config(self) -> Path:
+        """dnswatch's configuration."""
+        return self.path("/etc/dnswatch/dnswatch.yaml")
+
+    def port(self, shipped: int = 53) -> int:
+        """Give our port for one that the example names."""
+        return self.ports[shipped]
+
+
+def install(example: str, root: Path, upstream: Upstream) -> Installed:
+    """Install an example below ``root``: each file goes where its first line says."""
+    installed = Installed(root, {53: free_port(), 953: free_port()})
+    for shipped in sorted((EXAMPLES / example).iterdir()):
+        text = shipped.read_text() if shipped.is_file() else ""
+        target = _INSTALL.match(text)
+        if target is None:
+            continue
+        path = installed.path(target["path"])
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if shipped.name == "upstream.conf":
+            text = UPSTREAM[example].format(port=upstream.port)
+        path.write_text(_adapted(text, installed))
+    return installed
+
+
+def _adapted(text: str, installed: Installed) -> str:
+    text = PREFIXED.sub(f"{installed.root}/", text)
+    return PORTS.sub(lambda found: f"{found['before']}{installed.ports[int(found['port'])]}", text)
+
+
+UPSTREAM = {
+    "bind": "recursion yes;\ndnssec-validation no;\nforward only;\nforwarders {{ 127.0.0.1 port {port}; }};\n",
+    "dnsmasq": "no-resolv\nserver=127.0.0.1#{port}\n",
+}
+
+
+class PathUnit:
+    """Does what systemd does for the example's path unit: runs the service's command when the directory changes."""
+
+    def __init__(self, installed: Installed, name: str = "dnswatch-feeds") -> None:
+        units = installed.path("/etc/systemd/system")
+        self.watched = Path(_setting(units / f"{name}.path", "PathChanged"))
+        self.command = shlex.split(_setting(units / f"{name}.service", "ExecStart"))
+        self.runs: list[int] = []  # exit codes
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._follow, daemon=True)
+
+    def __enter__(self) -> PathUnit:
+        self._seen = self._state()
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+        self._thread.join(10)
+
+    def _state(self) -> int:
+        return self.watched.stat().st_mtime_ns if self.watched.is_dir() else 0
+
+    def _follow(self) -> None:
+        while not self._ended.wait(0.05):
+            state = self._state()
+            if state != self._seen:
+                self._seen = state
+                done = subprocess.run(self.command, capture_output=True, timeout=20, check=False)
+                self.runs.append(done.returncode)
+
+
+def _setting(unit: Path, key: str) -> str:
+    found = re.search(rf"^{key}=(.*)$", unit.read_text(), re.MULTILINE)
+    assert found, f"{unit.name} has no {key}"
+    return found[1]
+
+
+# ── Resolvers ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class Server:
+    """One server process in the foreground."""
+
+    def __init__(self, command: list[str], says: Path, ready: Callable[[], object]) -> None:
+        self._command, self._says, self._ready = command, says, ready
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start it and wait until it is ready, or raise `NotReady`."""
+        with self._says.open("ab") as says:
+            self.process = subprocess.Popen(
+                self._command, stdin=subprocess.DEVNULL, stdout=says, stderr=says, cwd="/", env=environment()
+            )
+        alive = self.process
+        if not wait_for(lambda: alive.poll() is not None or self._ready(), 15) or alive.poll() is not None:
+            self.stop()
+            raise NotReady(f"{self._command[0]} did not get ready:\n{self._says.read_text(errors='replace')[-2000:]}")
+
+    def stop(self) -> None:
+        """End it by its pid: politely, then not."""
+        if self.process is not None and self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+            try:
+                self.process.wait(10)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait(10)
+
+    def __enter__(self) -> Server:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+
+def environment() -> dict[str, str]:
+    """Give the environment of every server: UTC, plain messages, sbin on the path."""
+    return {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "TZ": "UTC", "LC_ALL": "C"}
+
+
+def named(installed: Installed, client: str = "127.0.0.1") -> Server:
+    """Give a named for an installed /etc/bind/named.conf; ready when it answers.
+
+    Never ``-g``: the query log would go to stderr.
+    """
+    for folder in ("/var/cache/bind/dnswatch", "/var/log/named", "/run/named", "/etc/bind"):
+        installed.path(folder).mkdir(parents=True, exist_ok=True)
+    key = installed.path("/etc/bind/rndc.key")
+    if not key.exists():  # Debian's package makes it when it is installed
+        subprocess.run(["rndc-confgen", "-a", "-c", str(key)], capture_output=True, check=True, env=environment())
+    command = [shutil.which("named") or "named", "-f", "-n", "1", "-c", str(installed.path("/etc/bind/named.conf"))]
+    return Server(command, installed.root / "named.out", lambda: dig(installed.port(), client, "ready.test").status)
+
+
+def dnsmasq(installed: Installed, user: str = "root") -> Server:
+    """Give a dnsmasq for an installed /etc/dnsmasq.conf; ready when it answers."""
+    for folder in ("/var/log", "/run/dnsmasq", "/var/cache/dnswatch"):
+        installed.path(folder).mkdir(parents=True, exist_ok=True)
+    command = [shutil.which("dnsmasq") or "dnsmasq", "-k", "-u", user, "-C", str(installed.path("/etc/dnsmasq.conf"))]
+    ready = installed.port()
+    return Server(command, installed.root / "dnsmasq.out", lambda: dig(ready, "127.0.0.1", "ready.test").status)
+
+
+@contextmanager
+def example(name: str, prepare: Callable[[Installed], object] = lambda installed: None) -> Iterator[Installed]:
+    """Run an example's resolver, its upstream and its path unit. ``prepare`` runs before the resolver starts.
+
+    Ports are free when we look and may be taken when the server binds: then everything is tried once more.
+    """
+    start = {"bind": named, "dnsmasq": dnsmasq}[name]
+    for attempt in (1, 2):
+        with ExitStack() as stack:
+            root = stack.enter_context(place())
+            installed = install(name, root, stack.enter_context(Upstream()))
+            prepare(installed)
+            server = start(installed)
+            try:
+                stack.enter_context(server)
+            except NotReady:
+                if attempt == 2:
+                    raise
+                continue
+            stack.enter_context(PathUnit(installed))
+            yield installed
+            return
