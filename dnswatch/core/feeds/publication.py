@@ -9,17 +9,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
+from dnswatch.core.clients.identity import Identity
 from dnswatch.core.feeds.formats import FORMATS
 from dnswatch.core.feeds.guard import inspect
 from dnswatch.core.feeds.history import advance, diff
 from dnswatch.core.feeds.zones import compile_everyone, compile_zones
 from dnswatch.core.model import Delta, Name, Snapshot, Zone
 from dnswatch.core.policy import Policy
-
-if TYPE_CHECKING:
-    from dnswatch.core.clients.identity import Identity
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,19 +13,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from ipaddress import ip_network
-from typing import TYPE_CHECKING
 
 from dnswatch.core.catalog import Catalog, NeverBlock
+from dnswatch.core.clients.identity import Identity
 from dnswatch.core.clients.who import RESERVED_GROUPS
 from dnswatch.core.feeds.claims import Claim, Verdicts, rules_of, weigh
 from dnswatch.core.feeds.triggers import client_trigger
 from dnswatch.core.model import Indicator, Name, Reason, Rule, Service, Who, Zone
-from dnswatch.core.names import within
+from dnswatch.core.names import parents, within
 from dnswatch.core.policy import Policy
 from dnswatch.errors import FeedRefused
-
-if TYPE_CHECKING:
-    from dnswatch.core.clients.identity import Identity
 
 ANY, EXEMPT, EVERYONE = "any", "exempt", "everyone"
 """Audiences that are no group: clients in no group; single exempted clients; outputs that cannot tell clients apart.
@@ -67,7 +64,7 @@ def compile_everyone(policy: Policy, at: float) -> Zone:
     if policy.feeds.mode != "enforce":
         return Zone(zone_name(policy, EVERYONE), EVERYONE, ())
     verdicts = verdicts_of(policy, EVERYONE, at)
-    rules = {rule.trigger: rule for rule in _passing(verdicts)}
+    rules = {rule.trigger: rule for rule in _passing(verdicts, policy.catalog)}
     rules.update((rule.trigger, rule) for rule in rules_of(verdicts, _block(policy)))
     return Zone(zone_name(policy, EVERYONE), EVERYONE, tuple(rules[trigger] for trigger in sorted(rules)))
 
@@ -142,13 +139,16 @@ def _audience_zone(policy: Policy, audience: str, at: float) -> Zone:
     return Zone(zone_name(policy, audience), audience, rules_of(verdicts_of(policy, audience, at), _block(policy)))
 
 
-def _passing(verdicts: Verdicts) -> Iterator[Rule]:
-    """Yield a ``passthru`` rule for everything that a claim lets pass."""
+def _passing(verdicts: Verdicts, catalog: Catalog) -> Iterator[Rule]:
+    """Yield a ``passthru`` rule for what passes: names of watched services, and names below one that is blocked."""
+    watched = {indicator.name for service in enabled(catalog) for indicator in api_names(service)}
     for name, (own, below) in verdicts.nodes.items():
-        if own is False:
-            yield Rule(name, "passthru")
-        if below is False:
-            yield Rule("*." + name, "passthru")
+        above = (verdicts.nodes.get(ancestor, (None, None)) for ancestor in parents(name))
+        if name in watched or any(True in node for node in above):
+            if own is False:
+                yield Rule(name, "passthru")
+            if below is False:
+                yield Rule("*." + name, "passthru")
 
 
 def _block(policy: Policy) -> Rule:
