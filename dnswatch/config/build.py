@@ -5,6 +5,7 @@ Never: keeps state; a reload builds a new one. Read next: ``core/policy.py``.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,9 +31,12 @@ class Loaded:
     policy: Policy
 
 
-def load_policy(path: Path, now: float | None = None) -> Loaded:
-    """Read configuration and catalogue; raise `ConfigError` with the problems of both at once."""
-    reading = read(path, now)
+def load_policy(path: Path, now: float | None = None, overlay: Mapping[Path, str] | None = None) -> Loaded:
+    """Read configuration and catalogue; raise `ConfigError` with the problems of both at once.
+
+    ``now`` and ``overlay`` are those of ``load.py``.
+    """
+    reading = read(path, now, overlay)
     problems = list(reading.problems)
     try:
         catalog = load_catalogue(_services_dirs(reading.tree))

@@ -6,6 +6,7 @@ Never: starts anything, needs the catalogue (``build.py`` brings both together; 
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,14 +44,18 @@ def load(path: Path, now: float | None = None) -> Config:
     return reading.config
 
 
-def read(path: Path, now: float | None = None) -> Reading:
-    """Read a configuration and collect what is wrong with it; a missing or unreadable file is a problem too."""
-    path = path.absolute()
+def read(path: Path, now: float | None = None, overlay: Mapping[Path, str] | None = None) -> Reading:
+    """Read a configuration and collect what is wrong with it; a missing or unreadable file is a problem too.
+
+    ``overlay`` gives text that counts instead of what a file holds, to try a change before it is written.
+    """
+    path, overlay = path.absolute(), overlay or {}
     documents: list[Marked] = []
     problems: list[Problem] = []
-    for file in (path, *_parts(path)):
+    parts = {file for file in overlay if file.parent == path.parent / CONF_D} | set(_parts(path))
+    for file in (path, *sorted(parts)):
         try:
-            document = load_marked(file)
+            document = load_marked(overlay[file], str(file)) if file in overlay else load_marked(file)
         except OSError as error:
             problems.append(Problem(str(file), 0, 0, "", _unreadable(error, file == path)))
             continue
@@ -75,7 +80,7 @@ def read(path: Path, now: float | None = None) -> Reading:
 
 
 def _parts(path: Path) -> list[Path]:
-    """List the files merged into the main one, in the order of their names."""
+    """List the files that are merged into the main one (in the order of their names)."""
     directory = path.parent / CONF_D
     try:
         found = [file for file in directory.iterdir() if file.suffix in _SUFFIXES and not file.name.startswith(".")]
@@ -83,7 +88,7 @@ def _parts(path: Path) -> list[Path]:
         return []
     except OSError:
         return [directory]  # reading it as a file fails in the same way, and becomes a problem with its reason
-    return sorted(found)
+    return found
 
 
 def _unreadable(error: OSError, main: bool) -> str:

@@ -150,13 +150,18 @@ class LeaseFile(Section):
     type: Literal["auto", "dnsmasq", "kea", "isc", "hosts"] = "auto"
 
 
+Lease = Annotated[
+    LeaseFile,
+    BeforeValidator(lambda value: {"path": value} if isinstance(value, str) else value),
+    WithJsonSchema({"anyOf": [LeaseFile.model_json_schema(), {"type": "string"}]}),
+]
+
+
 class Clients(Section):
     """Who the clients are."""
 
     groups: dict[GroupName, ClientGroup] = Field(default={}, description="The longest prefix wins; groups may nest.")
-    leases: list[Annotated[LeaseFile, BeforeValidator(lambda v: {"path": v} if isinstance(v, str) else v)]] = Field(
-        default=[], description="dnsmasq, Kea memfile, ISC dhcpd leases; hosts files."
-    )
+    leases: list[Lease] = Field(default=[], description="dnsmasq, Kea memfile, ISC dhcpd leases; hosts files.")
 
     @field_validator("leases", mode="before")
     @classmethod
