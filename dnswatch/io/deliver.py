@@ -8,11 +8,14 @@ comes back here, to the same batch. Read next: ``io/sinks/``.
 from __future__ import annotations
 
 import asyncio
+import itertools
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from typing import Protocol
 
+from dnswatch.core.alerts import Context, render
 from dnswatch.core.model import SEVERITIES, Alert, Severity
 from dnswatch.io.store import Store
 from dnswatch.io.supervise import Supervised
@@ -33,6 +36,18 @@ class Delivery:
 
 Render = Callable[[Delivery], bytes]
 """Makes the message of a delivery, without newline or framing."""
+
+
+def renderer(name: str, context: Context) -> Render:
+    """Make messages in the format ``name``; they are numbered from 1, as a syslog sender must (RFC 5424 §7.3.1)."""
+    sequence = itertools.count(1)
+
+    def message(delivery: Delivery) -> bytes:
+        # The offset of the alert's own day: a daemon lives through changes of daylight saving time.
+        zone = datetime.fromtimestamp(delivery.alert.at, UTC).astimezone().tzinfo or UTC
+        return render(name, delivery.alert, replace(context, sequence=next(sequence), zone=zone))
+
+    return message
 
 
 class Sink(Protocol):

@@ -27,11 +27,18 @@ class Supervised:
     """One named piece of work that must not stay dead.
 
     ``work`` returns when it is done for good, or raises; it calls `progress` whenever something succeeded, which ends
-    the failure and resets the pauses.
+    the failure and resets the pauses. Work on the engine does not survive bugs: half an effect must never be
+    checkpointed, so the process ends and the next one starts from the last checkpoint.
     """
 
     def __init__(
-        self, name: str, work: Callable[[], Awaitable[None]], *, first_s: float = FIRST_S, most_s: float = MOST_S
+        self,
+        name: str,
+        work: Callable[[], Awaitable[None]],
+        *,
+        first_s: float = FIRST_S,
+        most_s: float = MOST_S,
+        survives_bugs: bool = True,
     ) -> None:
         self.name = name
         self.error = ""  # the failure that lasts; "" = fine
@@ -40,6 +47,7 @@ class Supervised:
         self._work = work
         self._first_s = self._pause_s = first_s
         self._most_s = most_s
+        self._survives_bugs = survives_bugs
         self._said_at = 0.0
 
     def progress(self) -> None:
@@ -57,6 +65,8 @@ class Supervised:
             except (OSError, DnswatchError) as error:
                 self._failed(describe(error))
             except Exception as error:  # the one place: see the module docstring
+                if not self._survives_bugs:
+                    raise
                 self._failed(f"internal error: {type(error).__name__}: {error}")
                 log.exception("%s: internal error, please report it", self.name)
             else:

@@ -105,7 +105,7 @@ async def test_cursors(tmp_path: Path) -> None:
 
 
 async def test_prune_keeps_what_is_needed(tmp_path: Path) -> None:
-    """Retention deletes old closed alerts and sightings, never what waits for a sink or is open; seqs do not come back."""
+    """Retention deletes old closed alerts and sightings, never what is open or waits; a seq does not come back."""
     path = tmp_path / FILE
     async with await Store.open(path) as store:
         await store.cursors(["siem"])
@@ -259,21 +259,25 @@ asyncio.run(main())
 """
 
 
+def run_and_kill(path: Path) -> int:
+    """Let the writer work for a while, kill it; give the last checkpoint that it acknowledged."""
+    acknowledged = 0
+    with subprocess.Popen([sys.executable, "-c", WRITER, str(path)], stdout=subprocess.PIPE, text=True) as writer:
+        assert writer.stdout
+        for line in writer.stdout:
+            acknowledged = int(line)
+            if acknowledged % 40 == 39:
+                break
+        time.sleep(0.003)
+        writer.send_signal(signal.SIGKILL)
+        return max([acknowledged, *(int(line) for line in writer.stdout if line.endswith("\n"))])
+
+
 async def test_kill_in_mid_write_counts_every_line_once(tmp_path: Path) -> None:
     """kill -9 at any moment: position, rows, sightings and outbox agree, and no acknowledged checkpoint is lost."""
     path = tmp_path / FILE
-    acknowledged = 0
     for _ in range(3):
-        writer = subprocess.Popen([sys.executable, "-c", WRITER, str(path)], stdout=subprocess.PIPE, text=True)
-        with writer:
-            assert writer.stdout
-            for line in writer.stdout:
-                acknowledged = int(line)
-                if acknowledged % 40 == 39:
-                    break
-            time.sleep(0.003)
-            writer.send_signal(signal.SIGKILL)
-            acknowledged = max([acknowledged, *(int(line) for line in writer.stdout if line.endswith("\n"))])
+        acknowledged = await asyncio.to_thread(run_and_kill, path)
         async with await Store.open(path) as store:
             saved = await store.load()
             offset = saved.positions["bind"].position.offset

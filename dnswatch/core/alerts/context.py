@@ -27,6 +27,7 @@ class Context:
     facility: int = FACILITIES["local0"]
     app_name: str = "dnswatch"
     process_id: str = "-"
+    host: str = ""  # RFC 3164 over the network names the host; a local socket must not
     enterprise_id: int = DOCUMENTATION_PEN
     sequence: int = 1  # meta sequenceId, counts messages of one sink
     zone: tzinfo = UTC  # RFC 3164 stamps are local time without saying of which zone

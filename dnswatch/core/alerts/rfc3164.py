@@ -1,7 +1,8 @@
 """Alert format ``rfc3164``: the local form that ``/dev/log`` understands, with the flat JSON as its message.
 
 ``<PRI>Mmm dd hh:mm:ss tag[pid]: {json}``, without a host name: rsyslog's imuxsock reads this form right and RFC 5424
-wrongly, and Wazuh finds its program name in it. Never: structured data. Read next: ``text.py``.
+wrongly, and Wazuh finds its program name in it. Over the network ``context.host`` stands before the tag. Never:
+structured data. Read next: ``text.py``.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from datetime import datetime
 
 from dnswatch.core.alerts import json
 from dnswatch.core.alerts.context import Context
+from dnswatch.core.alerts.rfc5424 import header_field
 from dnswatch.core.model import Alert
 
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")  # never the locale's
@@ -23,7 +25,8 @@ def render(alert: Alert, context: Context) -> bytes:
     tag = _NOT_TAG.sub("_", context.app_name)[:TAG_CHARS] or "dnswatch"
     if context.process_id.isdigit():
         tag += f"[{context.process_id}]"
-    header = f"<{context.priority(alert.severity)}>{stamp(alert.at, context)} {tag}: "
+    host = header_field(context.host, 255) + " " if context.host else ""
+    header = f"<{context.priority(alert.severity)}>{stamp(alert.at, context)} {host}{tag}: "
     return header.encode("ascii") + json.render(alert, context)
 
 

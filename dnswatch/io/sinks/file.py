@@ -12,9 +12,16 @@ import stat
 from collections.abc import Sequence
 from pathlib import Path
 
-from dnswatch.io.deliver import Delivery, Render
+from dnswatch.config.model import FileSink as Settings
+from dnswatch.core.alerts import Context
+from dnswatch.io.deliver import Delivery, Render, renderer
 
 MODE = 0o640  # names of clients are in it; a log shipper reads by group
+
+
+def build(settings: Settings, sensor: str) -> FileSink:
+    """Make the sink that the configuration asks for."""
+    return FileSink(settings.path, renderer(settings.format, Context(sensor, host=sensor)))
 
 
 class FileSink:

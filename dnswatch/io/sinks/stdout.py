@@ -10,7 +10,14 @@ import os
 import sys
 from collections.abc import Sequence
 
-from dnswatch.io.deliver import Delivery, Render
+from dnswatch.config.model import StdoutSink as Settings
+from dnswatch.core.alerts import Context
+from dnswatch.io.deliver import Delivery, Render, renderer
+
+
+def build(settings: Settings, sensor: str) -> StdoutSink:
+    """Make the sink that the configuration asks for."""
+    return StdoutSink(renderer(settings.format, Context(sensor, host=sensor)))
 
 
 class StdoutSink:

@@ -16,11 +16,16 @@ import socket
 import struct
 import termios
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 from urllib.parse import urlsplit
 
-from dnswatch.io.deliver import Delivery, Render
+from dnswatch.config.model import FACILITIES
+from dnswatch.config.model import SyslogSink as Settings
+from dnswatch.core.alerts import Context
+from dnswatch.core.alerts.flat import rfc3339
+from dnswatch.core.alerts.rfc5424 import header_field
+from dnswatch.io.deliver import Delivery, Render, renderer
 
 Scheme = Literal["udp", "tcp", "unix"]
 
@@ -63,6 +68,39 @@ def parse_address(text: str) -> Address:
     if parts.scheme not in ("udp", "tcp") or not parts.hostname or not parts.port:
         raise ValueError(f"{text!r} is not udp://HOST:PORT, tcp://HOST:PORT or unix:///PATH")
     return Address("udp" if parts.scheme == "udp" else "tcp", parts.hostname, parts.port)
+
+
+def build(settings: Settings, sensor: str) -> SyslogSink:
+    """Make the sink that the configuration asks for."""
+    addresses = [parse_address(text) for text in (settings.address, *settings.fallback)]
+    context = Context(
+        sensor,
+        facility=FACILITIES.index(settings.facility),
+        process_id=str(os.getpid()),
+        enterprise_id=settings.enterprise_id,
+        host=sensor,
+    )
+    if any(address.scheme == "unix" for address in addresses):
+        # rsyslog's imuxsock reads RFC 5424 wrongly; the local form has no host name (delivery.md §1.1).
+        render = renderer("rfc3164", replace(context, host=""))
+    elif settings.format in ("rfc5424", "rfc3164"):
+        render = renderer(settings.format, context)
+    else:
+        render = _with_header(renderer(settings.format, context), context)
+    return SyslogSink(addresses, render, framing=settings.framing)
+
+
+def _with_header(render: Render, context: Context) -> Render:
+    """Put an RFC 5424 header without structured data before a message of another format: syslog needs one."""
+
+    def message(delivery: Delivery) -> bytes:
+        alert = delivery.alert
+        fields = (context.sensor, 255), (context.app_name, 48), (context.process_id, 128), (alert.rule_id, 32)
+        words = " ".join(header_field(text, limit) for text, limit in fields)
+        header = f"<{context.priority(alert.severity)}>1 {rfc3339(alert.at)} {words} - "
+        return header.encode("ascii") + render(delivery).replace(b"\n", b" ")
+
+    return message
 
 
 class SyslogSink:
