@@ -48,8 +48,8 @@ async def _play(demo: Demo, stay: bool) -> int:
     seen: dict[str, dict[str, Any]] = {}
     demo.prepare()
     click.echo(f"The recorded logs of a BIND and a dnsmasq grow again in {demo.folder},")
-    click.echo(f"{len(demo.lines)} lines in {demo.duration_s:.0f} seconds; `dnswatch run` follows them. The group build is "
-               "expected to use\nSlack webhooks; nobody else is expected to use anything.\n")  # fmt: skip
+    click.echo(f"{len(demo.lines)} lines in {demo.duration_s:.0f} seconds; `dnswatch run` follows them. The group "
+               "build is\nexpected to use Slack webhooks; nobody else is expected to use anything.\n")  # fmt: skip
     async with demo.running():
         watching = asyncio.create_task(_print_alerts(demo, seen))
         await demo.grow()
