@@ -52,9 +52,9 @@ class Web:
     async def start(self, listen: str) -> None:
         """Listen; raise `StateError` naming the port and the setting when that is not possible."""
         host, port = split_listen(listen)
-        runner = web.AppRunner(self.application(), access_log=None, handle_signals=False)
+        runner = web.AppRunner(self.application(), access_log=None, handle_signals=False, shutdown_timeout=1.0)
         await runner.setup()
-        site = web.TCPSite(runner, host, port, shutdown_timeout=1.0, reuse_address=True)
+        site = web.TCPSite(runner, host, port, reuse_address=True)
         try:
             await site.start()
         except OSError as error:
