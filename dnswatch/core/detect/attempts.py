@@ -138,17 +138,19 @@ class Attempts:
             while attempt is not None and not _joins(attempt, at):
                 attempt = attempt.older
             return attempt
-        return self.only(verdict.qname, at)
+        return self.only(verdict.qname, at, here=source)
 
-    def only(self, qname: Name, at: float, elsewhere: str | None = None) -> Attempt | None:
+    def only(self, qname: Name, at: float, *, here: str | None = None, elsewhere: str | None = None) -> Attempt | None:
         """Give the one attempt for a name that is recent at that time, or None when there are none or several."""
-        found = list(self.recent(qname, at, elsewhere))
+        found = list(self.recent(qname, at, here=here, elsewhere=elsewhere))
         return found[0] if len(found) == 1 else None
 
-    def recent(self, qname: Name, at: float, elsewhere: str | None = None) -> Iterator[Attempt]:
-        """Yield the attempts for a name around that time; with ``elsewhere`` only those of other sources."""
+    def recent(
+        self, qname: Name, at: float, *, here: str | None = None, elsewhere: str | None = None
+    ) -> Iterator[Attempt]:
+        """Yield the attempts for a name around that time: of source ``here`` only, or of all but ``elsewhere``."""
         for attempt in self.by_name.get(qname, {}).values():
-            if _joins(attempt, at) and attempt.source != elsewhere:
+            if _joins(attempt, at) and attempt.source != elsewhere and here in (None, attempt.source):
                 yield attempt
 
     def _forget(self, attempt: Attempt, log_now: float) -> None:

@@ -14,11 +14,11 @@ Never: reads clocks or files, knows sinks. Read next: ``attempts.py``, ``episode
 
 from __future__ import annotations
 
-import heapq
 from collections import Counter
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from dnswatch.core.clients.expectations import until_text
 from dnswatch.core.clients.identity import Identity
 from dnswatch.core.detect import judgement, outcomes
 from dnswatch.core.detect.attempts import JOIN_S, Attempt, Attempts
@@ -27,6 +27,9 @@ from dnswatch.core.detect.episodes import Episode
 from dnswatch.core.detect.history import History
 from dnswatch.core.detect.holds import Hold, Holds
 from dnswatch.core.detect.signals import SIGNALS
+from dnswatch.core.detect.sources import Sources
+from dnswatch.core.detect.tally import Tally
+from dnswatch.core.detect.timers import Timer, Timers
 from dnswatch.core.model import (
     Alert,
     Effect,
@@ -37,6 +40,7 @@ from dnswatch.core.model import (
     Outcome,
     Position,
     Query,
+    Reason,
     Sighting,
     Verdict,
     Weird,
@@ -50,25 +54,10 @@ __all__ = ["Action", "Changes", "Engine", "SightingRow"]
 
 EPISODES = 50_000
 """Open episodes; some 4 KB each. Sources spoofed over UDP cannot grow this further."""
-REWRITE_FRESH_S = 86400.0
-"""A source whose log showed a rewrite of ours within this time is known to enforce our zones (DESIGN §6)."""
-QUERIES_FRESH_S = 86400.0
-"""A source that logged no query for this long does not log queries: its verdicts count as attempts (DESIGN §3)."""
 
-
-class Source:
-    """What the engine knows of one log source."""
-
-    __slots__ = ("n", "queries_at", "rewrite_at")
-
-    def __init__(self) -> None:
-        self.n = 0
-        self.queries_at: float | None = None  # last query line
-        self.rewrite_at: float | None = None  # last rewrite by a zone of ours
-
-    def row(self) -> Row:
-        """Give the plain form."""
-        return {"n": self.n, "queries_at": self.queries_at, "rewrite_at": self.rewrite_at}
+DONE: dict[str, str] = {
+    "ack": "acknowledged", "close": "closed", "comment": "commented", "reopen": "reopened", "snooze": "snoozed",
+}  # fmt: skip
 
 
 class Engine:
@@ -82,11 +71,11 @@ class Engine:
         self._signals = [kind(policy.detection) for _, kind in sorted(SIGNALS.items())]
         self._attempts = Attempts()
         self._holds = Holds()
-        self._sources: Table[Source] = Table("source", 10_000)
+        self._sources = Sources()
         self._episodes: Table[Episode] = Table("episode", EPISODES, self._evict_episode)
         self._by_id: dict[str, Episode] = {}
-        self._timers: list[tuple[float, str, str]] = []  # deadline, kind, key
-        self._sightings: dict[tuple[int, str, str, str, str, bool], tuple[float, float, int]] = {}
+        self._timers = Timers()
+        self._tally = Tally()
         self._effects: list[Effect] = []
         self._clock_changed = False
         self.reconfigure(policy)
@@ -134,10 +123,6 @@ class Engine:
             self.counters["action-unknown-alert"] += 1
             return []
         at = self.log_now or action.at
-        if action.kind == "close":
-            self._close(episode, at, "closed")
-            return self._take_effects()
-        causes = {"ack": "acknowledged", "snooze": "snoozed", "reopen": "reopened", "comment": "commented"}
         episode.snoozed_until = None
         if action.kind == "ack":
             episode.state = "acknowledged"
@@ -147,8 +132,12 @@ class Engine:
             episode.state = "snoozed"
             episode.snoozed_until = action.until
             if action.until is not None:
-                heapq.heappush(self._timers, (action.until, "snooze", episode.key))
-        self._revise(episode, at, causes[action.kind])
+                self._timers.push(action.until, "snooze", episode.key)
+        episode.add_remark(Reason("operator", _remark(action)))
+        if action.kind == "close":
+            self._close(episode, at, DONE[action.kind])
+        else:
+            self._revise(episode, at, DONE[action.kind])
         return self._take_effects()
 
     def _begin(self, digested: Digested) -> None:
@@ -163,9 +152,7 @@ class Engine:
 
     def _pass(self, now: float) -> None:
         """Move log time forward: first whatever was due before, in time order."""
-        timers = self._timers
-        while timers and timers[0][0] < now:
-            deadline, kind, key = heapq.heappop(timers)
+        for deadline, kind, key in self._timers.due(now):
             self.log_now = max(self.log_now, deadline)
             if kind == "episode":
                 self._episode_due(key, deadline)
@@ -184,7 +171,7 @@ class Engine:
             return
         ends_at = episode.attempt_at + self.policy.detection.episode_gap_s
         if ends_at > deadline:
-            heapq.heappush(self._timers, (ends_at, "episode", key))
+            self._timers.push(ends_at, "episode", key)
         else:
             self._close(episode, deadline, "ended")
 
@@ -193,10 +180,13 @@ class Engine:
         attempt = self._attempts.by_name.get(qname, {}).get(client)
         while attempt is not None and attempt.deadline != deadline:
             attempt = attempt.older
-        if attempt is None or attempt.settled or attempt.episode is None:
+        if attempt is None:
             return
-        if attempt.episode.set_outcome("leaked"):
-            self._revise(attempt.episode, deadline, "outcome")
+        attempt.deadline = 0.0
+        self._attempts.changed.add((client, qname))
+        episode = attempt.episode
+        if not attempt.settled and episode is not None and not episode.closed and episode.set_outcome("leaked"):
+            self._revise(episode, deadline, "outcome")
 
     def _hold_due(self, key: str, deadline: float) -> None:
         hold = self._holds.table.rows.get(key)
@@ -213,12 +203,7 @@ class Engine:
     # ── Queries ───────────────────────────────────────────────────────────────────────────────────────────────
 
     def _query(self, source: str, path: str, query: Query) -> None:
-        state = self._sources.rows.get(source)
-        if state is None:
-            self._sources.put(source, state := Source())
-        if state.queries_at is None or query.at > state.queries_at:
-            state.queries_at = query.at
-            self._sources.changed.add(source)
+        self._sources.saw_query(source, query.at)
         attempt = self._attempts.find(query.client, query.qname, query.at)
         if attempt is not None:
             self._repeat(attempt, source, path, query)
@@ -247,87 +232,79 @@ class Engine:
         """A further line of an open attempt: nothing to judge."""
         self._attempts.note(attempt, source, event)
         episode = attempt.episode
-        if episode is not None:
+        if episode is not None and not episode.closed:
             if event.at > episode.last_at:
                 episode.last_at = event.at
             episode.add_line(path, event.offset, event.line)
             self._episodes.changed.add(episode.key)
 
     def _open(
-        self, source: str, path: str, api: Indicator, event: Query | Verdict, decided_at: float, quiet: bool = False
+        self, source: str, path: str, api: Indicator, event: Query | Verdict, at: float, outcome: Outcome | None = None
     ) -> Attempt:
-        """Judge a new attempt and count it. ``quiet``: the caller makes the revision."""
+        """Judge a new attempt and count it. ``at``: when this is decided; ``outcome``: if it is known at once."""
         client = judgement.client_of(self.policy, self.identity, event.client, event.at)
         sighting = judgement.sight(self.policy, client, api, event.qname, event.qtype, event.at)
         attempt = Attempt(event.client, event.qname, event.at, source, sighting.service.id, sighting.expected)
         self._attempts.open(attempt, self.log_now)
         self._attempts.note(attempt, source, event)
-        self._count_sighting(sighting)
+        self._tally.add(sighting)
         self.counters["expected" if sighting.expected else "unexpected"] += 1
         if not sighting.expected:
             found = judgement.findings(self._signals, sighting, self.history)
-            key = f"{client.address} {sighting.service.id}"
-            episode = self._episodes.rows.get(key)
-            if episode is None:
-                episode = Episode(sighting)
-                self._episodes.put(key, episode)
-                self._by_id[episode.id] = episode
-                ends_at = sighting.at + self.policy.detection.episode_gap_s
-                heapq.heappush(self._timers, (ends_at, "episode", key))
-            attempt.episode = episode
+            attempt.episode = episode = self._episode(sighting)
             cause = episode.add_attempt(sighting, found)
             episode.add_line(path, event.offset, event.line)
-            self._episodes.changed.add(key)
+            if outcome is not None and episode.set_outcome(outcome):
+                cause = cause or "outcome"
+            self._episodes.changed.add(episode.key)
             self._watch_for_leak(attempt, sighting)
-            if cause and not quiet:
-                self._revise(episode, decided_at, cause)
+            if cause:
+                self._revise(episode, at, cause)
         self.history.record(sighting)
         return attempt
 
+    def _episode(self, sighting: Sighting) -> Episode:
+        """Give the open episode that a sighting belongs to, or open one."""
+        key = f"{sighting.client.address} {sighting.service.id}"
+        episode = self._episodes.rows.get(key)
+        if episode is None:
+            episode = Episode(sighting)
+            self._episodes.put(key, episode)
+            self._by_id[episode.id] = episode
+            self._timers.push(sighting.at + self.policy.detection.episode_gap_s, "episode", key)
+            if self._timers.overgrown(len(self._episodes.rows) + self._attempts.size + len(self._holds.table.rows)):
+                self._set_timers()
+        return episode
+
     def _watch_for_leak(self, attempt: Attempt, sighting: Sighting) -> None:
         """In enforce mode, where a rewrite is to be expected, set a timer: its absence is a leak."""
-        if self.policy.feeds.mode != "enforce":
-            return
-        state = self._sources.rows.get(attempt.source)
-        if state is None or state.rewrite_at is None or sighting.at - state.rewrite_at > REWRITE_FRESH_S:
-            return
-        if self._blocks.for_client(sighting.client, sighting.qname, sighting.at):
-            attempt.deadline = sighting.at + JOIN_S
-            heapq.heappush(self._timers, (attempt.deadline, "leak", f"{attempt.client} {attempt.qname}"))
-
-    def _count_sighting(self, sighting: Sighting) -> None:
         at = sighting.at
-        key = (
-            int(at) // 3600 * 3600, sighting.client.address, sighting.qname, sighting.qtype, sighting.service.id,
-            sighting.expected,
-        )  # fmt: skip
-        known = self._sightings.get(key)
-        if known is None:
-            self._sightings[key] = (at, at, 1)
-        else:
-            self._sightings[key] = (min(known[0], at), max(known[1], at), known[2] + 1)
+        if self.policy.feeds.mode != "enforce" or not self._sources.enforces(attempt.source, at):
+            return
+        if self._blocks.for_client(sighting.client, sighting.qname, at):
+            attempt.deadline = at + JOIN_S
+            self._timers.push(attempt.deadline, "leak", f"{attempt.client} {attempt.qname}")
 
     # ── Lookups of our own forwarders ─────────────────────────────────────────────────────────────────────────
 
-    def _hold(self, source: str, path: str, query: Query) -> None:
+    def _hold(self, source: str, path: str, query: Query, verdict: Verdict | None = None) -> None:
         """Hold a forwarder's lookup unless a lookup at another source already explains it."""
-        if next(self._attempts.recent(query.qname, query.at, source), None) is not None:
+        if next(self._attempts.recent(query.qname, query.at, elsewhere=source), None) is not None:
             self.counters["forwarded"] += 1
             return
         hold = self._holds.find(source, query.client, query.qname)
         if hold is not None:
             self._holds.add_line(hold, query)
             return
-        table = self._holds.table
-        if len(table.rows) >= table.limit:
-            first = next(iter(table.rows.values()))
-            table.evicted += 1
+        first = self._holds.first_if_full()
+        if first is not None:
             self._holds.drop(first)
             self._judge_hold(first, self.log_now)
         hold = Hold(source, path, query)
         self._holds.add(hold)
-        key = next(reversed(table.rows))
-        heapq.heappush(self._timers, (hold.deadline, "hold", key))
+        if verdict is not None:
+            self._holds.add_verdict(hold, verdict)
+        self._timers.push(hold.deadline, "hold", hold.key)
 
     def _release(self, source: str, query: Query, attempt: Attempt) -> None:
         """A front lookup explains what its forwarder asked: what the second resolver said concerns this attempt."""
@@ -351,65 +328,70 @@ class Engine:
     # ── Verdicts ──────────────────────────────────────────────────────────────────────────────────────────────
 
     def _verdict(self, source: str, path: str, verdict: Verdict) -> None:
-        state = self._sources.rows.get(source)
-        if state is None:
-            self._sources.put(source, state := Source())
-        if outcomes.ours(verdict, self.policy) and (state.rewrite_at is None or verdict.at > state.rewrite_at):
-            state.rewrite_at = verdict.at
-            self._sources.changed.add(source)
+        if outcomes.ours(verdict, self.policy):
+            self._sources.saw_rewrite(source, verdict.at)
         attempt = self._attempts.judged(source, verdict)
-        if attempt is None and verdict.client in self.policy.detection.forwarders.get(source, ()):
+        forwarded = verdict.client in self.policy.detection.forwarders.get(source, ())
+        if attempt is None and forwarded:
             hold = self._holds.find(source, verdict.client, verdict.qname)
             if hold is not None:
                 self._holds.add_verdict(hold, verdict)
                 return
-            attempt = self._attempts.only(verdict.qname, verdict.at, source)
+            attempt = self._attempts.only(verdict.qname, verdict.at, elsewhere=source)
+        if attempt is not None:
+            self._apply(attempt, source, path, verdict, verdict.at)
+        elif verdict.client and not self._sources.logs_queries(source, verdict.at):
+            self._count_verdict(source, path, verdict, forwarded)
+        else:
+            self.counters["verdict-unjoined"] += 1
+
+    def _count_verdict(self, source: str, path: str, verdict: Verdict, forwarded: bool) -> None:
+        """Take a verdict as an attempt: its source does not log queries."""
+        attempt = self._attempts.find(verdict.client, verdict.qname, verdict.at)
         if attempt is not None:
             self._apply(attempt, source, path, verdict, verdict.at)
             return
-        logged = state.queries_at is not None and verdict.at - state.queries_at <= QUERIES_FRESH_S
-        if logged or not verdict.client:
-            self.counters["verdict-unjoined"] += 1
-            return
-        attempt = self._attempts.find(verdict.client, verdict.qname, verdict.at)
         api = judgement.api_indicator(self._match(verdict.qname))
-        if attempt is None and api is not None:
+        if api is None:
+            self.counters["unwatched"] += 1
+        elif forwarded:
+            asked = Query(verdict.at, verdict.client, verdict.port, verdict.qname, verdict.qtype, "", "",
+                          verdict.serial, verdict.line, verdict.offset)  # fmt: skip
+            self._hold(source, path, asked, verdict)
+        elif verdict.kind == "answer":
             attempt = self._open(source, path, api, verdict, verdict.at)
-            attempt.deadline = 0.0
             self._apply(attempt, source, path, verdict, verdict.at)
-        elif attempt is not None:
-            self._repeat(attempt, source, path, verdict)
-            self._apply(attempt, source, path, verdict, verdict.at)
+        else:
+            outcome = outcomes.of_rewrite(verdict, self.policy) if verdict.kind == "rewrite" else None
+            self._open(source, path, api, verdict, verdict.at, outcome).settled = True
 
-    def _apply(self, attempt: Attempt, source: str, path: str, verdict: Verdict, decided_at: float) -> None:
-        """Take what the resolver did with an attempt."""
+    def _apply(self, attempt: Attempt, source: str, path: str, verdict: Verdict, at: float) -> None:
+        """Take what the resolver did with an attempt. ``at``: when this is decided."""
         self._attempts.note(attempt, source, verdict)
         if verdict.kind != "answer":
             attempt.settled = True
+        outcome = outcomes.of_rewrite(verdict, self.policy) if verdict.kind == "rewrite" else None
+        if attempt.expected and outcome is not None and outcome != "observed":
+            self.counters[f"expected-{outcome}"] += 1
         episode = attempt.episode
-        outcome = self._outcome(attempt, source, verdict)
-        if episode is None:
-            if outcome in ("would-block", "blocked"):
-                self.counters[f"expected-{outcome}"] += 1
+        if episode is None or episode.closed:
             return
         if verdict.kind == "answer":
             episode.add_answers(verdict.data)
+            if self._leaks(episode, attempt, source, verdict):
+                outcome = "leaked"
         episode.add_line(path, verdict.offset, verdict.line)
         self._episodes.changed.add(episode.key)
         if outcome is not None and episode.set_outcome(outcome):
-            self._revise(episode, decided_at, "outcome")
+            self._revise(episode, at, "outcome")
 
-    def _outcome(self, attempt: Attempt, source: str, verdict: Verdict) -> Outcome | None:
-        if verdict.kind == "rewrite":
-            return outcomes.of_rewrite(verdict, self.policy)
-        episode = attempt.episode
-        if verdict.kind != "answer" or episode is None or not self._blocks.leaks(verdict.data):
-            return None
-        state = self._sources.rows.get(source)
-        per_client = state is not None and state.rewrite_at is not None
-        blocked = (self._blocks.for_client(episode.client, attempt.qname, verdict.at) if per_client
-                   else self._blocks.for_everyone(attempt.qname, verdict.at))  # fmt: skip
-        return "leaked" if blocked else None
+    def _leaks(self, episode: Episode, attempt: Attempt, source: str, verdict: Verdict) -> bool:
+        """Say whether an answer leads to a service that our zones should have blocked."""
+        if not self._blocks.leaks(verdict.data):
+            return False
+        if self._sources.tells_clients_apart(source):
+            return self._blocks.for_client(episode.client, attempt.qname, verdict.at)
+        return self._blocks.for_everyone(attempt.qname, verdict.at)
 
     # ── Everything else ───────────────────────────────────────────────────────────────────────────────────────
 
@@ -461,12 +443,13 @@ class Engine:
 
     def changes(self) -> Changes:
         """Give what changed since the last call; `restore` of all rows ever given continues from here."""
-        changes = Changes(sightings=[SightingRow(*key, *seen) for key, seen in self._sightings.items()])
-        self._sightings.clear()
+        changes = Changes(sightings=self._tally.take())
         self._attempts.take_changes(changes.rows)
-        for table in (self._sources, self._episodes, self._holds.table):
+        for table in (self._sources.table, self._episodes, self._holds.table):
             table.take_changes(changes.rows)
         self.history.take_changes(changes)
+        for address, holders in self.identity.changes().items():
+            changes.rows["lease", address] = None if holders is None else {"held": holders}
         for signal in self._signals:
             for key, row in signal.take_changes():
                 changes.rows[f"signal:{signal.name}", key] = row
@@ -486,34 +469,30 @@ class Engine:
         self._by_id = {episode.id: episode for episode in self._episodes.rows.values()}
         self._attempts.restore([row for _, row in kinds.pop("attempt", [])], self._by_id)
         self._holds.restore(kinds.pop("hold", []))
-        sources = []
-        for key, row in kinds.pop("source", []):
-            source = Source()
-            source.n, source.queries_at, source.rewrite_at = row["n"], row["queries_at"], row["rewrite_at"]
-            sources.append((key, source))
-        self._sources.restore(sources)
+        self._sources.restore(kinds.pop("source", []))
+        self.identity.restore({address: row["held"] for address, row in kinds.pop("lease", [])})
         for signal in self._signals:
             signal.restore(kinds.pop(f"signal:{signal.name}", []))
         for kind, found in kinds.items():
             if not self.history.restore(kind, found):
                 self.counters["unknown-row"] += len(found)
-        self._restore_timers()
+        self._set_timers()
 
-    def _restore_timers(self) -> None:
+    def _set_timers(self) -> None:
+        """Set every timer anew from the rows that need one."""
         gap_s = self.policy.detection.episode_gap_s
-        timers = [(e.attempt_at + gap_s, "episode", key) for key, e in self._episodes.rows.items()]
-        timers += [(e.snoozed_until, "snooze", key) for key, e in self._episodes.rows.items()
+        timers = [Timer(e.attempt_at + gap_s, "episode", key) for key, e in self._episodes.rows.items()]
+        timers += [Timer(e.snoozed_until, "snooze", key) for key, e in self._episodes.rows.items()
                    if e.snoozed_until is not None]  # fmt: skip
-        timers += [(a.deadline, "leak", f"{a.client} {a.qname}") for a in self._attempts.all() if a.deadline]
-        timers += [(hold.deadline, "hold", key) for key, hold in self._holds.table.rows.items()]
-        heapq.heapify(timers)
-        self._timers = timers
+        timers += [Timer(a.deadline, "leak", f"{a.client} {a.qname}") for a in self._attempts.all() if a.deadline]
+        timers += [Timer(hold.deadline, "hold", key) for key, hold in self._holds.table.rows.items()]
+        self._timers = Timers(timers)
 
     def sizes(self) -> dict[str, int]:
         """Give the number of rows in every table."""
         return {
             "attempts": self._attempts.size, "episodes": len(self._episodes.rows), "holds": len(self._holds.table.rows),
-            "sources": len(self._sources.rows), "timers": len(self._timers), **self.history.sizes(),
+            "sources": len(self._sources.table.rows), "timers": len(self._timers), **self.history.sizes(),
             **{f"signal:{signal.name}": signal.size() for signal in self._signals},
         }  # fmt: skip
 
@@ -523,3 +502,13 @@ class Engine:
             "attempts": self._attempts.evicted, "episodes": self._episodes.evicted, "holds": self._holds.table.evicted,
             **self.history.evicted(),
         }  # fmt: skip
+
+
+def _remark(action: Action) -> str:
+    """Write what an operator did for those who read the alert."""
+    text = DONE[action.kind]
+    if action.kind == "snooze" and action.until is not None:
+        text += f" until {until_text(action.until)}"
+    if action.by:
+        text += f" by {action.by}"
+    return f"{text}: {action.note}" if action.note else text

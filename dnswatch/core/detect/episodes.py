@@ -32,6 +32,7 @@ LINE_BYTES = 2120
 """Evidence lines are cut here: the longest line that BIND was seen to write."""
 QNAMES = 16
 ANSWERS = 8
+REMARKS = 5
 OUTCOMES: tuple[Outcome, ...] = ("observed", "would-block", "blocked", "leaked")
 """From harmless to grave; an episode keeps the gravest."""
 
@@ -60,8 +61,8 @@ class Episode:
 
     __slots__ = (
         "answers", "attempt_at", "base", "category", "client", "closed", "count", "domain", "findings", "first_at",
-        "first_lines", "id", "judged", "last_at", "last_lines", "mitre", "n", "next_count", "outcome", "qname",
-        "qnames", "qtype", "rev", "score", "service", "severity", "snoozed_until", "state",
+        "first_lines", "id", "judged", "key", "last_at", "last_lines", "mitre", "n", "next_count", "outcome", "qname",
+        "qnames", "qtype", "remarks", "rev", "score", "service", "severity", "snoozed_until", "state",
     )  # fmt: skip
 
     def __init__(self, sighting: Sighting) -> None:
@@ -73,6 +74,7 @@ class Episode:
         self.closed = False
         self.client: Client = sighting.client
         self.service = service.id
+        self.key = f"{sighting.client.address} {service.id}"  # in the table of episodes
         self.category = service.category
         self.mitre = service.attack
         self.qname = sighting.qname
@@ -87,16 +89,12 @@ class Episode:
         self.base: Reason = base_reason(service)
         self.judged: tuple[Reason, ...] = ()
         self.findings: dict[str, Finding] = {}
+        self.remarks: tuple[Reason, ...] = ()
         self.severity: Severity = "info"
         self.score = Score(0, "info", ())
         self.snoozed_until: float | None = None
         self.first_lines: list[Line] = []
         self.last_lines: deque[Line] = deque(maxlen=EDGE_LINES)
-
-    @property
-    def key(self) -> str:
-        """The episode's key in its table."""
-        return f"{self.client.address} {self.service}"
 
     def add_line(self, path: str, offset: int, line: bytes) -> None:
         """Keep a line as evidence when it is among the first or the last ones."""
@@ -129,6 +127,10 @@ class Episode:
             cause = "severity"
         return "opened" if self.count == 1 else cause
 
+    def add_remark(self, remark: Reason) -> None:
+        """Keep what an operator said; the last ones stand in every later revision."""
+        self.remarks = (*self.remarks, remark)[-REMARKS:]
+
     def weigh(self) -> None:
         """Bring the score up to date. Severity never falls within an episode."""
         self.score = weigh(self.base, self.judged, (self.findings[name] for name in sorted(self.findings)))
@@ -155,7 +157,7 @@ class Episode:
             client=self.client, service=self.service, category=self.category, rule_id=f"DNSW-{self.category}",
             mitre=self.mitre, qname=self.qname, qtype=self.qtype, domain=self.domain, qnames=tuple(self.qnames),
             first_at=self.first_at, last_at=self.last_at, count=self.count, outcome=self.outcome,
-            answers=tuple(self.answers), because=self.score.because,
+            answers=tuple(self.answers), because=(*self.score.because, *self.remarks),
             evidence=tuple(Evidence(path, offset, escape(line))
                            for path, offset, line in (*self.first_lines, *self.last_lines)),
             cause=cause,
@@ -170,6 +172,7 @@ class Episode:
         row["mitre"] = list(self.mitre)
         row["base"] = _reason_row(self.base)
         row["judged"] = [_reason_row(reason) for reason in self.judged]
+        row["remarks"] = [_reason_row(reason) for reason in self.remarks]
         row["findings"] = [_finding_row(self.findings[name]) for name in sorted(self.findings)]
         row["first_lines"] = [_line_row(line) for line in self.first_lines]
         row["last_lines"] = [_line_row(line) for line in self.last_lines]
@@ -186,6 +189,7 @@ class Episode:
         episode.mitre = tuple(row["mitre"])
         episode.base = Reason(*row["base"])
         episode.judged = tuple(Reason(*reason) for reason in row["judged"])
+        episode.remarks = tuple(Reason(*reason) for reason in row["remarks"])
         found = [_finding_of(one) for one in row["findings"]]
         episode.findings = {finding.signal: finding for finding in found}
         episode.first_lines = [_line_of(line) for line in row["first_lines"]]
@@ -195,8 +199,8 @@ class Episode:
 
 
 _PLAIN = (
-    "id", "n", "rev", "state", "service", "category", "qname", "qtype", "domain", "qnames", "first_at", "last_at",
-    "attempt_at", "count", "next_count", "outcome", "answers", "severity", "snoozed_until",
+    "id", "key", "n", "rev", "state", "service", "category", "qname", "qtype", "domain", "qnames", "first_at",
+    "last_at", "attempt_at", "count", "next_count", "outcome", "answers", "severity", "snoozed_until",
 )  # fmt: skip
 
 

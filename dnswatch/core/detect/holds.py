@@ -33,6 +33,11 @@ class Hold:
         self.verdicts: list[Verdict] = []
 
     @property
+    def key(self) -> str:
+        """The hold's key in its table."""
+        return _key(self.source, self.queries[0].client, self.queries[0].qname)
+
+    @property
     def deadline(self) -> float:
         """When the wait is over."""
         return self.at + HOLD_S
@@ -56,7 +61,7 @@ class Hold:
 
 
 class Holds:
-    """Every held lookup. A hold that must give way to others is judged at once, never lost: see ``table.on_evict``."""
+    """Every held lookup. When there is no room, the first one is to be judged at once: nothing is lost."""
 
     def __init__(self) -> None:
         self.table: Table[Hold] = Table("hold", LIMIT)
@@ -71,23 +76,27 @@ class Holds:
 
     def add(self, hold: Hold) -> None:
         """Hold a lookup."""
-        query = hold.queries[0]
-        key = _key(hold.source, query.client, query.qname)
-        self.table.put(key, hold)
-        self._by_name.setdefault(query.qname, set()).add(key)
+        self.table.put(hold.key, hold)
+        self._by_name.setdefault(hold.queries[0].qname, set()).add(hold.key)
+
+    def first_if_full(self) -> Hold | None:
+        """Give the hold that must make room for another one, if there is no room."""
+        if len(self.table.rows) < self.table.limit:
+            return None
+        self.table.evicted += 1
+        return next(iter(self.table.rows.values()))
 
     def add_line(self, hold: Hold, query: Query) -> None:
         """Keep a further line of a held lookup."""
         if len(hold.queries) < LINES:
             hold.queries.append(query)
-            self.table.changed.add(_key(hold.source, query.client, query.qname))
+            self.table.changed.add(hold.key)
 
     def add_verdict(self, hold: Hold, verdict: Verdict) -> None:
         """Keep what the resolver says of a held lookup."""
         if len(hold.verdicts) < VERDICTS:
             hold.verdicts.append(verdict)
-            query = hold.queries[0]
-            self.table.changed.add(_key(hold.source, query.client, query.qname))
+            self.table.changed.add(hold.key)
 
     def release(self, qname: Name, at: float, source: str) -> list[Hold]:
         """Drop and give the held lookups that a lookup of the same name at another source explains."""
@@ -101,14 +110,12 @@ class Holds:
 
     def drop(self, hold: Hold) -> None:
         """Stop holding a lookup."""
-        query = hold.queries[0]
-        key = _key(hold.source, query.client, query.qname)
-        self.table.drop(key)
-        keys = self._by_name.get(query.qname)
-        if keys is not None:
-            keys.discard(key)
-            if not keys:
-                del self._by_name[query.qname]
+        qname = hold.queries[0].qname
+        self.table.drop(hold.key)
+        keys = self._by_name[qname]
+        keys.discard(hold.key)
+        if not keys:
+            del self._by_name[qname]
 
     def restore(self, rows: list[tuple[str, Row]]) -> None:
         """Take stored holds."""

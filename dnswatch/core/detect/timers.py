@@ -1,0 +1,49 @@
+"""Deadlines in log time: what is due fires in time order, ties in order of kind and key.
+
+A timer that nobody needs any more is not searched for; whoever set it sees at its deadline that it is void. Never:
+calls anybody. Read next: ``engine.py``.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+SLACK = 10_000
+"""Void timers tolerated before `overgrown` asks for a rebuild."""
+
+
+class Timer(NamedTuple):
+    """When, what for (``episode``, ``leak``, ``hold``, ``snooze``), and the row it is about."""
+
+    deadline: float
+    kind: str
+    key: str
+
+
+class Timers:
+    """A heap of timers."""
+
+    __slots__ = ("_heap",)
+
+    def __init__(self, timers: Iterable[Timer] = ()) -> None:
+        self._heap = list(timers)
+        heapq.heapify(self._heap)
+
+    def __len__(self) -> int:
+        return len(self._heap)
+
+    def push(self, deadline: float, kind: str, key: str) -> None:
+        """Set a timer."""
+        heapq.heappush(self._heap, Timer(deadline, kind, key))
+
+    def due(self, now: float) -> Iterator[Timer]:
+        """Take out what is due before ``now``, also what is set meanwhile."""
+        heap = self._heap
+        while heap and heap[0].deadline < now:
+            yield heapq.heappop(heap)
+
+    def overgrown(self, needed: int) -> bool:
+        """Say whether void timers outnumber the needed ones by far: a flood of short-lived rows leaves them behind."""
+        return len(self._heap) > 2 * needed + SLACK
