@@ -19,7 +19,7 @@ NAMES = 16_384
 """Names remembered at once. Candidates are watched names; spellings (0x20 mixing) and tenants are what varies."""
 
 TYPES = 1_024
-"""Query types remembered at once: all mnemonics and a client that counts through TYPEn."""
+"""Query types and server addresses remembered at once: more than there are, short of a client counting TYPEn."""
 
 _MNEMONIC = {64: "SVCB", 65: "HTTPS", 257: "CAA"}
 """Types that older servers print as numbers (BIND before 9.16.21, dnsmasq before 2.87): one spelling for joins."""
@@ -35,6 +35,12 @@ def address(text: bytes) -> str | None:
     if isinstance(found, ipaddress.IPv6Address) and found.ipv4_mapped is not None:
         return str(found.ipv4_mapped)
     return str(found)
+
+
+@lru_cache(maxsize=TYPES)
+def server(text: bytes) -> str:
+    """Give the address that was asked, without ``%zone`` and ``#port`` (BIND 9.21.5); empty when it is none."""
+    return address(text.partition(b"#")[0]) or ""
 
 
 @lru_cache(maxsize=TYPES)

@@ -28,6 +28,9 @@ UNSET_JUMP_S = 31 * DAY_S
 UNSET_BEFORE = 946_684_800.0
 """2000-01-01: no log of a set clock is older; routers without a battery boot in 1970 (log_formats §2.7)."""
 
+FRACTIONS = 4_096
+"""Fractions of a second remembered: all the milliseconds BIND prints; syslog's microseconds just come and go."""
+
 _MONTHS = {
     name: number
     for number, name in enumerate(
@@ -53,7 +56,7 @@ class Stamps:
     anchor is used.
     """
 
-    __slots__ = ("_at", "_last", "_offset", "_second", "anchor", "arrival", "zone", "zoneless")
+    __slots__ = ("_at", "_fractions", "_last", "_offset", "_second", "anchor", "arrival", "zone", "zoneless")
 
     def __init__(self, zone: tzinfo | None, anchor: float) -> None:
         self.zone: tzinfo = UTC if zone is None else zone
@@ -64,6 +67,7 @@ class Stamps:
         self._second: bytes | None = None  # text, offset and value of the second converted last
         self._offset: bytes | None = None
         self._at = 0.0
+        self._fractions: dict[bytes, float] = {}
 
     def read(self, second: bytes | None, fraction: bytes | None = None, offset: bytes | None = None) -> float | None:
         """Give the time of a stamp: its text to the second, ``.281`` or None, ``Z``/``+01:00`` or None.
@@ -77,7 +81,14 @@ class Stamps:
             if at is None:
                 return None
             self._second, self._offset, self._at = second, offset, at
-        return self._at + float(fraction) if fraction else self._at
+        if fraction is None:
+            return self._at
+        part = self._fractions.get(fraction)
+        if part is None:
+            if len(self._fractions) >= FRACTIONS:
+                self._fractions.clear()
+            part = self._fractions[fraction] = float(fraction)
+        return self._at + part
 
     def settle(self, epoch: float) -> None:
         """Take the known instant of this line to date what follows: dnsmasq prints ``time N`` on SIGUSR1."""

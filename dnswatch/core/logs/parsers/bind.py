@@ -5,7 +5,8 @@ Never: trusts a position inside a name or a view. BIND escapes every space, quot
 follows it is found from the right. Grammar: log_formats §1.1; versions: §1.4. Read next: ``dnsmasq.py``.
 
 One possessive expression reads the whole of a query line, and everything that repeats (second, address, type, name)
-comes from a cache: a line costs about four times what its `Query` tuple alone costs to build.
+comes from a cache: a query line costs about seven times what building its `Query` tuple alone costs, a third of it
+the expression itself.
 
 Of two stamps on a line (``print-time`` through syslog) BIND's own counts: it has milliseconds; unless only the
 outer one names its zone.
@@ -25,7 +26,7 @@ _STAMP = (
     rb"(\.\d{1,9})?+(Z|[+-]\d\d:\d\d)?+ )?+"
 )
 _LABELS = rb"(?:[a-z][a-z/-]*+(?: -?\d++)?+: ){0,3}+"  # category, module, severity ("debug 3")
-_PEER = rb"client (?:@0x[0-9a-f]++ )?+([0-9A-Fa-f.:]++)(?:%[^ #]++)?+#(\d{1,5})(?:/key [^ ]++)?+"
+_PEER = rb"client (?:@0x[0-9a-f]++ )?+([0-9A-Fa-f.:]{2,45}+)(?:%[^ #]++)?+#(\d{1,5})(?:/key [^ ]++)?+"
 _ASKED = rb"(?: \([^ ]++|:)?+(?<=:) "  # " (name):" of 9.9 and later, ":" alone before; the name may hold "\)"
 _ECS = rb"(?: \[ECS [^ \]]*+\])?+"
 _VIEW = rb"(?:view .*: )?"  # free text, greedy: the last body on the line counts
@@ -33,9 +34,16 @@ _QUERY = re.compile(
     _STAMP + _LABELS + _PEER + _ASKED + _VIEW
     + rb"query: ([^ ]++) [^ ]++ ([^ ]++) ([+-][^ ]*+) \(([^ )]++)\)" + _ECS + rb"\r?\Z"
 )  # fmt: skip
+_OWN_SHAPE = re.compile(  # its own kind of stamp, or a category with an ISO stamp or a severity
+    rb"\d\d-[A-Z][a-z]{2}-\d{4} \d\d:\d\d:\d\d\.\d{3} (?![A-Z]{2} )"  # not dnstap-read's "CQ 127.0.0.1:…"
+    rb"|(?:(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}(?:Z|[+-]\d\d:\d\d)? ))?"
+    rb"(?:client|config|database|default|delegation-only|dispatch|dnssec|dnstap|edns-disabled|general|lame-servers|network"
+    rb"|notify|nsid|queries|query-errors|rate-limit|resolver|responses|rpz|rpz-passthru|security|serve-stale|spill"
+    rb"|trust-anchor-telemetry|unmatched|update|update-security|xfer-in|xfer-out|zoneload): "
+    rb"(?(1)|(?:info|notice|warning|error|critical|debug \d++): )"
+)
 _CLIENT = re.compile(_STAMP + _LABELS + _PEER + rb"(?: \(([^ ]+)\))?: ")
 _OWN = re.compile(_STAMP + rb"(" + _LABELS + rb")")
-_OWN_LINE = re.compile(_STAMP + rb"[a-z-]++: (?:info|notice|warning|error|critical|debug \d++): ")
 _RESPONSE = re.compile(
     _VIEW + rb"response: ([^ ]++) [^ ]++ ([^ ]++) ([^ ]++) \d++ \d++ \d++ [+-][^ ]*+ \([^ )]++\)" + _ECS + rb"\r?\Z"
 )
@@ -50,7 +58,7 @@ _TYPED = re.compile(rb"(.+)/([A-Z][A-Z0-9-]*)/(?:IN|CH|HS|ANY|NONE|CLASS\d+)\Z")
 _TAG = re.compile(rb"(?:[\w.-]+/)*(?:named|bind)[\w.-]*\Z")
 _ANSWER = re.compile(_VIEW + rb"answer: ([^ ]++) [^ ]++ ([^ ]++) (?:[+-][^ ]*+ )?\([^ )]++\) -> ([A-Z]+)(?: .*)?\Z")
 _INFOBLOX = re.compile(
-    _STAMP + _LABELS + rb"client (?:@0x[0-9a-f]++ )?+([0-9A-Fa-f.:]++)#(\d{1,5})(?: \([^ ]++)?+:? " + _VIEW
+    _STAMP + _LABELS + rb"client (?:@0x[0-9a-f]++ )?+([0-9A-Fa-f.:]{2,45}+)#(\d{1,5})(?: \([^ ]++)?+:? " + _VIEW
     + rb"(?:UDP|TCP): query: ([^ ]++) [^ ]++ ([^ ]++) response: ([A-Z]++) [^ ]++(?: (.*))?\Z"
 )  # fmt: skip
 _RECORD = re.compile(rb" (?:\d+ )?IN (?:A|AAAA) ([0-9A-Fa-f.:]+)")
@@ -65,25 +73,17 @@ _ACTIONS = {
     b"CNAME": "cname",
 }
 _NOTICES = (  # what named says of itself → kind; §1.2 and the general category of log_formats' samples
-    (re.compile(rb"starting BIND "), "start", 0),
+    (re.compile(rb"starting (?:BIND|named)[ \d]"), "start", 0),
     (re.compile(rb"exiting\r?\Z"), "stop", 0),
     (re.compile(rb"query logging is now on"), "querylog", 1),
     (re.compile(rb"query logging is now off"), "querylog", 0),
     (re.compile(rb"reloading configuration (?:succeeded|failed)"), "reload", 0),
-    (re.compile(rb"rpz: [^ ]+: reload done"), "rpz-reload", 0),
+    (re.compile(rb"(?:rpz: )?[^ ]+: reload done"), "rpz-reload", 0),
 )
 _BROKEN = re.compile(
     rb"(?:view .*: )?(?:query: |response: |(?:disabled )?rpz |query failed |query '|query \(cache\) ')"
-)
-_CATEGORIES = tuple(
-    category + b": "
-    for category in (
-        b"queries", b"responses", b"rpz", b"rpz-passthru", b"query-errors", b"security", b"rate-limit", b"client",
-        b"general", b"config", b"database", b"default", b"delegation-only", b"dispatch", b"dnssec", b"dnstap",
-        b"edns-disabled", b"lame-servers", b"network", b"notify", b"nsid", b"resolver", b"serve-stale", b"spill",
-        b"trust-anchor-telemetry", b"unmatched", b"update", b"update-security", b"xfer-in", b"xfer-out", b"zoneload",
-    )
-)  # fmt: skip
+)  # what should have matched above
+_T = ord("T")
 _NAME_TEXT = 1023
 """Longest text of a name in a BIND log (log_formats §1.6)."""
 
@@ -101,6 +101,11 @@ class BindParser:
         b": reload done",
     )
 
+    example = (
+        b"22-Nov-2026 19:18:19.281 queries: info: client @0x7fa484f14098 192.0.2.7#38510 (www.example.test): "
+        b"query: www.example.test IN A + (192.0.2.53)"
+    )
+
     def __init__(self, stamps: Stamps) -> None:
         self.stamps = stamps
 
@@ -109,7 +114,8 @@ class BindParser:
         found = _QUERY.match(line)
         if found is None:
             return self._other(line, offset)
-        return _query(self.stamps.read(*found.group(1, 2, 3)), found, line, offset)
+        groups = found.groups()
+        return _query(self.stamps.read(groups[0], groups[1], groups[2]), groups, line, offset)
 
     @staticmethod
     def probe(line: bytes) -> bool:
@@ -118,31 +124,26 @@ class BindParser:
         head = prefixes.header(line)
         if head is not None and _TAG.match(head.tag):
             return True
-        if _CLIENT.match(line) or _INFOBLOX.match(line):
-            return True
-        own = _OWN.match(line)
-        return own is not None and (len(own[1] or b"") == 20 or own[4].startswith(_CATEGORIES))
+        return _ours(line)
 
     def _other(self, line: bytes, offset: int) -> Event | None:
         """Read what is not a query at the start of the line: behind a syslog header, or another message."""
         text = line.lstrip(b"\0") if line.startswith(b"\0") else line  # a copytruncate hole (performance.md §10)
         head = prefixes.header(text)
         if head is not None and not _TAG.match(head.tag):
-            if not _CLIENT.match(text) and not _OWN_LINE.match(text):
+            if not _ours(text):
                 return None  # another program's line in a shared file
-            head = None
+            head = None  # BIND's own ISO stamp and its category, which read like a header without a host
         start = 0 if head is None else head.end
+        if found := _QUERY.match(text, start):
+            groups = found.groups()
+            return _query(self._at(head, groups[0], groups[1], groups[2]), groups, line, offset)
         own = _OWN.match(text, start)
         assert own is not None  # every part of it is optional
         second, fraction, zone, labels = own.groups()
-        if head is not None and (second is None or (zone is None and head.offset is not None)):
-            at = head.at(self.stamps)
-        else:
-            at = self.stamps.read(second, fraction, zone)
+        at = self._at(head, second, fraction, zone)
         if at is None:
             return Weird(0.0, "unreadable stamp", "", line, offset)
-        if found := _QUERY.match(text, start):
-            return _query(at, found, line, offset)
         if found := _CLIENT.match(text, start):
             return _of_client(at, text, found, line, offset)
         if found := _INFOBLOX.match(text, start):
@@ -156,20 +157,34 @@ class BindParser:
             return Weird(at, "unreadable line", "", line, offset)
         return None
 
+    def _at(
+        self, head: prefixes.Header | None, second: bytes | None, fraction: bytes | None, zone: bytes | None
+    ) -> float | None:
+        """Give the time of a line that may carry two stamps: named's own, unless only the outer one has a zone."""
+        if head is not None and (second is None or (zone is None and head.offset is not None)):
+            return head.at(self.stamps)
+        return self.stamps.read(second, fraction, zone)
 
-def _query(at: float | None, found: re.Match[bytes], line: bytes, offset: int) -> Event:
+
+def _ours(line: bytes) -> bool:
+    """Say whether a line has the shape of named's own files: a client part, its stamp, or one of its categories."""
+    if _CLIENT.match(line) or _INFOBLOX.match(line):
+        return True
+    return _OWN_SHAPE.match(line) is not None
+
+
+def _query(at: float | None, groups: tuple[bytes, ...], line: bytes, offset: int) -> Event:
     if at is None:
         return Weird(0.0, "unreadable stamp", "", line, offset)
-    client, port, qname, qtype, flags, server = found.group(4, 5, 6, 7, 8, 9)
+    _, _, _, client, port, qname, qtype, flags, server = groups
     address = fields.address(client)
     if address is None:
         return Weird(at, "bad client address", "", line, offset)
     name = fields.escaped(qname) if len(qname) <= _NAME_TEXT else None
     if name is None:
         return Weird(at, "bad name", address, line, offset)
-    transport: Transport = "tcp" if b"T" in flags else "udp"  # a set: 9.20.3 changed the order (log_formats §0.1)
-    local = fields.address(server.partition(b"#")[0]) or ""  # "#port" from 9.21.5
-    return Query(at, address, int(port), name, fields.qtype(qtype), transport, local, 0, line, offset)
+    transport: Transport = "tcp" if _T in flags else "udp"  # a set: 9.20.3 changed the order (log_formats §0.1)
+    return Query(at, address, int(port), name, fields.qtype(qtype), transport, fields.server(server), 0, line, offset)
 
 
 def _of_client(at: float, text: bytes, client: re.Match[bytes], line: bytes, offset: int) -> Event | None:
