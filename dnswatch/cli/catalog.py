@@ -19,7 +19,7 @@ from dnswatch.cli import DEFAULT_CONFIG
 from dnswatch.core.catalog import CATEGORIES, Catalog
 from dnswatch.core.model import Indicator, Match, Name, Service
 from dnswatch.core.names import from_escaped, to_labels
-from dnswatch.errors import EXIT_FAILED, ConfigError
+from dnswatch.errors import EXIT_FAILED
 
 BLOCK = {
     "safe": "safe: a block breaks scripts and integrations only",
@@ -163,17 +163,10 @@ def _view(ctx: click.Context) -> View:
             click.echo(f"{chosen} is not readable for you: showing the core profile.", err=True)
         return View(load_catalogue(), "the core profile, no configuration")
 
-    from dnswatch.config.load import load
+    from dnswatch.config.build import load_policy
 
-    watch = load(Path(chosen)).watch
-    catalog = load_catalogue([watch.services_dir] if watch.services_dir else [])
-    try:
-        catalog = catalog.select(watch.profile, watch.include, watch.exclude)
-    except KeyError as error:
-        from dnswatch.errors import Problem
-
-        raise ConfigError([Problem(str(chosen), 0, 0, "watch", str(error.args[0]))]) from None
-    return View(catalog, f"the {watch.profile} profile of {chosen}")
+    loaded = load_policy(Path(chosen))
+    return View(loaded.policy.catalog, f"the {loaded.config.watch.profile} profile of {chosen}")
 
 
 def _category(text: str) -> tuple[str, ...]:
