@@ -1,0 +1,160 @@
+"""`dnswatch expect propose`: the baseline that history suggests, from the store or from log files.
+
+Never: applies anything without --apply, and then exactly what it prints. Read next: ``core/propose.py``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from dnswatch.cli import config_path
+from dnswatch.config.build import load_policy
+from dnswatch.config.catalogue import load_catalogue
+from dnswatch.config.edit import only_writer, part, read_part, render_part, write_part
+from dnswatch.config.load import load
+from dnswatch.config.values import duration, instant
+from dnswatch.core import propose as baseline
+from dnswatch.core.clients.expectations import Expectations
+from dnswatch.core.clients.groups import Groups
+from dnswatch.core.detect.changes import SightingRow
+from dnswatch.core.model import Alert
+from dnswatch.core.policy import Policy
+from dnswatch.core.propose import Proposal, entry, to_plain, to_yaml
+from dnswatch.errors import DnswatchError, StateError
+
+
+@click.command("propose", short_help="Propose expectations from what clients do already.")
+@click.argument("paths", nargs=-1, metavar="[PATH]...")
+@click.option("--since", metavar="WHEN", help="Only attempts since a date, a time, or the last 14d of the history.")
+@click.option("--apply", "apply_it", is_flag=True, help="Write them to conf.d/90-expect.yaml and reload.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.pass_context
+def propose(ctx: click.Context, paths: tuple[str, ...], since: str | None, apply_it: bool, as_json: bool) -> None:
+    """Propose expectations from what clients do already.
+
+    Reads the daemon's store, or the log files, directories and globs given as PATH. A group is proposed when at least
+    two thirds of its active clients use a service. Request bins, callback servers and tunnels are never proposed, nor a
+    client with a serious alert of another category: those are printed as left out, with the reason.
+    """
+    main = Path(config_path(ctx))
+    proposal = from_logs([Path(path) for path in paths], main, since) if paths else from_store(main, since)
+    if as_json:
+        click.echo(json.dumps(to_plain(proposal), indent=2))
+    else:
+        click.echo(text(proposal), nl=False)
+    if not apply_it:
+        if proposal.lines and not as_json and sys.stdout.isatty():
+            click.echo("Nothing is written yet: add --apply, or copy what you agree with.", err=True)
+        return
+    if proposal.lines:
+        click.echo(f"Wrote {apply(proposal, main)}", err=True)
+        reload(main)
+
+
+def text(proposal: Proposal) -> str:
+    """Give the proposal as the user reads it: YAML whose comments are the evidence."""
+    return to_yaml(proposal)
+
+
+# ── Where history comes from ──────────────────────────────────────────────────────────────────────────────────
+
+
+def from_store(main: Path, since: str | None = None) -> Proposal:
+    """Propose from what the daemon has seen. Raises `StateError` when it has not run yet."""
+    loaded = load_policy(main)
+    path = loaded.config.state_dir / "dnswatch.db"
+    if not path.exists():
+        raise StateError(f"there is no store at {path}: dnswatch has not run with this state_dir yet. Name log files "
+                         "to read instead: dnswatch expect propose /var/log/named/query.log")  # fmt: skip
+    rows, alerts = asyncio.run(_stored(path))
+    return _propose(rows, alerts, loaded.policy, since)
+
+
+async def _stored(path: Path) -> tuple[list[SightingRow], list[Alert]]:
+    from dnswatch.io.store import Store
+
+    store = await Store.open(path, create=False, readonly=True)
+    try:
+        return await store.sightings(0.0), await store.alerts()
+    finally:
+        await store.close()
+
+
+def from_logs(paths: Sequence[Path], main: Path, since: str | None = None) -> Proposal:
+    """Propose from log files, under the policy of the configuration where there is one."""
+    raise NotImplementedError
+
+
+def policy_of(main: Path) -> Policy:
+    """Give the policy of the configuration; without one the core catalogue, with nobody expected."""
+    if main.exists():
+        return load_policy(main).policy
+    click.echo(f"{main} does not exist: reading with the core catalogue, no groups and nobody expected", err=True)
+    return Policy(load_catalogue(()).select("core"), Groups(), Expectations())
+
+
+def _propose(rows: Sequence[SightingRow], alerts: Sequence[Alert], policy: Policy, since: str | None) -> Proposal:
+    begin = _since(since, max((row.last_at for row in rows), default=0.0))
+    return baseline.propose(
+        [row for row in rows if row.last_at >= begin],
+        catalog=policy.catalog,
+        groups=policy.groups,
+        expectations=policy.expectations,
+        alerts=alerts,
+    )
+
+
+def _since(value: str | None, last: float) -> float:
+    """Read a date, a time, or a duration counted back from the last attempt known."""
+    if value is None:
+        return 0.0
+    try:
+        return last - duration(value)
+    except ValueError:
+        pass
+    try:
+        return instant(value)
+    except ValueError:
+        raise click.BadParameter(f"{value!r} is neither a duration (14d, 12h) nor a date (2026-11-01)",
+                                 param_hint="--since") from None  # fmt: skip
+
+
+# ── Writing ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def apply(proposal: Proposal, main: Path) -> Path:
+    """Append the proposal to the file that `expect add` keeps; the result is loaded first. Raises `ConfigError`."""
+    from dnswatch.cli.expect import PART, WRITER
+
+    if not main.exists():
+        raise DnswatchError(f"{main} does not exist: write it first with `dnswatch init`, or name yours with --config")
+    with only_writer(main):
+        path = part(main, PART)
+        data = read_part(path)
+        known: list[Any] = data.get("expect") or []
+        data["expect"] = [*known, *(entry(line) for line in proposal.lines)]
+        written = render_part(data, WRITER)
+        load_policy(main, overlay={path: written})
+        write_part(main, path, written)
+    return path
+
+
+def reload(main: Path) -> None:
+    """Ask a running daemon to read the change, and say what became of that."""
+    from dnswatch.io.lock import request_reload
+
+    state_dir = load(main).state_dir
+    if request_reload(state_dir):
+        click.echo("The running daemon was asked to reload.", err=True)
+    else:
+        click.echo(f"No daemon runs on {state_dir}: the change counts from its next start.", err=True)
+
+
+command = propose
