@@ -26,7 +26,7 @@ BLOCK = {
     "collateral": "collateral: a block also breaks what people use, so feeds take it only on the operator's word",
 }
 ROLES = {
-    "api": "webhook or bot interface",
+    "api": "api: what scripts, bots and malware look up",
     "companion": "companion: people's own clients look it up too",
     "ambiguous": "ambiguous: people's clients and bots both look it up",
     "recon": "IP-check name: tells a client its public address",
