@@ -51,7 +51,21 @@ class Row:
         return f"ends in {int((until - now) // DAY_S)} d" if until - now < SOON_S else "valid"
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+class WithPropose(click.Group):
+    """The group and `propose`, whose module needs much that the others do not: it is imported on use."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted({*super().list_commands(ctx), "propose"})
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name == "propose":
+            from dnswatch.cli.propose import propose_command
+
+            return propose_command
+        return super().get_command(ctx, cmd_name)
+
+
+@click.group(cls=WithPropose, context_settings={"help_option_names": ["-h", "--help"]})
 def command() -> None:
     """List, add, remove and propose expectations: who may use which service."""
 
