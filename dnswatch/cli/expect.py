@@ -59,9 +59,9 @@ class WithPropose(click.Group):
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name == "propose":
-            from dnswatch.cli.propose import propose_command
+            from dnswatch.cli.propose import propose
 
-            return propose_command
+            return propose
         return super().get_command(ctx, cmd_name)
 
 
