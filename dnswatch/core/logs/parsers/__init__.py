@@ -21,6 +21,8 @@ class Parser(Protocol):
     name: str
     literals: tuple[bytes, ...]
     """Strings other than watched names that make a line worth parsing."""
+    tails: tuple[bytes, ...]
+    """What the server prints right after the qname in lines that say something of it; the prescan asks for one."""
     example: bytes
     """A query line as the server's default settings write it, for messages about lines that do not fit."""
     stamps: Stamps

@@ -1,0 +1,228 @@
+"""Turns a block of log bytes into events and samples: one pass, and only lines that matter become Python objects.
+
+Never: reads files, remembers lines, or depends on how the bytes were cut into blocks. The same bytes at the same
+offsets give the same events and samples, whatever the chunking: a law that ``tests/laws/test_digest.py`` holds, against
+a slow reference that looks at every line. Read next: ``prescan.py``, then ``parsers/``.
+
+Two kinds of lines are parsed. *Candidates*: the prescan saw a watched name or a literal of the format; what they say
+goes to the engine. *Samples*: the first line that starts at or after each 8 KiB multiple of the file offset (or every
+line, where the operator asks for it); they tell health and client roles. A line that is both is parsed once. Lines are
+parsed in file order, because stamps without a year or with an ambiguous hour are read in the light of the ones before.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Literal, NamedTuple
+
+from dnswatch.core.logs.parsers import Parser
+from dnswatch.core.logs.prescan import Buffer, Prescan, line_starts
+from dnswatch.core.model import Event, Weird
+
+Sampling = Literal["position", "all"]
+
+SAMPLE_EVERY = 8 << 10
+"""One sample in 8 KiB of file, about one line in 57 (DESIGN §4)."""
+MAX_LINE = 64 << 10
+"""A real line has at most 8 KiB (BIND) or 1 KiB (dnsmasq) (log_formats §1.6): longer is damage, not a line."""
+KEPT_OF_LONG = 256
+"""Bytes of an over-long line that its `Weird` keeps."""
+
+LONG, HOLE = "line too long", "hole of NUL bytes"
+
+_NULS = re.compile(rb"\0*")
+
+
+class Digested(NamedTuple):
+    """What a block says."""
+
+    events: list[Event]  # of candidate lines, in file order
+    samples: list[tuple[int, Event | None]]  # offset of the line, what the parser made of it
+    consumed: int  # bytes; the caller passes the rest again, with more behind it
+    candidates: int  # lines that the prescan named
+    sampled_bytes: int = 0  # length of all sampled lines with their newlines: estimates the number of lines
+
+    @property
+    def lines(self) -> float:
+        """Estimate how many lines were consumed, from the mean length of the sampled ones (exact with ``all``)."""
+        return self.consumed * len(self.samples) / self.sampled_bytes if self.sampled_bytes else 0.0
+
+
+class Digest:
+    """Digests one file after the other, block by block. Owns a parser's place in the file, not the file."""
+
+    def __init__(self, parser: Parser, prescan: Prescan, sample: Sampling = "position") -> None:
+        self.parser = parser
+        self.prescan = prescan
+        self.sample = sample
+        self._at = 0  # offset that the next block should start at, else it is another file
+        self.sample_at = 0  # the next multiple of SAMPLE_EVERY whose sample is still to come
+        self._inside = ""  # what the last block ended in the middle of: "line" too long, or "hole" of NUL bytes
+
+    def block(self, data: bytes | bytearray | memoryview, offset: int) -> Digested:
+        """Digest ``data``, which starts at file offset ``offset`` at the start of a line (or where we said to go on).
+
+        Everything after the last newline is left for the next call, unless it is already longer than `MAX_LINE`.
+        """
+        if isinstance(data, memoryview):
+            data = bytes(data)
+        if offset != self._at:
+            self._inside = ""
+            self.sample_at = -(-offset // SAMPLE_EVERY) * SAMPLE_EVERY
+        walk = _Walk(data, self._inside)
+        self._inside = walk.inside
+        self._at = offset + walk.end
+        return _Lines(self, data, offset, walk).read()
+
+    def state(self) -> dict[str, object]:
+        """Give what a restart must know, as plain data."""
+        return {"at": self._at, "sample_at": self.sample_at, "inside": self._inside}
+
+    def restore(self, state: dict[str, object]) -> None:
+        """Go on from `state`. Raises nothing: a state that does not fit is the state of another file."""
+        at, sample_at, inside = state.get("at"), state.get("sample_at"), state.get("inside")
+        if isinstance(at, int) and isinstance(sample_at, int):
+            self._at, self.sample_at = at, sample_at
+            self._inside = str(inside or "")
+
+
+class _Gap(NamedTuple):
+    """Bytes that are no line: the rest of one that is too long, or a hole of NUL bytes before one."""
+
+    start: int
+    end: int
+    why: str  # "" = its beginning was reported with an earlier block
+
+
+class _Walk:
+    """Finds how much of a block can be consumed, and the gaps in it, by looking at one newline per 64 KiB."""
+
+    def __init__(self, data: Buffer, inside: str) -> None:
+        self.gaps: list[_Gap] = []
+        self.inside = ""
+        size = len(data)
+        at = 0
+        if inside == "line":
+            at = data.find(b"\n") + 1 or size
+            self.gaps.append(_Gap(0, at, ""))
+            self.inside = "" if at and data[at - 1 : at] == b"\n" else "line"
+        elif inside == "hole":
+            at = _after_nuls(data, 0)
+            self.gaps.append(_Gap(0, at, ""))
+            self.inside = "hole" if at == size else ""
+        while not self.inside:
+            newline = data.rfind(b"\n", at, at + MAX_LINE + 1)
+            if newline != -1:
+                at = newline + 1
+            elif size - at <= MAX_LINE:
+                break
+            elif data[at] == 0:  # copytruncate under a writer without O_APPEND (log_formats §4.3)
+                end = _after_nuls(data, at)
+                self.gaps.append(_Gap(at, end, HOLE))
+                self.inside = "hole" if end == size else ""
+                at = end
+            else:
+                newline = data.find(b"\n", at + MAX_LINE)
+                self.inside = "" if newline != -1 else "line"
+                end = newline + 1 if newline != -1 else size
+                self.gaps.append(_Gap(at, end, LONG))
+                at = end
+        self.end = at
+
+
+def _after_nuls(data: Buffer, at: int) -> int:
+    found = _NULS.match(data, at)
+    assert found is not None
+    return found.end()
+
+
+class _Lines:
+    """The lines of one block that get parsed, in order, each once."""
+
+    def __init__(self, digest: Digest, data: Buffer, offset: int, walk: _Walk) -> None:
+        self.digest = digest
+        self.data = data
+        self.offset = offset
+        self.walk = walk
+        self.events: list[Event] = []
+        self.samples: list[tuple[int, Event | None]] = []
+        self.candidates = 0
+        self.sampled_bytes = 0
+
+    def read(self) -> Digested:
+        """Parse the lines between the gaps, and report the gaps."""
+        gaps, end = self.walk.gaps, self.walk.end
+        whole = gaps[-1].start if gaps and gaps[-1].end == end else end  # the prescan sees whole lines only
+        lines = line_starts(self.data, self.digest.prescan.find(self.data, whole)) if whole else []
+        at = 0
+        for gap in gaps:
+            self._stretch(at, gap.start, lines)
+            if gap.why:
+                self._report(gap)
+            at = gap.end
+        self._stretch(at, end, lines)
+        return Digested(self.events, self.samples, end, self.candidates, self.sampled_bytes)
+
+    def _report(self, gap: _Gap) -> None:
+        """Count a gap once, where it begins."""
+        at = self.offset + gap.start
+        kept = bytes(self.data[gap.start : min(gap.end, gap.start + KEPT_OF_LONG)])
+        weird = Weird(0.0, gap.why, "", kept, at)
+        self.events.append(weird)
+        if gap.why == LONG and (self.digest.sample == "all" or self._sample(gap.start, gap.end) == gap.start):
+            self._sampled(gap.start, weird, MAX_LINE)  # its full length may not be known yet
+
+    def _stretch(self, start: int, end: int, lines: list[int]) -> None:
+        """Parse candidates and samples of ``data[start:end]``: whole lines, no gap between them."""
+        if start >= end:
+            return
+        if self.walk.gaps:  # a line that follows a hole starts behind it
+            lines = sorted({max(line, start) for line in lines if self._line_end(line) > start and line < end})
+        if self.digest.sample == "all":
+            candidates = set(lines)
+            while start < end:
+                start = self._parse(start, start in candidates, True)
+            return
+        sample = self._sample(start, end)
+        for line in lines:
+            while -1 < sample < line:
+                sample = self._sample(self._parse(sample, False, True), end)
+            after = self._parse(line, True, sample == line)
+            if sample == line:
+                sample = self._sample(after, end)
+        while sample != -1:
+            sample = self._sample(self._parse(sample, False, True), end)
+
+    def _sample(self, start: int, end: int) -> int:
+        """Give the first line from line start ``start`` on that is a sample, or -1."""
+        due = self.digest.sample_at - self.offset
+        if due <= start:
+            return start if start < end else -1
+        newline = self.data.find(b"\n", due - 1, end)
+        return newline + 1 if -1 < newline < end - 1 else -1
+
+    def _line_end(self, line: int) -> int:
+        return self.data.find(b"\n", line) + 1 or len(self.data)
+
+    def _parse(self, line: int, candidate: bool, sample: bool) -> int:
+        """Parse the line at ``line`` and file what it says; give where the next line starts."""
+        data = self.data
+        newline = data.find(b"\n", line)
+        end = newline - 1 if newline > line and data[newline - 1] == 0x0D else newline
+        start = _after_nuls(data, line) if data[line] == 0 else line
+        if start > line:
+            self.events.append(Weird(0.0, HOLE, "", b"", self.offset + line))
+        event = self.digest.parser.parse(bytes(data[start:end]), self.offset + start)
+        if candidate:
+            self.candidates += 1
+            if event is not None:
+                self.events.append(event)
+        if sample:
+            self._sampled(line, event, newline + 1 - line)
+        return newline + 1
+
+    def _sampled(self, line: int, event: Event | None, size: int) -> None:
+        offset = self.offset + line
+        self.samples.append((offset, event))
+        self.sampled_bytes += size
+        self.digest.sample_at = (offset // SAMPLE_EVERY + 1) * SAMPLE_EVERY
