@@ -104,11 +104,9 @@ def expected_services(policy: Policy, audience: str, at: float) -> frozenset[str
     known = policy.catalog.enabled
     if audience in (ANY, EXEMPT):
         return frozenset()
-    if audience != EVERYONE:
-        return frozenset(s for s in known if policy.expectations.of_group(audience, s, at, grace_s))
-    single = (services for _, services in policy.expectations.individual(at, grace_s))
-    groups = (expected_services(policy, group.name, at) for group in policy.groups.all)
-    return frozenset().union(*single, *groups) & known
+    if audience == EVERYONE:
+        return frozenset(s for s in known if policy.expectations.allowing(s, at, grace_s))
+    return frozenset(s for s in known if policy.expectations.of_group(audience, s, at, grace_s))
 
 
 def left_out(policy: Policy, audience: str, at: float) -> tuple[LeftOut, ...]:

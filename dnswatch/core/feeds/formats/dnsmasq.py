@@ -54,7 +54,23 @@ def _left_out(blocked: list[str], passing: list[str]) -> dict[str, str]:
         next(names)
         for name in names:
             below.setdefault(name, trigger)
-    return {trigger: below[name] for trigger in blocked if (name := trigger.removeprefix("*.")) in below}
+    names_blocked, names_passing = set(blocked), set(passing)
+    found: dict[str, str] = {}
+    for trigger in blocked:
+        name = trigger.removeprefix("*.")
+        taken = below.get(name) or (_wildcard_above(name, names_blocked, names_passing) if name == trigger else None)
+        if taken:
+            found[trigger] = taken
+    return found
+
+
+def _wildcard_above(name: Name, blocked: set[str], passing: set[str]) -> str | None:
+    """Give the passing wildcard that decides on what is below an exact ``name``, if it is one."""
+    for parent in parents(name):
+        wildcard = "*." + parent
+        if wildcard in blocked or wildcard in passing:
+            return wildcard if wildcard in passing else None
+    return None
 
 
 def _header(snapshot: Snapshot, count: int) -> Iterator[str]:

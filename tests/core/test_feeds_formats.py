@@ -1,0 +1,143 @@
+"""Every registered format: golden files for the shapes that matter, and laws that hold for all of them.
+
+`make golden` rewrites the golden files; review the difference. Read next: ``core/feeds/formats/__init__.py``.
+"""
+
+import io
+import os
+from pathlib import Path
+
+import dns.zone
+import pytest
+
+from dnswatch.core.feeds.formats import FORMATS, Format
+from dnswatch.core.feeds.history import advance
+from dnswatch.core.feeds.zones import EVERYONE, compile_everyone, compile_zones
+from dnswatch.core.model import Group, Rule, Snapshot, Zone
+from dnswatch.core.policy import FeedPolicy, Policy
+from tests.core.feed_worlds import AT, ZONE, policy, service
+
+GOLDEN = Path(__file__).parents[1] / "golden" / "feeds"
+SLACK = service("slack", ("hooks.slack.test", "exact"))
+TUNNEL = service("tunnel", ("tunnel.test", "subdomains"))
+BIN = service("bin", ("bin.test", "domain"))
+AGENT = service("agent", ("agent.tunnel.test", "exact"))
+GROUPS = [Group("build", ("10.0.20.0/24",))]
+GARDEN = FeedPolicy(zone=ZONE, mode="enforce", action="address", addresses=("192.0.2.9", "2001:db8::9"))
+MANY = [service(f"s{i:05}", (f"s{i:05}.many.test", ("exact", "subdomains", "domain")[i % 3])) for i in range(6000)]
+
+WORLDS: dict[str, Policy] = {
+    "empty": policy([]),
+    "one": policy([SLACK], GROUPS),
+    "wildcard": policy([TUNNEL, BIN, AGENT], GROUPS, [("group:build", "agent"), ("10.9.0.7", "bin")]),
+    "shadow": policy([SLACK, BIN], GROUPS, [("10.9.0.7", "bin")], mode="shadow"),
+    "nodata": policy([SLACK], feeds=FeedPolicy(zone=ZONE, mode="enforce", action="nodata")),
+    "garden": policy([SLACK], feeds=GARDEN),
+}
+
+
+def snapshots(world: Policy) -> list[Snapshot]:
+    zones = (*compile_zones(world, None, AT), compile_everyone(world, AT))
+    return [advance(None, zone, AT) for zone in zones]
+
+
+def written(form: Format, world: Policy) -> dict[str, bytes]:
+    return {form.file_name(one): form.render(one) for one in snapshots(world) if form.accepts(one)}
+
+
+@pytest.mark.parametrize("world", sorted(WORLDS))
+@pytest.mark.parametrize("name", sorted(FORMATS))
+def test_golden(name: str, world: str) -> None:
+    """The bytes of a published file change only on purpose."""
+    found = b"".join(
+        b"==> %s <==\n%s" % (file.encode(), content) for file, content in written(FORMATS[name], WORLDS[world]).items()
+    )
+    golden = GOLDEN / f"{name}-{world}.txt"
+    if os.environ.get("DNSWATCH_GOLDEN") == "write":
+        golden.parent.mkdir(parents=True, exist_ok=True)
+        golden.write_bytes(found)
+    assert found == golden.read_bytes()
+
+
+@pytest.mark.parametrize("name", sorted(FORMATS))
+def test_ten_thousand_rules_are_written_once_each(name: str) -> None:
+    """Each blocked name is in the file, on a line of its own, in order."""
+    world = policy(MANY)
+    zone = next(one for one in snapshots(world) if FORMATS[name].accepts(one) and one.zone.rules)
+    lines = FORMATS[name].render(zone).decode("ascii").splitlines()
+    names = [line for line in lines if ".many.test" in line]
+    assert len(names) == len(set(names)) == len([n for n in names if "many.test" in n])
+    assert len(names) == (8000 if name == "rpz" else 6000)  # dnsmasq says `d` and `*.d` in one line
+    assert names == sorted(names)
+
+
+@pytest.mark.parametrize("name", sorted(FORMATS))
+def test_bytes_depend_on_the_snapshot_alone(name: str) -> None:
+    """Rendered twice, or from a copy, a version is the same bytes; text is ASCII and ends with a newline."""
+    for one in filter(FORMATS[name].accepts, snapshots(WORLDS["wildcard"])):
+        copy = Snapshot(Zone(one.zone.name, one.zone.audience, tuple(one.zone.rules)), one.serial, one.at)
+        content = FORMATS[name].render(one)
+        assert content == FORMATS[name].render(copy)
+        assert content.isascii()
+        assert content.endswith(b"\n")
+        assert b"\r" not in content
+
+
+def test_every_zone_goes_to_some_format() -> None:
+    """Audiences go to RPZ; the list for everyone goes to outputs that cannot tell clients apart."""
+    for one in snapshots(WORLDS["one"]):
+        takers = {name for name, form in FORMATS.items() if form.accepts(one)}
+        assert takers == ({"dnsmasq"} if one.zone.audience == EVERYONE else {"rpz"})
+
+
+@pytest.mark.parametrize("world", sorted(WORLDS))
+def test_rpz_files_read_back_as_the_rules_they_were_made_of(world: str) -> None:
+    """An independent parser finds SOA, an out-of-zone NS, and each rule with one TTL; nothing else but canaries."""
+    for one in filter(FORMATS["rpz"].accepts, snapshots(WORLDS[world])):
+        text = FORMATS["rpz"].render(one).decode()
+        zone = dns.zone.from_text(io.StringIO(text), origin=one.zone.name + ".", relativize=True)
+        soa = zone.get_soa()
+        assert (soa.serial, soa.refresh, soa.retry, soa.expire, soa.minimum) == (one.serial, 60, 30, 2592000, 60)
+        assert zone.get_rdataset("@", "NS").to_text() == "60 IN NS localhost."
+        found = set()
+        for owner, ttl, data in zone.iterate_rdatas():
+            assert ttl == 60
+            if owner.to_text() != "@":
+                found.add((owner.to_text(), data.rdtype.name, data.to_text()))
+        assert found == set(_expected(one))
+
+
+def _expected(one: Snapshot) -> list[tuple[str, str, str]]:
+    targets = {"nxdomain": ".", "nodata": "*.", "passthru": "rpz-passthru."}
+    canary = f"{one.zone.audience}.canary.dnswatch.invalid"
+    records = [(canary, "A", "127.0.0.2"), (f"{one.serial}.{canary}", "A", "127.0.0.2")]
+    for rule in one.zone.rules:
+        records += [(rule.trigger, "AAAA" if ":" in a else "A", a) for a in rule.addresses]
+        if rule.action != "address":
+            records.append((rule.trigger, "CNAME", targets[rule.action]))
+    return records
+
+
+def dnsmasq_lines(*rules: Rule) -> list[str]:
+    ordered = tuple(sorted(rules))
+    text = FORMATS["dnsmasq"].render(Snapshot(Zone(f"everyone.{ZONE}", EVERYONE, ordered), 1, AT)).decode()
+    return [line for line in text.splitlines() if line.startswith("server=") or "left out" in line]
+
+
+def test_dnsmasq_blocks_below_a_name_with_the_name() -> None:
+    """`server=/d/` is d and everything below; `server=/*.d/` only what is below."""
+    assert dnsmasq_lines(Rule("a.test", "nxdomain")) == ["server=/a.test/"]
+    assert dnsmasq_lines(Rule("*.a.test", "nxdomain")) == ["server=/*.a.test/"]
+    assert dnsmasq_lines(Rule("*.a.test", "nxdomain"), Rule("a.test", "nxdomain")) == ["server=/a.test/"]
+
+
+def test_dnsmasq_leaves_out_what_would_take_a_passing_name_along() -> None:
+    """dnsmasq cannot say "exactly d": a name with a passing one below it is left out, with a comment."""
+    exact, wild = Rule("a.test", "nxdomain"), Rule("*.a.test", "nxdomain")
+    said = "# left out: a.test (dnsmasq would block ok.a.test with it)"
+    assert dnsmasq_lines(exact, Rule("ok.a.test", "passthru")) == [said]
+    assert dnsmasq_lines(exact, Rule("*.a.test", "passthru")) == [said.replace("ok.a", "*.a")]
+    assert dnsmasq_lines(wild, Rule("a.test", "passthru")) == ["server=/*.a.test/"]
+    assert dnsmasq_lines(wild, Rule("ok.a.test", "passthru")) == [said.replace(": a.", ": *.a.")]
+    assert dnsmasq_lines(exact, Rule("*.test", "passthru")) == [said.replace("ok.a", "*")]
+    assert dnsmasq_lines(exact, wild, Rule("*.test", "passthru")) == ["server=/a.test/"]
