@@ -183,25 +183,25 @@ def _write(path: Path, text: str) -> None:
 
 def _propose(path: Path, found: Findings, prefix: str, call: str, *, ask: bool) -> None:
     """Read the logs that are there already and print the expectations that they suggest."""
-    from dnswatch.cli import propose
+    from dnswatch.cli.propose import apply, from_logs, size_of, text
 
     logs = [Path(prefix + source.path) for source in found.sources if source.state == "file"]
     if not logs:
         return
     again = f"{call} expect propose --apply"
-    size = propose.size_of(logs)
+    size = size_of(logs)
     if size > SCANNED_AT_ONCE:
         click.echo(f"The existing logs hold {size / 1024**3:.1f} GiB; to see what they suggest: {call} expect propose "
                    f"{shlex.join(map(str, logs))}")  # fmt: skip
         return
-    proposal = propose.from_logs(logs, path)
+    proposal = from_logs(logs, path)
     if not proposal.lines:
         click.echo("The existing logs suggest no expectations.")
         return
     _head(f"The existing logs suggest {len(proposal.lines)} expectations", False)
-    click.echo(propose.text(proposal))
+    click.echo(text(proposal))
     command = f"{again} {shlex.join(map(str, logs))}"
     if ask and sys.stdin.isatty() and sys.stdout.isatty() and click.confirm("Accept them all?", default=False):
-        click.echo(f"Wrote {propose.apply(proposal, path)}")
+        click.echo(f"Wrote {apply(proposal, path)}")
     else:
         click.echo(f"To accept them: {command}")
