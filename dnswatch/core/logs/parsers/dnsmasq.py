@@ -100,7 +100,7 @@ class DnsmasqParser:
         b"]: time ",
         b"DNS-rebind attack detected",
     )
-    tails = (b" from ", b" is ")
+    tails: tuple[bytes, ...] = (b" from ", b" is ")
 
     example = b"Nov 22 19:23:16 dnsmasq[7607]: query[A] www.example.test from 192.0.2.7"
 
