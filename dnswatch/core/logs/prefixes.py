@@ -36,6 +36,8 @@ _HEADER = re.compile(
     rb"(?:([^ ]++) )??(?:[a-z]++[0-9]?\.[a-z]++ )?([A-Za-z_][\w./-]*+)(?:\[(\d++)\])?: ?"
 )  # fmt: skip
 
+_CONTAINER = re.compile(rb"(" + _ISO + rb")(\.\d{1,9})?(Z) (?:(?:stdout|stderr) F )?(?=\d\d-[A-Z])")
+
 
 class Header(NamedTuple):
     """A syslog header: the parts of its stamp (see `Stamps.read`), who wrote the line, where the message begins."""
@@ -44,7 +46,7 @@ class Header(NamedTuple):
     fraction: bytes | None
     offset: bytes | None
     epoch: bytes | None  # logread -t: the same instant as Unix seconds
-    tag: bytes
+    tag: bytes  # empty: a container runtime's prefix, which names no program
     pid: bytes
     end: int  # of the header: the message starts here
     relayed: bool  # by a syslog daemon; False only for the host-less form that dnsmasq itself writes to its file
@@ -65,4 +67,7 @@ def header(line: bytes) -> Header | None:
     if found := _RFC5424.match(line):
         second, fraction, offset, _, tag, pid = found.groups()
         return Header(second, fraction, offset, None, tag, b"" if pid == b"-" else pid, found.end(), True)
+    if found := _CONTAINER.match(line):  # the runtime's stamp before a line that BIND wrote to stderr
+        second, fraction, offset = found.groups()
+        return Header(second, fraction, offset, None, b"", b"", found.end(), True)
     return None

@@ -15,7 +15,7 @@ outer one names its zone.
 from __future__ import annotations
 
 import re
-from typing import Literal
+from typing import Any, Literal
 
 from dnswatch.core.logs import fields, prefixes
 from dnswatch.core.logs.timestamps import Stamps
@@ -32,7 +32,7 @@ _ECS = rb"(?: \[ECS [^ \]]*+\])?+"
 _VIEW = rb"(?:view .*: )?"  # free text, greedy: the last body on the line counts
 _QUERY = re.compile(
     _STAMP + _LABELS + _PEER + _ASKED + _VIEW
-    + rb"query: ([^ ]++) [^ ]++ ([^ ]++) ([+-][^ ]*+) \(([^ )]++)\)" + _ECS + rb"\r?\Z"
+    + rb"query: ([^ ]++) [^ ]++ ([^ ]++) ([+-][^ ]*+)(?: \(([^ )]++)\))?+" + _ECS + rb"\r?\Z"
 )  # fmt: skip
 _OWN_SHAPE = re.compile(  # its own kind of stamp, or a category with an ISO stamp or a severity
     rb"\d\d-[A-Z][a-z]{2}-\d{4} \d\d:\d\d:\d\d\.\d{3} (?![A-Z]{2} )"  # not dnstap-read's "CQ 127.0.0.1:…"
@@ -125,13 +125,13 @@ class BindParser:
         head = prefixes.header(line)
         if head is not None and _TAG.match(head.tag):
             return True
-        return _ours(line)
+        return _ours(line[head.end :] if head is not None and not head.tag else line)
 
     def _other(self, line: bytes, offset: int) -> Event | None:
         """Read what is not a query at the start of the line: behind a syslog header, or another message."""
         text = line.lstrip(b"\0") if line.startswith(b"\0") else line  # a copytruncate hole (performance.md §10)
         head = prefixes.header(text)
-        if head is not None and not _TAG.match(head.tag):
+        if head is not None and head.tag and not _TAG.match(head.tag):
             if not _ours(text):
                 return None  # another program's line in a shared file
             head = None  # BIND's own ISO stamp and its category, which read like a header without a host
@@ -145,18 +145,18 @@ class BindParser:
         at = self._at(head, second, fraction, zone)
         if at is None:
             return Weird(0.0, "unreadable stamp", "", line, offset)
+        if b" response: " in text and (found := _INFOBLOX.match(text, start)):
+            return _infoblox(at, found, line, offset)
         if found := _CLIENT.match(text, start):
             return _of_client(at, text, found, line, offset)
-        if found := _INFOBLOX.match(text, start):
-            return _infoblox(at, found, line, offset)
         message = text[own.end() :]
         for pattern, kind, count in _NOTICES:
             if pattern.match(message):
                 return Notice(at, kind, message.decode("ascii", "backslashreplace").rstrip(), count, line, offset)
-        known = head is not None or second is not None or labels
-        if (not known and message.strip()) or b": query: " in message or labels.startswith(b"queries: "):
-            return Weird(at, "unreadable line", "", line, offset)
-        return None
+        if head is None and second is None and not labels:
+            return Weird(0.0, "unreadable line", "", line, offset) if message.strip() else None
+        broken = b": query: " in message or (labels.startswith(b"queries: ") and b"(no-peer)" not in message)
+        return Weird(at, "unreadable line", "", line, offset) if broken else None
 
     def _at(
         self, head: prefixes.Header | None, second: bytes | None, fraction: bytes | None, zone: bytes | None
@@ -174,7 +174,7 @@ def _ours(line: bytes) -> bool:
     return _OWN_SHAPE.match(line) is not None
 
 
-def _query(at: float | None, groups: tuple[bytes, ...], line: bytes, offset: int) -> Event:
+def _query(at: float | None, groups: tuple[Any, ...], line: bytes, offset: int) -> Event:
     if at is None:
         return Weird(0.0, "unreadable stamp", "", line, offset)
     _, _, _, client, port, qname, qtype, flags, server = groups
@@ -185,7 +185,8 @@ def _query(at: float | None, groups: tuple[bytes, ...], line: bytes, offset: int
     if name is None:
         return Weird(at, "bad name", address, line, offset)
     transport: Transport = "tcp" if _T in flags else "udp"  # a set: 9.20.3 changed the order (log_formats §0.1)
-    return Query(at, address, int(port), name, fields.qtype(qtype), transport, fields.server(server), 0, line, offset)
+    asked = fields.server(server) if server else ""  # 9.6 and older do not print it
+    return Query(at, address, int(port), name, fields.qtype(qtype), transport, asked, 0, line, offset)
 
 
 def _of_client(at: float, text: bytes, client: re.Match[bytes], line: bytes, offset: int) -> Event | None:
@@ -209,7 +210,8 @@ def _of_client(at: float, text: bytes, client: re.Match[bytes], line: bytes, off
     if found := _RESPONSE.match(text, start) or _ANSWER.match(text, start):
         return _verdict(at, address, port, found[1], found[2], "answer", found[3], line, offset)
     if found := _FAILED.match(text, start):
-        return _verdict(at, address, port, found[2] or client[6], found[3], "failed", found[1], line, offset)
+        asked = found[2] or client[6]
+        return _verdict(at, address, port, asked, found[3], "failed", found[1], line, offset) if asked else None
     if found := _DENIED.match(text, start):
         return _verdict(at, address, port, found[1], found[2], "denied", b"REFUSED", line, offset)
     if _REWRITE_FAILED.match(text, start):
@@ -221,10 +223,10 @@ def _of_client(at: float, text: bytes, client: re.Match[bytes], line: bytes, off
 
 
 def _verdict(
-    at: float, address: str, port: int, qname: bytes | None, qtype: bytes | None,
+    at: float, address: str, port: int, qname: bytes, qtype: bytes | None,
     kind: Literal["answer", "denied", "failed"], action: bytes, line: bytes, offset: int, data: tuple[str, ...] = (),
 ) -> Event:  # fmt: skip
-    name = fields.escaped(qname) if qname and len(qname) <= _NAME_TEXT else None
+    name = fields.escaped(qname) if len(qname) <= _NAME_TEXT else None
     if name is None:
         return Weird(at, "bad name", address, line, offset)
     rcode = action.decode("ascii", "backslashreplace")

@@ -53,7 +53,7 @@ _START = re.compile(rb"started, version [^ ]++ (?:cache|DNS)")
 _REBIND = re.compile(rb"possible DNS-rebind attack detected: (.*)\Z", re.DOTALL)
 _ASKING = re.compile(rb"(?:query|auth)[\[ ]")
 
-_MAC = re.compile(r"(?:[0-9a-f]{2}:){5}[0-9a-f]{2}\Z")
+_MAC = re.compile(r"(?:[0-9a-f]{2}-)?((?:[0-9a-f]{2}:){5}[0-9a-f]{2})\Z")  # "06-": a hardware type other than Ethernet
 _DUID = re.compile(r"(?:00:01:00:01(?::[0-9a-f]{2}){4}|00:03:00:01):((?:[0-9a-f]{2}:){5}[0-9a-f]{2})\Z")
 _ACTION = {"NXDOMAIN": "nxdomain", "NODATA": "nodata", "REFUSED": "refused", "CNAME": "cname"}
 _TRANSPORT: dict[bytes | None, Transport] = {None: "", b"UDP": "udp", b"TCP": "tcp"}
@@ -266,12 +266,10 @@ def _answer(place: _Line, record: bytes) -> Event | None:
         split = (found[1], found[2])
     else:
         return None
-    if split is None:
-        return place.weird("truncated line") if place.cut else None
+    if split is None or place.cut:
+        return None  # what is cut here was cut in its query's line too, which was reported with the client
     qname, data = split
-    if place.cut:
-        return place.weird("truncated line")
-    if data in (b"duplicate", b"no DS/cut") or qname in _NO_NAME or fields.address(qname) is not None:
+    if data in (b"duplicate", b"no DS", b"no DS/cut") or qname in _NO_NAME or fields.address(qname) is not None:
         return None  # nothing about a name, or the answer to a reverse look-up: address left, host name right
     if qname == _UNPRINTABLE or len(qname) > _NAME_TEXT:
         return None  # its query was reported already, with the client
@@ -329,7 +327,5 @@ def _lease(at: float, message: bytes, line: bytes, offset: int) -> Event | None:
 
 def _mac(text: str) -> str:
     """Give the MAC of a DHCPv4 line, or the one inside a DUID-LLT or DUID-LL (RFC 8415 §11.2, §11.4); else nothing."""
-    if _MAC.match(text):
-        return text
-    found = _DUID.match(text)
+    found = _MAC.match(text) or _DUID.match(text)
     return found[1] if found else ""
