@@ -73,9 +73,8 @@ def write_part(main: Path, path: Path, text: str) -> None:
             _own(Path(temporary), like)
             os.fsync(out.fileno())
         Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    finally:
+        Path(temporary).unlink(missing_ok=True)  # there only when something failed
     directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(directory)

@@ -59,7 +59,8 @@ def _secret(value: Any, info: ValidationInfo) -> values.Secret:
 
 def _facility(value: str) -> str:
     if value not in FACILITIES:
-        raise ValueError(f"unknown facility {value!r}{values.close_to(value, FACILITIES)}: {', '.join(FACILITIES)}")
+        hint = values.close_to(value, FACILITIES) or f": one of {', '.join(FACILITIES)}"
+        raise ValueError(f"unknown facility {value!r}{hint}")
     return value
 
 

@@ -75,7 +75,7 @@ def _later_keys(tree: Tree, data: dict[str, Any]) -> Iterator[Problem]:
             yield tree.problem((key,), message, key=True)
     state_dir = data.get("state_dir")
     if isinstance(state_dir, str) and "://" in state_dir:
-        yield tree.problem(("state_dir",), f"{LATER_KEYS['store']}: state_dir is a directory")
+        yield tree.problem(("state_dir",), f"{LATER_KEYS['store']}; state_dir names a directory")
 
 
 def _one_prefix_one_group(tree: Tree, data: dict[str, Any]) -> Iterator[Problem]:
