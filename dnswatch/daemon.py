@@ -1,0 +1,390 @@
+"""The daemon: builds the engine, starts the shell around it, routes effects, reloads and ends. The composition root.
+
+    logs ─ io/following ─► engine ─► io/ledger ─ checkpoint ─► outbox ─ io/deliver ─► sinks
+                             ▲                                   policy ─ io/publish ─► feeds (files, HTTP)
+              policy, leases ┘        io/jobs: leases, feeds, expectations, retention
+
+Never: decides what a line means or when to alert. Start here to see how it runs, then read ``io/ledger.py``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import socket
+import time
+from collections.abc import Coroutine, Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dnswatch import __version__
+from dnswatch.config.build import Loaded, load_policy
+from dnswatch.core.clients.expectations import until_text
+from dnswatch.core.detect.engine import Engine
+from dnswatch.core.feeds.formats import FORMATS
+from dnswatch.errors import ConfigError, DnswatchError
+from dnswatch.io import publish, systemd
+from dnswatch.io.deliver import Courier
+from dnswatch.io.following import Following
+from dnswatch.io.jobs import Jobs
+from dnswatch.io.leases import LeaseFiles
+from dnswatch.io.ledger import IDENTITY, Ledger
+from dnswatch.io.lock import StateLock
+from dnswatch.io.metrics import registry
+from dnswatch.io.sinks import SINKS
+from dnswatch.io.store import FILE, Store
+from dnswatch.io.supervise import describe
+from dnswatch.io.web.app import Web
+from dnswatch.io.web.feeds import FeedFile, PublishedFeeds
+
+TICK_S = 0.25
+"""How often log time follows the clock at the end of a log: bounds how late a timer fires."""
+STATUS_S = 2.0
+LOOK_S = 10.0  # for new files of a pattern
+LEASES_S = 30.0
+FEEDS_S = 60.0  # ends of expectations and lease changes reach the zones within this
+DAY_S = 86400.0
+ALERTS_DAYS, SIGHTINGS_DAYS = 400, 100
+"""Retention: a year of closed alerts with some slack; attempts as far back as baselines look."""
+SNAPSHOTS = 50  # versions kept of each zone, for `feed diff`
+UNUSED_CURSOR_S = 30 * DAY_S
+
+log = logging.getLogger("dnswatch")
+
+
+@dataclass(slots=True)
+class Reload:
+    """How reloads went."""
+
+    asked: int = 0
+    error: str = ""  # of the last one; "" = taken
+    at: float = 0.0
+
+
+class Daemon:
+    """Everything that runs, from one configuration file. `run` returns when the daemon has ended in order."""
+
+    def __init__(self, config_path: Path) -> None:
+        self.config_path = config_path.absolute()
+        self.loaded = load_policy(self.config_path)
+        self.loaded.config.require_sources()
+        self.engine = Engine(self.loaded.policy)
+        self.feeds = PublishedFeeds()
+        self.jobs = Jobs()
+        self.leases = LeaseFiles(self.loaded.config.clients.leases)
+        self.reload = Reload(at=time.time())
+        self.couriers: dict[str, tuple[Any, Courier]] = {}  # sink id → its settings and its courier
+        self.started_at = time.time()
+        self.loop_lag_s = 0.0
+        self.web: Web | None = None
+        self.store: Store
+        self.ledger: Ledger
+        self.following: Following
+        self._group: asyncio.TaskGroup
+        self._end = asyncio.Event()
+        self._reload_asked = asyncio.Event()
+        self._backlog: dict[str, tuple[int, float | None]] = {}
+        self._feed_rows: dict[str, dict[str, Any]] = {}
+
+    # ── Life ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def run(self) -> None:
+        """Watch until SIGTERM or SIGINT. Raises `DnswatchError` when it cannot start."""
+        config = self.loaded.config
+        self._on_signals()
+        with StateLock(config.state_dir):
+            async with await Store.open(config.state_dir / FILE) as store:
+                self.store = store
+                async with asyncio.TaskGroup() as group:
+                    self._group = group
+                    await self._start()
+                    ticks = [group.create_task(self._tick()), group.create_task(self._keep_status())]
+                    await self._serve()
+                    await self._stop(ticks)
+        log.info("stopped")
+
+    def _on_signals(self) -> None:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._end.set)
+        loop.add_signal_handler(signal.SIGHUP, self._reload_asked.set)
+
+    async def _start(self) -> None:
+        config, policy = self.loaded.config, self.loaded.policy
+        watched = f"{len(policy.catalog.enabled)} services, {len(config.expect)} expectations"
+        log.info("dnswatch %s, %s: %s, feeds: %s", __version__, self.config_path, watched, config.feeds.mode)
+        for problem in config.warnings:
+            log.warning("%s", problem)
+        saved = await self.store.load()
+        self.engine.restore(row for row in saved.rows if row[0] != IDENTITY)
+        self.engine.identity.restore({key: row["holders"] for kind, key, row in saved.rows if kind == IDENTITY})
+        self.ledger = Ledger(self.engine, self.store, lambda: self.following.states())
+        self.following = Following(self.engine, self.ledger, self.store, self._spawn)
+        self.following.begin(saved.positions)
+        if config.http.listen is not None:
+            await self._listen(config.http.listen)
+        await self.leases.refresh(self.engine.identity, time.time())
+        await self._set_sinks(self.loaded)
+        self._checkpoints = self._spawn(self.ledger.task.run())
+        await self.following.follow(config.sources, policy)
+        self._plan_jobs()
+        self.jobs.start()
+        systemd.ready(f"watching {len(self.following.readers)} logs")
+        log.info("ready")
+
+    async def _serve(self) -> None:
+        """Wait for the end, reloading when asked."""
+        end = self._spawn(self._wait(self._end))
+        while not end.done():
+            asked = self._spawn(self._wait(self._reload_asked))
+            await asyncio.wait([end, asked], return_when=asyncio.FIRST_COMPLETED)
+            asked.cancel()
+            if self._reload_asked.is_set() and not end.done():
+                self._reload_asked.clear()
+                await self._reload()
+
+    @staticmethod
+    async def _wait(event: asyncio.Event) -> None:
+        await event.wait()
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        return self._group.create_task(work)
+
+    async def _stop(self, ticks: Iterable[asyncio.Task[None]]) -> None:
+        """Leave in order: stop reading, store everything, hand over what sinks take in time. Within 10 s."""
+        log.info("stopping")
+        systemd.notify(STOPPING=1)
+        for task in ticks:
+            task.cancel()
+        await self.following.stop()
+        self._checkpoints.cancel()
+        await asyncio.wait([self._checkpoints])
+        try:
+            await self.ledger.commit(final=True)
+        except OSError as error:
+            log.error("the last checkpoint failed: %s; the lines since the one before are read again", describe(error))
+        await asyncio.gather(self.jobs.stop(), *(courier.stop() for _, courier in self.couriers.values()))
+        if self.web is not None:
+            await self.web.stop()
+        with suppress(OSError):
+            self._backlog = await self.store.backlog()
+            rows = self.rows()
+            rows["run"]["stopped_at"] = time.time()
+            await self.store.save_status(rows)
+
+    # ── Configuration ─────────────────────────────────────────────────────────────────────────────────────────
+
+    async def _reload(self) -> None:
+        """Validate everything, then swap; on an error everything stays as it is and the log says why."""
+        systemd.reloading()
+        self.reload.asked += 1
+        before = self.loaded.config
+        try:
+            loaded = await asyncio.to_thread(load_policy, self.config_path)
+            loaded.config.require_sources()
+            if loaded.config.http.listen not in (None, before.http.listen):
+                await self._listen(str(loaded.config.http.listen))
+        except ConfigError as error:
+            for problem in error.problems:
+                log.error("%s", problem)
+            self._reload_failed(f"{len(error.problems)} problems, the first: {error.problems[0]}")
+        except DnswatchError as error:
+            self._reload_failed(str(error))
+        else:
+            await self._swap(loaded)
+            self.reload.error = ""
+            self.reload.at = time.time()
+            log.info("reloaded %s", self.config_path)
+        systemd.ready(f"watching {len(self.following.readers)} logs")
+
+    def _reload_failed(self, why: str) -> None:
+        self.reload.error = why
+        log.error("the new configuration is not used, the old one stays: %s", why)
+
+    async def _swap(self, loaded: Loaded) -> None:
+        before, config = self.loaded.config, loaded.config
+        if config.state_dir != before.state_dir:
+            log.warning("state_dir stays %s until a restart", before.state_dir)
+        for problem in config.warnings:
+            log.warning("%s", problem)
+        self.loaded = loaded
+        if config.http.listen is None and self.web is not None:
+            await self.web.stop()
+            self.web = None
+        if config.clients.leases != before.clients.leases:
+            self.leases = LeaseFiles(config.clients.leases)
+            await self.leases.refresh(self.engine.identity, time.time())
+        await self.following.follow(config.sources, loaded.policy)
+        await self._set_sinks(loaded)
+        self.jobs.now("feeds")
+
+    async def _listen(self, listen: str) -> None:
+        """Listen there from now on, and only then no longer elsewhere."""
+        web = Web(self, registry(__version__, self.rows), self.feeds)
+        await web.start(listen)
+        if self.web is not None:
+            await self.web.stop()
+        self.web = web
+        for host, port in web.addresses():
+            log.info(
+                "HTTP on http://%s:%d (healthz, readyz, metrics, feeds)", f"[{host}]" if ":" in host else host, port
+            )
+
+    async def _set_sinks(self, loaded: Loaded) -> None:
+        """Run a courier for every sink of the configuration; those whose settings stay are not touched."""
+        sensor = loaded.config.sensor or socket.gethostname()
+        wanted = {settings.id: (sensor, settings) for settings in loaded.config.sinks}
+        for name, (settings, courier) in list(self.couriers.items()):
+            if wanted.get(name) != settings:
+                await courier.stop(drain=False)
+                del self.couriers[name]
+        for name, (_, settings) in wanted.items():
+            if name in self.couriers:
+                continue
+            courier = Courier(self.store, name, SINKS[settings.type](settings, sensor), settings.min_severity)
+            await courier.start()
+            self.couriers[name] = (wanted[name], courier)
+            log.info("sink %s: %s as %s, from severity %s", name, settings.type, settings.format, settings.min_severity)
+        self.ledger.on_revision([courier.wake for _, courier in self.couriers.values()])
+
+    # ── Periodic work ─────────────────────────────────────────────────────────────────────────────────────────
+
+    def _plan_jobs(self) -> None:
+        self.jobs.every("leases", LEASES_S, self._refresh_leases)
+        self.jobs.every("feeds", FEEDS_S, self._publish, first_s=0)
+        self.jobs.every("new logs", LOOK_S, self.following.look)
+        self.jobs.daily("expectations", 6, 0, self._tell_expired)
+        self.jobs.daily("retention", 3, 17, self._prune)
+
+    async def _refresh_leases(self) -> None:
+        if await self.leases.refresh(self.engine.identity, time.time()):
+            self.jobs.now("feeds")
+
+    async def _publish(self) -> None:
+        """Bring the published zones up to date with policy, leases and time."""
+        config, policy = self.loaded.config, self.loaded.policy
+        hooks = [publish.Hook(tuple(one.run or ()), one.signal or "", one.pidfile) for one in config.feeds.on_change]
+        now = time.time()
+        rebuilt = await publish.rebuild(policy, self.engine.identity, now, self.store, config.feeds_directory, hooks)
+        for warning in rebuilt.warnings:
+            log.warning("feeds: %s", warning)
+        for snapshot in rebuilt.publication.changed:
+            log.info("feeds: %s has serial %d, %d rules", snapshot.zone.name, snapshot.serial, len(snapshot.zone.rules))
+        snapshots = rebuilt.publication.snapshots
+        if rebuilt.publication.changed or not self._feed_rows:
+            self.feeds.replace({
+                file.name: file
+                for _, writer in sorted(FORMATS.items()) for one in snapshots if writer.accepts(one)
+                for file in [FeedFile(writer.file_name(one), writer.render(one), one.serial, one.at)]
+            })  # fmt: skip
+        self._feed_rows = {
+            f"feed:{one.zone.name}": {
+                "serial": one.serial, "rules": len(one.zone.rules), "audience": one.zone.audience, "at": one.at,
+                "mode": policy.feeds.mode,
+            }
+            for one in snapshots
+        }  # fmt: skip
+
+    async def _tell_expired(self) -> None:
+        """Remind daily of expectations that have ended: their clients raise alerts, and the feed blocks them soon."""
+        now, grace_s = time.time(), self.loaded.policy.feeds.grace_s
+        for one in self.loaded.policy.expectations.expired(now):
+            assert one.until is not None
+            left = (one.until + grace_s - now) / DAY_S
+            feed = f"feeds allow for {left:.0f} days more" if left > 0 else "feeds do not allow for it any more"
+            log.warning("%s: expected until %s (%s, owner %s): alerts are raised, %s", one.origin,
+                        until_text(one.until), one.because, one.owner or "unknown", feed)  # fmt: skip
+
+    async def _prune(self) -> None:
+        now = time.time()
+        gone = await self.store.prune(now - ALERTS_DAYS * DAY_S, now - SIGHTINGS_DAYS * DAY_S)
+        await self.store.forget_cursors(self.couriers, now - UNUSED_CURSOR_S)
+        await self.store.prune_snapshots(SNAPSHOTS)
+        if any(gone.values()):
+            log.info("retention: removed %s", ", ".join(f"{count} {table}" for table, count in gone.items() if count))
+
+    async def _tick(self) -> None:
+        """Let log time follow the clock once everything has been read, and keep an eye on the loop."""
+        every_s = systemd.watchdog_s()
+        alive_at = 0.0
+        while True:
+            before = time.monotonic()
+            await asyncio.sleep(TICK_S)
+            self.loop_lag_s = max(time.monotonic() - before - TICK_S, 0.0)
+            now = time.time()
+            log_now = self.following.log_now(now)
+            if log_now is not None:
+                self.ledger.note(self.engine.advance(log_now, now), 0)
+            if every_s is not None and before - alive_at >= every_s:
+                systemd.notify(WATCHDOG=1)
+                alive_at = before
+
+    async def _keep_status(self) -> None:
+        while True:
+            with suppress(OSError):  # the checkpoint says it when the store cannot be written
+                self._backlog = await self.store.backlog()
+                await self.store.save_status(self.rows())
+            await asyncio.sleep(STATUS_S)
+
+    # ── Showing ───────────────────────────────────────────────────────────────────────────────────────────────
+
+    def rows(self) -> dict[str, dict[str, Any]]:
+        """Give the status rows: `status`, metrics and readiness all show these."""
+        rows: dict[str, dict[str, Any]] = {
+            "run": {
+                "pid": os.getpid(), "version": __version__, "config": str(self.config_path),
+                "started_at": self.started_at, "stopped_at": None, "ready": not self.unready(),
+                "unready": self.unready(), "feeds_mode": self.loaded.policy.feeds.mode,
+                "reloads": self.reload.asked, "reload_error": self.reload.error,
+                "reload_ok": int(not self.reload.error), "reloaded_at": self.reload.at,
+                "checkpoints": self.ledger.commits, "checkpoint_at": self.ledger.committed_at,
+                "checkpoint_s": round(self.ledger.commit_s, 4), "checkpoint_error": self.ledger.task.error,
+                "checkpoint_failures": self.ledger.task.failures, "revisions": self.ledger.revisions,
+                "loop_lag_s": round(self.loop_lag_s, 4), "http_requests": self.web.requests if self.web else 0,
+                "http": [f"{host}:{port}" for host, port in self.web.addresses()] if self.web else [],
+            },
+            "engine": {
+                "log_now": self.engine.log_now, "counters": dict(sorted(self.engine.counters.items())),
+                "sizes": {**self.engine.sizes(), "identity": len(self.engine.identity)},
+                "alerts": dict(sorted(self.ledger.alerts.items())),
+            },
+            **self.following.rows(),
+            **self._feed_rows,
+        }  # fmt: skip
+        for name, (_, courier) in sorted(self.couriers.items()):
+            rows[f"sink:{name}"] = self._sink_row(name, courier)
+        for name in self.jobs.names():
+            rows[f"job:{name}"] = {
+                "done": self.jobs.done[name], "failed": self.jobs.failed[name], "missed": self.jobs.missed[name],
+                "error": self.jobs.errors.get(name, ""),
+            }  # fmt: skip
+        return rows
+
+    def _sink_row(self, name: str, courier: Courier) -> dict[str, Any]:
+        backlog, oldest_at = self._backlog.get(name, (0, None))
+        return {
+            "sent": courier.sent, "skipped": courier.skipped, "last_at": courier.last_at or None,
+            "backlog": backlog, "oldest_s": round(time.time() - oldest_at, 1) if oldest_at else 0.0,
+            "error": courier.task.error, "error_since": courier.task.since if courier.task.error else None,
+            "failures": courier.task.failures, "failing": int(bool(courier.task.error)),
+        }  # fmt: skip
+
+    def unready(self) -> list[str]:
+        """Say why not everything works: the store, the logs, the feeds. A sink that is down is not our unreadiness."""
+        reasons = []
+        if self.ledger.task.error:
+            reasons.append(f"checkpoints fail: {self.ledger.task.error}")
+        if not self.following.readers:
+            reasons.append("no log matches the configured sources")
+        for name, reader in sorted(self.following.readers.items()):
+            if waiting := reader.waiting():
+                reasons.append(f"source {name}: {waiting}")
+        if error := self.jobs.errors.get("feeds"):
+            reasons.append(f"feeds: {error}")
+        elif not self._feed_rows and self.loaded.policy.feeds.mode != "off":
+            reasons.append("feeds are not published yet")
+        return reasons

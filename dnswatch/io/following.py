@@ -1,0 +1,154 @@
+"""All logs that are followed at this moment: which readers there are, and what changes when the configuration does.
+
+Never: touches a reader that the new configuration wants as it is. Read next: ``ingest.py``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from dnswatch.config.model import Source
+from dnswatch.config.values import time_text
+from dnswatch.core.detect.engine import Engine
+from dnswatch.core.logs.parsers import PARSERS
+from dnswatch.core.logs.prescan import Prescan, build_prescan
+from dnswatch.core.policy import Policy
+from dnswatch.io.discover import log_files
+from dnswatch.io.ingest import Reader
+from dnswatch.io.ledger import Ledger
+from dnswatch.io.store import SourceState, Store
+
+Spawn = Callable[[Coroutine[Any, Any, None]], "asyncio.Task[None]"]
+log = logging.getLogger("dnswatch")
+
+
+class Following:
+    """The readers by the path of their file."""
+
+    def __init__(self, engine: Engine, ledger: Ledger, store: Store, spawn: Spawn) -> None:
+        self.readers: dict[str, Reader] = {}
+        self._engine = engine
+        self._ledger = ledger
+        self._store = store
+        self._spawn = spawn
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._stored: dict[str, SourceState] = {}
+        self._left: dict[str, SourceState] = {}
+        self._sources: Sequence[Source] = ()
+        self._policy: Policy | None = None
+        self._prescans: dict[str, Prescan] = {}
+
+    def begin(self, stored: Mapping[str, SourceState]) -> None:
+        """Take the positions that the last process left."""
+        self._stored = dict(stored)
+
+    async def follow(self, sources: Sequence[Source], policy: Policy) -> None:
+        """Follow these sources under this policy, and no others. Lines that were read stay read."""
+        first = self._policy is None
+        if self._policy is None or policy.catalog != self._policy.catalog:
+            self._prescans = {kind: self._build(kind, policy) for kind in sorted({one.type for one in sources})}
+        for kind in {one.type for one in sources} - self._prescans.keys():
+            self._prescans[kind] = self._build(kind, policy)
+        self._sources, self._policy = tuple(sources), policy
+        wanted = {str(path): one for one in reversed(self._sources) for path in log_files(one.path)}
+        for name, reader in list(self.readers.items()):
+            if wanted.get(name) == reader.settings:
+                reader.rescan_with(self._prescans[reader.settings.type])
+            else:
+                await self._drop(name)
+        await self._adopt(wanted, newborn=False)
+        self._reconfigure()
+        if not first:
+            log.info("following %d logs", len(self.readers))
+
+    async def look(self) -> None:
+        """Follow files that have come to match a pattern since; those are read from their start."""
+        known = len(self.readers)
+        wanted = {str(path): one for one in reversed(self._sources) for path in log_files(one.path)}
+        await self._adopt(wanted, newborn=True)
+        if len(self.readers) != known:
+            self._reconfigure()
+
+    async def stop(self) -> None:
+        """Stop reading; positions stay."""
+        for name in list(self.readers):
+            await self._drop(name, keep=True)
+
+    def states(self) -> Iterator[SourceState]:
+        """Give the state of every source, for a checkpoint."""
+        for reader in self.readers.values():
+            state = reader.state()
+            if state is not None:
+                yield state
+        # What was read of a log that is not followed any more must be known when it comes back.
+        yield from (state for name, state in self._left.items() if name not in self.readers)
+
+    def log_now(self, now: float) -> float | None:
+        """Give the log time at wall time ``now``; None while a log is still being caught up with."""
+        times = []
+        for reader in self.readers.values():
+            if reader.position is None or not reader.last_at:
+                continue
+            at = reader.log_now(now)
+            if at is None:
+                return None
+            times.append(at)
+        return max(times, default=None)
+
+    def rows(self) -> dict[str, dict[str, Any]]:
+        """Give the status rows."""
+        return {f"source:{name}": reader.row() for name, reader in sorted(self.readers.items())}
+
+    async def _adopt(self, wanted: Mapping[str, Source], newborn: bool) -> None:
+        for path in (path for one in self._sources for path in log_files(one.path)):
+            name = str(path)
+            if name in self.readers or name not in wanted:
+                continue
+            settings, resume = wanted[name], self._stored.get(name)
+            start = "start" if newborn else settings.start
+            anchor = await self._store.year_anchor(name, time.time())
+            prescan = self._prescans[settings.type]
+            reader = Reader(settings, path, self._engine, self._ledger, prescan, resume, anchor, start)
+            self.readers[name] = reader
+            where = (
+                f"from byte {resume.position.offset}"
+                if resume
+                else f"from {time_text(start) if isinstance(start, float) else start}"
+            )
+            zone = settings.timezone or "UTC"
+            log.info("source %s: %s, %s, stamps without a zone are %s", name, settings.type, where, zone)
+            self._tasks[name] = self._spawn(reader.task.run())
+
+    async def _drop(self, name: str, keep: bool = False) -> None:
+        task = self._tasks.pop(name)
+        task.cancel()
+        await asyncio.wait([task])
+        if keep:
+            return
+        state = self.readers.pop(name).state()
+        if state is not None:
+            self._stored[name] = self._left[name] = state
+
+    def _build(self, kind: str, policy: Policy) -> Prescan:
+        parser = PARSERS[kind]
+        tails: tuple[bytes, ...] = getattr(parser, "tails", ())
+        prescan = build_prescan(policy.catalog.names(), parser.literals, tails=tails)
+        if prescan.why:
+            log.warning("%s logs are searched with the %s tier: %s", kind, prescan.tier, prescan.why)
+        return prescan
+
+    def _reconfigure(self) -> None:
+        """Give the engine its policy, with the forwarders of a pattern known for each of its files."""
+        assert self._policy is not None
+        forwarders = {
+            name: frozenset(reader.settings.forwarders)
+            for name, reader in self.readers.items()
+            if reader.settings.forwarders
+        }
+        detection = replace(self._policy.detection, forwarders=forwarders)
+        self._engine.reconfigure(replace(self._policy, detection=detection))

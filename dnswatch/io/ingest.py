@@ -1,0 +1,188 @@
+"""Following the logs: one reader per file, from its bytes through the digest into the engine.
+
+A block is digested, received and noted without letting anything else run, so that position and engine always agree;
+then the reader waits while too much is uncommitted. Never: decides what a line means. Read next: ``ledger.py``,
+``core/logs/digest.py``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import time
+import zoneinfo
+from collections import Counter
+from pathlib import Path
+from typing import Any, Literal
+
+from dnswatch.config.model import Source
+from dnswatch.core.detect.engine import Engine
+from dnswatch.core.logs.digest import Digest, Digested
+from dnswatch.core.logs.formats import misfit
+from dnswatch.core.logs.parsers import PARSERS
+from dnswatch.core.logs.prescan import Prescan
+from dnswatch.core.logs.timestamps import Stamps
+from dnswatch.core.model import Notice, Position, Weird
+from dnswatch.io.access import no_access
+from dnswatch.io.ledger import Ledger
+from dnswatch.io.store import SourceState
+from dnswatch.io.supervise import Supervised
+from dnswatch.io.tail import Block, FileTail
+
+JUDGED_AFTER = 20
+"""Samples after which a log of which none parsed is said to be of another format."""
+RATE_S = 10.0  # lines/s is the mean of about this long
+BEHIND_LAST_S = 2.0
+"""At the end of a file log time follows the clock this far behind (DESIGN §4): a line may still be on its way."""
+
+log = logging.getLogger("dnswatch")
+
+
+class Reader:
+    """Follows one log file. ``id`` names it in positions, status and metrics: the path of the file."""
+
+    def __init__(
+        self,
+        settings: Source,
+        path: Path,
+        engine: Engine,
+        ledger: Ledger,
+        prescan: Prescan,
+        resume: SourceState | None,
+        anchor: float,
+        start: Literal["start", "end"] | float | None = None,
+    ) -> None:
+        self.settings = settings
+        self.id = str(path)
+        self.path = path
+        self.position: Position | None = resume.position if resume else None
+        self.last_at = 0.0  # stamp of the last line that was parsed
+        self.read_at = time.time()  # when that was
+        self.at_end = False
+        self.counts: Counter[str] = Counter()
+        self.lines = 0.0
+        self.weird: Counter[str] = Counter()
+        self.losses: Counter[str] = Counter()
+        self.wrong_format = ""
+        self._engine = engine
+        self._ledger = ledger
+        zone = zoneinfo.ZoneInfo(settings.timezone) if settings.timezone else None
+        self._stamps = Stamps(zone, anchor)
+        self._digest = Digest(PARSERS[settings.type](self._stamps), prescan, settings.sample)
+        if resume is not None:
+            self._stamps.restore(resume.digest.get("stamps", {}))
+            self._digest.restore(resume.digest.get("digest", {}))
+        self._rate = 0.0
+        self._rate_lines, self._rate_at = 0.0, time.monotonic()
+        self._zone_said = False
+        self._start = settings.start if start is None else start
+        self.task = Supervised(f"source {self.id}", self._run, most_s=10.0, survives_bugs=False)
+        self.tail: FileTail | None = None
+
+    # ── Reading ───────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def _run(self) -> None:
+        self.tail = FileTail(self.id, self.path, start=self._start, resume=self.position)
+        try:
+            await self.tail.run(self._consume)
+        except OSError as error:
+            said = no_access(self.path, error, f"is {self.settings.type}'s query log on?")
+            raise OSError(error.errno, said) from error
+
+    async def _consume(self, block: Block) -> int:
+        self._stamps.arrival = time.time()
+        digested = self._digest.block(block.data, block.position.offset)
+        effects = self._engine.receive(self.id, digested, block.position)
+        self.position = block.after(digested.consumed)
+        self._ledger.note(effects, digested.consumed)
+        self._count(digested, block)
+        await self._ledger.room()
+        await asyncio.sleep(0)  # a backlog must not starve sinks and signals
+        return digested.consumed
+
+    def state(self) -> SourceState | None:
+        """Give what a checkpoint stores; None before anything was read."""
+        if self.position is None:
+            return None
+        return SourceState(self.position, {"digest": self._digest.state(), "stamps": self._stamps.state()})
+
+    def rescan_with(self, prescan: Prescan) -> None:
+        """Look for other names from the next block on."""
+        self._digest.prescan = prescan
+
+    def log_now(self, now: float) -> float | None:
+        """Give the log time at wall time ``now`` if the log has been read to its end; None while it has not."""
+        if not self.at_end or not self.last_at:
+            return None
+        return self.last_at + (now - self.read_at) - BEHIND_LAST_S
+
+    # ── Counting ──────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _count(self, digested: Digested, block: Block) -> None:
+        self.at_end = block.at_end
+        self.counts["blocks"] += 1
+        self.counts["read_bytes"] += digested.consumed
+        self.counts["candidates"] += digested.candidates
+        self.counts["samples"] += len(digested.samples)
+        self.lines += digested.lines
+        for event in digested.events:
+            if isinstance(event, Weird):
+                self.weird[event.why] += 1
+            elif isinstance(event, Notice):
+                self.losses[event.kind] += event.count if event.kind == "overflow" else 1
+            if event.at > self.last_at:
+                self.last_at, self.read_at = event.at, self._stamps.arrival or time.time()
+        for _, sample in digested.samples:
+            if isinstance(sample, Weird):
+                self.counts["samples_bad"] += 1
+            elif sample is not None:
+                self.counts["samples_good"] += 1
+            if sample is not None and sample.at > self.last_at:
+                self.last_at, self.read_at = sample.at, self._stamps.arrival or time.time()
+        if not self.counts["samples_good"] and not self.wrong_format and self.counts["samples"] >= JUDGED_AFTER:
+            self._judge_format(bytes(block.data[: 64 << 10]))
+        if self._stamps.zoneless and self.settings.timezone is None and not self._zone_said:
+            self._zone_said = True
+            said = "its stamps carry no zone and are read as UTC; set timezone: (for example Europe/Berlin)"
+            log.warning("source %s: %s", self.id, said)
+        self.task.progress()
+
+    def _judge_format(self, data: bytes) -> None:
+        wrong = misfit(self.settings.type, data)
+        self.wrong_format = str(wrong) if wrong else f"no sampled line is a {self.settings.type} line"
+        log.warning("source %s: %s. Nothing will be found in it: set type: to what it is", self.id, self.wrong_format)
+
+    def row(self) -> dict[str, Any]:
+        """Give the status row."""
+        size = self._size()
+        lag_bytes = max(size - self.position.offset, 0) if self.position is not None and size is not None else 0
+        now = time.monotonic()
+        if now - self._rate_at >= RATE_S / 2:
+            weight = min((now - self._rate_at) / RATE_S, 1.0)
+            self._rate += ((self.lines - self._rate_lines) / (now - self._rate_at) - self._rate) * weight
+            self._rate_lines, self._rate_at = self.lines, now
+        good, bad = self.counts["samples_good"], self.counts["samples_bad"]
+        waiting = self.waiting()
+        return {
+            "type": self.settings.type, "path": self.id, "file": self.position.path if self.position else self.id,
+            "offset": self.position.offset if self.position else 0, "size": size, "lag_bytes": lag_bytes,
+            "lag_s": max(time.time() - self.last_at, 0.0) if lag_bytes and self.last_at else 0.0,
+            "last_at": self.last_at or None, "read_bytes": self.counts["read_bytes"], "lines": round(self.lines),
+            "lines_per_s": round(self._rate, 1), "candidates": self.counts["candidates"],
+            "samples": self.counts["samples"], "samples_bad": bad,
+            "parse_ratio": round(good / (good + bad), 4) if good + bad else None,
+            "weird": dict(sorted(self.weird.items())), "notices": dict(sorted(self.losses.items())),
+            "lost_lines": self.losses["overflow"], "failures": self.task.failures, "waiting": waiting,
+            "waiting_flag": int(bool(waiting)), "wrong_format": self.wrong_format,
+        }  # fmt: skip
+
+    def _size(self) -> int | None:
+        try:
+            return os.stat(self.path).st_size  # noqa: PTH116
+        except OSError:
+            return None
+
+    def waiting(self) -> str:
+        """Say why nothing can be read at this moment; "" when it can."""
+        return self.task.error or (self.tail.waiting if self.tail is not None else "")

@@ -1,0 +1,167 @@
+"""When to checkpoint: what the engine did since the last one, kept until the store has it.
+
+Everything since the last commit is in one place: positions of all sources, changed rows, revisions. `take` reads it in
+one go, without letting anybody run in between, so a checkpoint is a cut through all sources at one moment. What a full
+disk refuses is kept and goes with the next try; sources wait meanwhile, so nothing grows and nothing is lost. Never:
+sends anything to a sink; couriers are woken after the commit. Read next: ``store/checkpoint.py``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+from dnswatch.core.detect.changes import Changes
+from dnswatch.core.detect.engine import Action, Engine
+from dnswatch.core.model import Alert, Decision, Effect
+from dnswatch.io.store import Asked, SourceState, Store
+from dnswatch.io.supervise import Supervised
+
+EVERY_S = 1.0
+URGENT_APART_S = 0.005
+"""Revisions are committed at once, but a burst of them shares commits (a commit takes 0.2 … 4 ms)."""
+IDLE_S = 30.0
+"""Log time that passes without a line is stored this often only."""
+EVERY_BYTES = 8 << 20
+MOST_REVISIONS = 10_000
+"""Uncommitted revisions at which sources wait too: some 30 MB."""
+IDENTITY = "identity"
+"""Kind of the rows that keep who held which address; the engine owns the table, its rows are ours."""
+
+
+@dataclass(slots=True)
+class Uncommitted:
+    """What the next checkpoint must store."""
+
+    positions: dict[str, SourceState] = field(default_factory=dict)
+    changes: Changes = field(default_factory=Changes)
+    revisions: list[Alert] = field(default_factory=list)
+    decisions: list[Decision] = field(default_factory=list)
+    applied: dict[int, str] = field(default_factory=dict)
+
+
+class Ledger:
+    """Collects effects and commits them by the rules of DESIGN §4."""
+
+    def __init__(self, engine: Engine, store: Store, states: Callable[[], Iterable[SourceState]]) -> None:
+        self.commits = 0
+        self.committed_at = time.time()
+        self.commit_s = 0.0
+        self.revisions = 0
+        self.alerts: Counter[str] = Counter()  # "category/severity" → revisions
+        self.task = Supervised("checkpoint", self._run, most_s=5.0, survives_bugs=False)
+        self._engine = engine
+        self._store = store
+        self._states = states
+        self._wake: list[Callable[[], None]] = []
+        self._held = Uncommitted()
+        self._failed: Uncommitted | None = None  # taken, but not stored yet
+        self._bytes = 0
+        self._urgent = asyncio.Event()
+        self._room = asyncio.Condition()
+        self._committing = asyncio.Lock()
+        self._stored_positions: dict[str, SourceState] = {}
+
+    def on_revision(self, wakes: Iterable[Callable[[], None]]) -> None:
+        """Say whom to wake after a commit that put something into the outbox."""
+        self._wake = list(wakes)
+
+    def note(self, effects: Iterable[Effect], consumed: int) -> None:
+        """Take what the engine returned for ``consumed`` bytes."""
+        for effect in effects:
+            if isinstance(effect, Alert):
+                self._held.revisions.append(effect)
+                self.alerts[f"{effect.category}/{effect.severity}"] += 1
+                self.revisions += 1
+            else:
+                self._held.decisions.append(effect)
+            self._urgent.set()
+        self._bytes += consumed
+        if self._bytes >= EVERY_BYTES:
+            self._urgent.set()
+
+    async def room(self) -> None:
+        """Wait while too much is uncommitted: back-pressure for the sources."""
+        if self._full():
+            async with self._room:
+                await self._room.wait_for(lambda: not self._full())
+
+    def _full(self) -> bool:
+        waiting = len(self._held.revisions) + (len(self._failed.revisions) if self._failed else 0)
+        return self._bytes >= EVERY_BYTES or waiting >= MOST_REVISIONS
+
+    async def commit(self, final: bool = False) -> None:
+        """Apply waiting actions and store everything up to now. Raises `OSError` and keeps it all when that fails."""
+        async with self._committing:
+            for asked in await self._store.asked():
+                if asked.id not in self._held.applied and not (self._failed and asked.id in self._failed.applied):
+                    self._apply(asked)
+            now, taken_bytes = self._take(), self._bytes
+            if not (final or self._worth_storing(now)):
+                return
+            started = time.monotonic()
+            await self._store.checkpoint(
+                list(now.positions.values()), now.changes, now.revisions, now.decisions, now.applied
+            )
+            self._failed = None
+            self._stored_positions = now.positions
+            self._bytes -= taken_bytes
+            self.commits += 1
+            self.commit_s = time.monotonic() - started
+            self.committed_at = time.time()
+            self.task.progress()
+            if now.revisions:
+                for wake in self._wake:
+                    wake()
+            async with self._room:
+                self._room.notify_all()
+
+    def _take(self) -> Uncommitted:
+        """Move everything to be committed into one value, together with what a failed commit left over."""
+        new, self._held = self._held, Uncommitted()
+        self._urgent.clear()
+        new.changes = self._engine.changes()
+        for address, holders in self._engine.identity.changes().items():
+            new.changes.rows[IDENTITY, address] = None if holders is None else {"holders": holders}
+        new.positions = {state.position.source: state for state in self._states()}
+        old = self._failed
+        if old is not None:
+            rows, sightings = {**old.changes.rows, **new.changes.rows}, old.changes.sightings + new.changes.sightings
+            new.changes = Changes(rows, sightings)
+            new.revisions = old.revisions + new.revisions
+            new.decisions = old.decisions + new.decisions
+            new.applied = {**old.applied, **new.applied}
+        self._failed = new
+        return new
+
+    def _worth_storing(self, new: Uncommitted) -> bool:
+        """Say whether there is more than log time that went by: an idle server's disk may sleep."""
+        changed = new.changes.rows.keys() - {("clock", "")}
+        if changed or new.changes.sightings or new.revisions or new.decisions or new.applied:
+            return True
+        return new.positions != self._stored_positions or time.time() - self.committed_at >= IDLE_S
+
+    def _apply(self, asked: Asked) -> None:
+        """Let the engine do what an operator asked for, and note what became of it."""
+        try:
+            action = Action(**{"by": asked.by, "at": asked.at, **asked.data})
+        except TypeError as error:
+            self._held.applied[asked.id] = f"refused: {error}"
+            return
+        effects = self._engine.act(action)
+        self.note(effects, 0)
+        self._held.applied[asked.id] = "done" if effects else "refused: no open alert with this id"
+
+    async def _run(self) -> None:
+        while True:
+            try:
+                async with asyncio.timeout(EVERY_S):
+                    await self._urgent.wait()
+            except TimeoutError:
+                pass
+            else:
+                await asyncio.sleep(URGENT_APART_S)
+            await self.commit()
