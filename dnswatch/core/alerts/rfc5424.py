@@ -10,19 +10,18 @@ import re
 
 from dnswatch.core.alerts.context import Context
 from dnswatch.core.alerts.flat import flat, rfc3339
-from dnswatch.core.alerts.text import summary
+from dnswatch.core.alerts.text import printable, summary
 from dnswatch.core.model import Alert
 
 MAX_SEQUENCE = 2_147_483_647  # RFC 5424 §7.3.1
 VALUE_CHARS = 1024
 """Longest parameter value: a list of 16 hostile names may be 4 kB, and receivers cut whole messages at 8 KiB."""
 _NOT_PRINTUSASCII = re.compile(r"[^\x21-\x7e]")
-_CONTROL = re.compile(r"[^\x20-\x7e]")
 _ESCAPE = str.maketrans({"\\": "\\\\", '"': '\\"', "]": "\\]"})  # RFC 5424 §6.3.3
 
 
 def render(alert: Alert, context: Context) -> bytes:
-    """Write one message without framing and without a line feed; printable ASCII only."""
+    """Write one message without framing and without a line feed: ASCII header, printable UTF-8 after it."""
     header = " ".join((
         f"<{context.priority(alert.severity)}>1",
         rfc3339(alert.at),
@@ -35,17 +34,12 @@ def render(alert: Alert, context: Context) -> bytes:
     fields = flat(alert, context.sensor)
     params = " ".join(f'{name}="{_value(value)}"' for name, value in fields.items() if value not in ("", []))
     data = f'[dnswatch@{context.enterprise_id} {params}][meta sequenceId="{sequence}"]'
-    return f"{header} {data} {printable(summary(alert))}".encode("ascii")
+    return f"{header} {data} {printable(summary(alert))}".encode()
 
 
 def header_field(text: str, limit: int) -> str:
     """Give text that may stand in a header: PRINTUSASCII, cut, ``-`` when nothing is left (RFC 5424 §6)."""
     return _NOT_PRINTUSASCII.sub("_", text)[:limit] or "-"
-
-
-def printable(text: str) -> str:
-    """Replace what is not printable ASCII by ``\\xNN`` or ``\\uNNNN``: log text is hostile."""
-    return _CONTROL.sub(lambda found: found[0].encode("unicode_escape").decode("ascii"), text)
 
 
 def _value(value: object) -> str:

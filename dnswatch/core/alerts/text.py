@@ -20,8 +20,11 @@ def render(alert: Alert, context: Context) -> bytes:
     lines = [f"{rfc3339(alert.at)} {summary(alert)}", *(f"    {term}" for term in alert.because)]
     if alert.answers:
         lines.append(f"    answered with {', '.join(alert.answers)}")
-    return "\n".join(_printable(line) for line in lines).encode("ascii")
+    return "\n".join(printable(line) for line in lines).encode()
 
 
-def _printable(line: str) -> str:
-    return "".join(char if " " <= char <= "~" else char.encode("unicode_escape").decode("ascii") for char in line)
+def printable(text: str) -> str:
+    """Escape control characters, bidirectional overrides and the like: text from logs is hostile."""
+    if text.isprintable():
+        return text
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode("ascii") for char in text)

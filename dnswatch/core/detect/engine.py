@@ -36,6 +36,7 @@ from dnswatch.core.model import (
     Event,
     Indicator,
     Lease,
+    Name,
     Notice,
     Outcome,
     Position,
@@ -432,14 +433,19 @@ class Engine:
 
     # ── State ─────────────────────────────────────────────────────────────────────────────────────────────────
 
+    def judge(self, address: str, qname: Name, qtype: str, at: float) -> judgement.Judgement:
+        """Say what a lookup would mean, with everything that is known, and remember nothing of it."""
+        return judgement.judge(self.policy, self.identity, self._signals, self.history, address, qname, qtype, at)
+
     def alert(self, alert_id: str) -> Alert | None:
         """Give an open alert as it stands now, without making a revision."""
         episode = self._by_id.get(alert_id)
-        if episode is None:
-            return None
-        alert = episode.revise(self.log_now, "now")
-        episode.rev -= 1
-        return alert
+        return episode.snapshot(self.log_now, "now") if episode is not None else None
+
+    def open_alert(self, address: str, service: str) -> Alert | None:
+        """Give the open alert of a client and a service as it stands now."""
+        episode = self._episodes.rows.get(f"{address} {service}")
+        return episode.snapshot(self.log_now, "now") if episode is not None else None
 
     def changes(self) -> Changes:
         """Give what changed since the last call; `restore` of all rows ever given continues from here."""

@@ -152,6 +152,10 @@ class Episode:
     def revise(self, at: float, cause: str) -> Alert:
         """Make the next revision."""
         self.rev += 1
+        return self.snapshot(at, cause)
+
+    def snapshot(self, at: float, cause: str) -> Alert:
+        """Give the episode as it stands."""
         return Alert(
             id=self.id, rev=self.rev, at=at, state=self.state, severity=self.severity, score=self.score.points,
             client=self.client, service=self.service, category=self.category, rule_id=f"DNSW-{self.category}",

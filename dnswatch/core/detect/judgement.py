@@ -6,11 +6,24 @@ The engine and ``explain`` both come here, so there is one "why". Never: remembe
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 from dnswatch.core.clients.identity import Identity
+from dnswatch.core.detect.score import Score, base_reason, weigh
 from dnswatch.core.detect.signal import Past, Signal
 from dnswatch.core.model import Client, Finding, Indicator, Name, Sighting
 from dnswatch.core.policy import Policy
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """Everything that one lookup means, as if it were the first of its episode."""
+
+    client: Client
+    indicators: tuple[Indicator, ...]  # under the watched services
+    sighting: Sighting | None = None  # None: no api name of a watched service
+    findings: tuple[Finding, ...] = ()  # unexpected sightings only
+    score: Score | None = None
 
 
 def client_of(policy: Policy, identity: Identity, address: str, at: float) -> Client:
@@ -38,3 +51,21 @@ def findings(signals: Iterable[Signal], sighting: Sighting, past: Past) -> list[
     """Ask every signal about a sighting that is not in history yet."""
     found = (signal.judge(sighting, past) for signal in signals)
     return [finding for finding in found if finding is not None]
+
+
+def judge(
+    policy: Policy, identity: Identity, signals: Iterable[Signal], past: Past, address: str, qname: Name, qtype: str,
+    at: float,
+) -> Judgement:  # fmt: skip
+    """Judge a lookup from beginning to end, remembering nothing."""
+    client = client_of(policy, identity, address, at)
+    indicators = policy.catalog.match(qname)
+    api = api_indicator(indicators)
+    if api is None:
+        return Judgement(client, indicators)
+    sighting = sight(policy, client, api, qname, qtype, at)
+    if sighting.expected:
+        return Judgement(client, indicators, sighting)
+    found = findings(signals, sighting, past)
+    score = weigh(base_reason(sighting.service), sighting.because, found)
+    return Judgement(client, indicators, sighting, tuple(found), score)
