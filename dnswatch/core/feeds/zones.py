@@ -11,7 +11,7 @@ Never: reads decisions of other clients into a zone, keeps state, knows a clock 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from ipaddress import ip_network
 
 from dnswatch.core.catalog import Catalog, NeverBlock
@@ -19,7 +19,7 @@ from dnswatch.core.clients.identity import Identity
 from dnswatch.core.clients.who import RESERVED_GROUPS
 from dnswatch.core.feeds.claims import Claim, Verdicts, rules_of, weigh
 from dnswatch.core.feeds.triggers import client_trigger
-from dnswatch.core.model import Indicator, Name, Reason, Rule, Service, Who, Zone
+from dnswatch.core.model import Indicator, Mode, Name, Reason, Rule, Service, Who, Zone
 from dnswatch.core.names import parents, within
 from dnswatch.core.policy import Policy
 from dnswatch.errors import FeedRefused
@@ -67,6 +67,11 @@ def compile_everyone(policy: Policy, at: float) -> Zone:
     rules = {rule.trigger: rule for rule in _passing(verdicts, policy.catalog)}
     rules.update((rule.trigger, rule) for rule in rules_of(verdicts, _block(policy)))
     return Zone(zone_name(policy, EVERYONE), EVERYONE, tuple(rules[trigger] for trigger in sorted(rules)))
+
+
+def with_mode(policy: Policy, mode: Mode) -> Policy:
+    """Give the policy as it would be in another mode."""
+    return replace(policy, feeds=replace(policy.feeds, mode=mode))
 
 
 def zone_name(policy: Policy, audience: str) -> Name:

@@ -1,0 +1,344 @@
+"""`dnswatch feed`: build, show, compare and promote the published zones.
+
+Never: compiles policy by itself (``core/feeds/publication.py`` does), writes while a daemon owns the directory: then it
+asks the daemon. Read next: ``cli/promote.py``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+
+from dnswatch.cli import config_path
+from dnswatch.config.build import load_policy
+from dnswatch.config.catalogue import load_catalogue
+from dnswatch.config.model import Config
+from dnswatch.config.values import time_text
+from dnswatch.core.clients.expectations import Expectations
+from dnswatch.core.clients.groups import Groups
+from dnswatch.core.clients.identity import Identity
+from dnswatch.core.feeds.formats import FORMATS
+from dnswatch.core.feeds.history import diff
+from dnswatch.core.feeds.publication import Publication, actions, plan
+from dnswatch.core.feeds.zones import EXEMPT, LeftOut, left_out
+from dnswatch.core.model import Delta, Name, Rule, Snapshot
+from dnswatch.core.policy import FeedPolicy, Policy
+from dnswatch.io.leases import LeaseFiles
+from dnswatch.io.ledger import IDENTITY
+from dnswatch.io.lock import StateLock, request_reload, running_pid
+from dnswatch.io.publish import Hook, Rebuilt, files, rebuild
+from dnswatch.io.store import FILE, Store
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """Policy as configured now, and what was published last."""
+
+    config: Config
+    policy: Policy
+    identity: Identity
+    latest: Mapping[Name, Snapshot]
+
+
+class WithPromote(click.Group):
+    """The group and `promote`, which lives in a module of its own."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted({*super().list_commands(ctx), "promote"})
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name == "promote":
+            from dnswatch.cli.promote import promote
+
+            return promote
+        return super().get_command(ctx, cmd_name)
+
+
+@click.group(cls=WithPromote, context_settings={"help_option_names": ["-h", "--help"]})
+def command() -> None:
+    """Build, show, compare and promote the published zones."""
+
+
+def world(ctx: click.Context) -> World:
+    """Read the configuration and, if there is a store, what was published and who the clients are."""
+    loaded = load_policy(Path(config_path(ctx)))
+    identity, latest = asyncio.run(_stored(loaded.config))
+    return World(loaded.config, loaded.policy, identity, latest)
+
+
+async def _stored(config: Config) -> tuple[Identity, dict[Name, Snapshot]]:
+    path = config.state_dir / FILE
+    if not path.exists():
+        return await known_clients(None, config), {}
+    async with await Store.open(path, create=False, readonly=True) as store:
+        return await known_clients(store, config), await store.latest_snapshots()
+
+
+async def known_clients(store: Store | None, config: Config) -> Identity:
+    """Give who holds which address: what the daemon stored, and lease files as they are now."""
+    identity = Identity()
+    if store is not None:
+        rows = (await store.load()).rows
+        identity.restore({key: row["holders"] for kind, key, row in rows if kind == IDENTITY})
+    await LeaseFiles(config.clients.leases).refresh(identity, time.time())
+    return identity
+
+
+# ── build ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@command.command("build")
+@click.option(
+    "--catalogue", is_flag=True, help="From the catalogue alone, like a public list: no configuration is read."
+)
+@click.option("--profile", type=click.Choice(["core", "extended"]), default="core", show_default=True,
+              help="With --catalogue: which services.")  # fmt: skip
+@click.option("--output", type=click.Path(file_okay=False, path_type=Path), metavar="DIR",
+              help="Write there, record no serials and run no hooks.  [default: feeds.directory]")  # fmt: skip
+@click.pass_context
+def build(ctx: click.Context, catalogue: bool, profile: str, output: Path | None) -> None:
+    """Compile the zones and write their files, in every format."""
+    if catalogue:
+        policy = Policy(
+            load_catalogue([]).select("core" if profile == "core" else "extended"),
+            Groups(), Expectations(), feeds=FeedPolicy(mode="enforce"),
+        )  # fmt: skip
+        _report(*_copy(plan(policy, None, time.time(), {}), output or Path("dnswatch-feeds")))
+        return
+    now = world(ctx)
+    if output is not None:
+        _report(*_copy(plan(now.policy, now.identity, time.time(), now.latest), output))
+        return
+    if running_pid(now.config.state_dir) is not None:
+        request_reload(now.config.state_dir)
+        click.echo(f"dnswatch runs on {now.config.state_dir} and owns its feeds: it was asked to rebuild them.")
+        return
+    rebuilt = build_here(now.config, now.policy)
+    _report(rebuilt.publication, rebuilt.written)
+    warn(rebuilt)
+
+
+def build_here(config: Config, policy: Policy) -> Rebuilt:
+    """Compile, record and write as the daemon would, while none runs."""
+
+    async def work() -> Rebuilt:
+        async with await Store.open(config.state_dir / FILE) as store:
+            identity = await known_clients(store, config)
+            return await rebuild(policy, identity, time.time(), store, config.feeds_directory, hooks(config))
+
+    with StateLock(config.state_dir):
+        rebuilt = asyncio.run(work())
+    _hand_over(config, rebuilt)
+    return rebuilt
+
+
+def _hand_over(config: Config, rebuilt: Rebuilt) -> None:
+    """Give what root made to the owner of its directory: the daemon, as its own user, must go on with it."""
+    if os.geteuid() != 0:
+        return
+    for directory, made in ((config.state_dir, config.state_dir.glob("*")), (config.feeds_directory, rebuilt.written)):
+        owner = directory.stat()
+        for path in made:
+            if path.is_file() and path.stat().st_uid == 0:
+                os.chown(path, owner.st_uid, owner.st_gid)
+
+
+def hooks(config: Config) -> list[Hook]:
+    """Give what the configuration wants to be done after files changed."""
+    return [Hook(tuple(entry.run or ()), entry.signal or "", entry.pidfile) for entry in config.feeds.on_change]
+
+
+def warn(rebuilt: Rebuilt) -> None:
+    """Say which hooks failed: the files are right, but a resolver may still serve the old ones."""
+    for text in rebuilt.warnings:
+        click.echo(f"warning: {text}", err=True)
+
+
+def _copy(publication: Publication, output: Path) -> tuple[Publication, tuple[Path, ...]]:
+    return publication, tuple(files.write(output, publication.files()))
+
+
+def _report(publication: Publication, written: Sequence[Path]) -> None:
+    if not publication.snapshots:
+        click.echo("feeds.mode is off: nothing is published.", err=True)
+    for path in written:
+        click.echo(str(path))
+    count = sum(1 for _ in publication.files())
+    click.echo(f"{len(written)} of {count} files written, {count - len(written)} were up to date.", err=True)
+
+
+# ── show ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@command.command("show")
+@click.argument("zone", required=False)
+@click.option("--format", "form", type=click.Choice(sorted(FORMATS)), help="Print the zone's file in this format.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.pass_context
+def show(ctx: click.Context, zone: str | None, form: str | None, as_json: bool) -> None:
+    """Show the zones as they would be published now, what they leave out and why; or one ZONE (name or audience)."""
+    now = world(ctx)
+    publication = plan(now.policy, now.identity, time.time(), now.latest)
+    chosen = [one for one in publication.snapshots if zone in (None, one.zone.name, one.zone.audience)]
+    if zone and not chosen:
+        known = ", ".join(one.zone.audience for one in publication.snapshots) or "none: feeds.mode is off"
+        raise click.UsageError(f"no zone {zone!r} (there are {known})")
+    if form:
+        taken = [one for one in chosen if FORMATS[form].accepts(one)]
+        if not taken:
+            raise click.UsageError(f"{form} does not carry {zone}; it is written in "
+                                   + ", ".join(f for f in FORMATS if any(map(FORMATS[f].accepts, chosen))))  # fmt: skip
+        for one in taken:
+            click.echo(FORMATS[form].render(one), nl=False)
+        return
+    if as_json:
+        click.echo(json.dumps([_plain(now, one, publication, zone is not None) for one in chosen], indent=2))
+    elif zone:
+        _show_zone(now, chosen[0], publication)
+    else:
+        _show_zones(now, publication)
+
+
+def _show_zones(now: World, publication: Publication) -> None:
+    rows = [
+        (one.zone.audience, one.zone.name, _mode(now, one, publication), str(one.serial), _published(now, one),
+         _counts(one), str(len(_left_out(now, one, publication))))
+        for one in publication.snapshots
+    ]  # fmt: skip
+    _print_table(("AUDIENCE", "ZONE", "MODE", "SERIAL", "PUBLISHED", "RULES", "LEFT OUT"), rows)
+    reasons: dict[tuple[str, str], list[str]] = {}
+    for one in publication.snapshots:
+        for entry in _left_out(now, one, publication):
+            what = entry.service + (f" ({entry.name})" if entry.name else "")
+            reasons.setdefault((what, entry.because[0].text), []).append(one.zone.audience)
+    everywhere = len([one for one in publication.snapshots if one.zone.audience != EXEMPT])
+    if reasons:
+        click.echo()
+        _print_table(("LEFT OUT", "OF", "BECAUSE"), [
+            (what, "every zone" if len(of) == everywhere else ", ".join(of), why)
+            for (what, why), of in sorted(reasons.items())
+        ])  # fmt: skip
+    if not publication.snapshots:
+        click.echo("feeds.mode is off: nothing is published.", err=True)
+    if publication.changed:
+        click.echo(f"{len(publication.changed)} zones are not published like this yet: see `dnswatch feed diff`, then "
+                   "`dnswatch feed build`.", err=True)  # fmt: skip
+
+
+def _show_zone(now: World, one: Snapshot, publication: Publication) -> None:
+    click.echo(f"{one.zone.name}: audience {one.zone.audience}, mode {_mode(now, one, publication)}, "
+               f"serial {one.serial} ({_published(now, one)}), {_counts(one)}")  # fmt: skip
+    for rule in one.zone.rules:
+        click.echo(f"  {rule_text(rule)}")
+    for entry in _left_out(now, one, publication):
+        click.echo(f"  left out: {entry.name or entry.service}: {entry.because[0].text}")
+
+
+def _mode(now: World, one: Snapshot, publication: Publication) -> str:
+    return "retired" if one.zone.name in publication.retired else now.policy.feeds.mode
+
+
+def _published(now: World, one: Snapshot) -> str:
+    return time_text(int(one.at)) if now.latest.get(one.zone.name) == one else "not yet"
+
+
+def _counts(one: Snapshot) -> str:
+    return ", ".join(f"{count} {action}" for action, count in sorted(actions(one.zone).items())) or "none"
+
+
+def _left_out(now: World, one: Snapshot, publication: Publication) -> tuple[LeftOut, ...]:
+    return () if one.zone.name in publication.retired else left_out(now.policy, one.zone.audience, time.time())
+
+
+def rule_text(rule: Rule) -> str:
+    """Write a rule as one line."""
+    return " ".join((rule.trigger, rule.action, *rule.addresses))
+
+
+def _plain(now: World, one: Snapshot, publication: Publication, rules: bool) -> dict[str, Any]:
+    plain: dict[str, Any] = {
+        "zone": one.zone.name, "audience": one.zone.audience, "mode": _mode(now, one, publication),
+        "serial": one.serial, "published": now.latest.get(one.zone.name) == one, "at": time_text(one.at),
+        "rules": dict(actions(one.zone)),
+        "left_out": [{"service": e.service, "name": e.name, "because": [str(why) for why in e.because]}
+                     for e in _left_out(now, one, publication)],
+    }  # fmt: skip
+    if rules:
+        plain["triggers"] = [{"trigger": rule.trigger, "action": rule.action, "addresses": list(rule.addresses)}
+                             for rule in one.zone.rules]  # fmt: skip
+    return plain
+
+
+# ── diff ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@command.command("diff")
+@click.argument("serials", nargs=-1, type=int, metavar="[SERIAL [SERIAL]]")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.pass_context
+def diff_command(ctx: click.Context, serials: tuple[int, ...], as_json: bool) -> None:
+    """Show what publishing now would change; or changes since SERIAL, or between two of them."""
+    if len(serials) > 2:
+        raise click.UsageError("give at most two serials")
+    now = world(ctx)
+    if serials:
+        deltas = asyncio.run(_between(now.config, serials))
+        if not deltas:
+            raise click.UsageError(f"no zone has a version {serials[0]} that is still kept: see `dnswatch feed show`")
+    else:
+        publication = plan(now.policy, now.identity, time.time(), now.latest)
+        empty = {one.zone.name: Snapshot(type(one.zone)(one.zone.name, one.zone.audience, ()), 0, 0.0)
+                 for one in publication.changed}  # fmt: skip
+        deltas = [diff(now.latest.get(one.zone.name, empty[one.zone.name]), one) for one in publication.changed]
+    if as_json:
+        click.echo(json.dumps([_plain_delta(delta) for delta in deltas], indent=2))
+        return
+    for delta in deltas:
+        _print_delta(delta)
+    if not deltas:
+        click.echo("Nothing would change.", err=True)
+
+
+async def _between(config: Config, serials: Sequence[int]) -> list[Delta]:
+    async with await Store.open(config.state_dir / FILE, create=False, readonly=True) as store:
+        deltas = []
+        for zone, newest in sorted((await store.latest_snapshots()).items()):
+            old = await store.snapshot(zone, serials[0])
+            new = await store.snapshot(zone, serials[1]) if len(serials) > 1 else newest
+            if old and new:
+                deltas.append(diff(old, new))
+        return deltas
+
+
+def _print_delta(delta: Delta) -> None:
+    since = f"serial {delta.from_serial}" if delta.from_serial else "nothing published"
+    added, removed = set(delta.added), set(delta.removed)
+    click.echo(f"{delta.zone}: {since} -> {delta.to_serial}: {len(removed)} removed, {len(added)} added")
+    for rule in sorted(removed | added):
+        if rule in removed:
+            click.echo(f"- {rule_text(rule)}")
+        if rule in added:
+            click.echo(f"+ {rule_text(rule)}")
+
+
+def _plain_delta(delta: Delta) -> dict[str, Any]:
+    return {
+        "zone": delta.zone, "from_serial": delta.from_serial or None, "to_serial": delta.to_serial,
+        "removed": [rule_text(rule) for rule in delta.removed], "added": [rule_text(rule) for rule in delta.added],
+    }  # fmt: skip
+
+
+def _print_table(header: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> None:
+    """Print a plain table; a line per row everywhere, for eyes and for awk."""
+    widths = [max(len(row[i]) for row in (header, *rows)) for i in range(len(header) - 1)]
+    for row in (header, *rows):
+        cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=False)]
+        click.echo("  ".join((*cells, row[-1])).rstrip())
