@@ -32,7 +32,7 @@ def render(alert: Alert, context: Context) -> bytes:
     ))  # fmt: skip
     sequence = (context.sequence - 1) % MAX_SEQUENCE + 1
     fields = flat(alert, context.sensor)
-    params = " ".join(f'{name}="{_value(value)}"' for name, value in fields.items() if value not in ("", []))
+    params = " ".join(f'{name}="{_value(name, value)}"' for name, value in fields.items() if value not in ("", []))
     data = f'[dnswatch@{context.enterprise_id} {params}][meta sequenceId="{sequence}"]'
     return f"{header} {data} {printable(summary(alert))}".encode()
 
@@ -42,7 +42,8 @@ def header_field(text: str, limit: int) -> str:
     return _NOT_PRINTUSASCII.sub("_", text)[:limit] or "-"
 
 
-def _value(value: object) -> str:
-    text = ",".join(str(one) for one in value) if isinstance(value, list) else str(value)
+def _value(name: str, value: object) -> str:
+    between = " | " if name == "because" else ","  # its terms are prose, with commas of their own
+    text = between.join(str(one) for one in value) if isinstance(value, list) else str(value)
     text = printable(text)
     return (text if len(text) <= VALUE_CHARS else text[: VALUE_CHARS - 3] + "...").translate(_ESCAPE)
