@@ -52,3 +52,22 @@ def policy(
 LABELS = st.sampled_from(["a", "b", "c", "ok", "x", "hooks"])
 NAMES = st.builds(lambda labels: ".".join([*labels, "base.test"]), st.lists(LABELS, max_size=3))
 MATCHES: st.SearchStrategy[Match] = st.sampled_from(["exact", "subdomains", "domain"])
+
+
+# Worlds whose files are kept as golden files.
+_SLACK = service("slack", ("hooks.slack.test", "exact"))
+_TUNNEL = service("tunnel", ("tunnel.test", "subdomains"))
+_BIN = service("bin", ("bin.test", "domain"))
+_AGENT = service("agent", ("agent.tunnel.test", "exact"))
+_GROUPS = [Group("build", ("10.0.20.0/24",))]
+_GARDEN = FeedPolicy(zone=ZONE, mode="enforce", action="address", addresses=("192.0.2.9", "2001:db8::9"))
+MANY = [service(f"s{i:05}", (f"s{i:05}.many.test", ("exact", "subdomains", "domain")[i % 3])) for i in range(6000)]
+
+WORLDS: dict[str, Policy] = {
+    "empty": policy([]),
+    "one": policy([_SLACK], _GROUPS),
+    "wildcard": policy([_TUNNEL, _BIN, _AGENT], _GROUPS, [("group:build", "agent"), ("10.9.0.7", "bin")]),
+    "shadow": policy([_SLACK, _BIN], _GROUPS, [("10.9.0.7", "bin")], mode="shadow"),
+    "nodata": policy([_SLACK], feeds=FeedPolicy(zone=ZONE, mode="enforce", action="nodata")),
+    "garden": policy([_SLACK], feeds=_GARDEN),
+}

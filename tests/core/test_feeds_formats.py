@@ -13,27 +13,11 @@ import pytest
 from dnswatch.core.feeds.formats import FORMATS, Format
 from dnswatch.core.feeds.history import advance
 from dnswatch.core.feeds.zones import EVERYONE, compile_everyone, compile_zones
-from dnswatch.core.model import Group, Rule, Snapshot, Zone
-from dnswatch.core.policy import FeedPolicy, Policy
-from tests.core.feed_worlds import AT, ZONE, policy, service
+from dnswatch.core.model import Rule, Snapshot, Zone
+from dnswatch.core.policy import Policy
+from tests.core.feed_worlds import AT, MANY, WORLDS, ZONE, policy
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "feeds"
-SLACK = service("slack", ("hooks.slack.test", "exact"))
-TUNNEL = service("tunnel", ("tunnel.test", "subdomains"))
-BIN = service("bin", ("bin.test", "domain"))
-AGENT = service("agent", ("agent.tunnel.test", "exact"))
-GROUPS = [Group("build", ("10.0.20.0/24",))]
-GARDEN = FeedPolicy(zone=ZONE, mode="enforce", action="address", addresses=("192.0.2.9", "2001:db8::9"))
-MANY = [service(f"s{i:05}", (f"s{i:05}.many.test", ("exact", "subdomains", "domain")[i % 3])) for i in range(6000)]
-
-WORLDS: dict[str, Policy] = {
-    "empty": policy([]),
-    "one": policy([SLACK], GROUPS),
-    "wildcard": policy([TUNNEL, BIN, AGENT], GROUPS, [("group:build", "agent"), ("10.9.0.7", "bin")]),
-    "shadow": policy([SLACK, BIN], GROUPS, [("10.9.0.7", "bin")], mode="shadow"),
-    "nodata": policy([SLACK], feeds=FeedPolicy(zone=ZONE, mode="enforce", action="nodata")),
-    "garden": policy([SLACK], feeds=GARDEN),
-}
 
 
 def snapshots(world: Policy) -> list[Snapshot]:

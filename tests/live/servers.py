@@ -161,6 +161,7 @@ class Installed:
     """An example below a directory of its own."""
 
     root: Path
+    upstream: Upstream
     ports: dict[int, int] = field(default_factory=dict)  # shipped port → ours
 
     def path(self, shipped: str) -> Path:
@@ -179,7 +180,7 @@ class Installed:
 
 def install(example: str, root: Path, upstream: Upstream) -> Installed:
     """Install an example below ``root``: each file goes where its first line says."""
-    installed = Installed(root, {53: free_port(), 953: free_port()})
+    installed = Installed(root, upstream, {53: free_port(), 953: free_port()})
     for shipped in sorted((EXAMPLES / example).iterdir()):
         text = shipped.read_text() if shipped.is_file() else ""
         target = _INSTALL.match(text)
