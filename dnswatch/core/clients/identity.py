@@ -149,10 +149,12 @@ def _take(holders: list[Holder], new: Holder) -> bool:
         holders[i - 1] = Holder(last.at, until, new.name or last.name, new.mac or last.mac)
         return bool(new.name and not last.name) or bool(new.mac and not last.mac)
     if i < len(holders):
-        if _same(holders[i], new) and new.until >= holders[i].at:  # an earlier start of a lease that is known
-            holders[i] = Holder(new.at, holders[i].until, holders[i].name or new.name, holders[i].mac or new.mac)
-            return True
-        new = new._replace(until=min(new.until, holders[i].at))
+        following = holders[i]
+        if _same(following, new) and new.until >= following.at:  # an earlier start of a lease that is known
+            del holders[i]
+            new = Holder(new.at, following.until, following.name or new.name, following.mac or new.mac)
+        else:
+            new = new._replace(until=min(new.until, following.at))
     if i:
         if holders[i - 1].at == new.at:  # two words on one instant: the later one counts
             holders[i - 1] = new
