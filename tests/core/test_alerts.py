@@ -42,8 +42,9 @@ PLAIN = replace(
     answers=(), count=1, mitre=(), because=(Reason("base", "base push-notification low", 21),), cause="opened",
 )  # fmt: skip
 HOSTILE = replace(
-    ALERT, client=Client("10.1.0.9", "staff", "", 'a"b]c\\d\x1b[31m\r\n<1>1 - ]', "'; drop"), qname='\\"]x.webhook.site',
-    qnames=('\\"]x.webhook.site', "\x00\x7f\u202e.webhook.site"), because=(Reason("expectation", "Бот отдела \u2028\udcff"),),
+    ALERT, client=Client("10.1.0.9", "staff", "", 'a"b]c\\d\x1b[31m\r\n<1>1 - ]', "'; drop"),
+    qname='\\"]x.webhook.site', qnames=('\\"]x.webhook.site', "\x00\x7f\u202e.webhook.site"),
+    because=(Reason("expectation", "Бот отдела \u2028\udcff"),),
 )  # fmt: skip
 SAMPLES = {"full": ALERT, "plain": PLAIN, "hostile": HOSTILE}
 

@@ -114,9 +114,8 @@ def alert(one: Alert, policy: Policy) -> Explanation:
     ]  # fmt: skip
     steps = [Step("alert", _said([("summary", reason(one)), *facts])), _client(one.client)]
     service = policy.catalog.services.get(one.service)
-    steps.append(
-        _service(service) if service else Step("service", (("id", one.service), ("now", "not known any more")))
-    )
+    gone = Step("service", (("service", f"{one.service}: not in the catalogue any more"),))
+    steps.append(_service(service) if service else gone)
     steps.append(Step("score", (("points", str(one.score)), ("severity", one.severity)), one.because))
     lines = tuple((f"{line.path}:{line.offset}", line.line) for line in one.evidence)
     return (*steps, Step("evidence", lines))
