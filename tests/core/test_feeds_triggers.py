@@ -75,7 +75,8 @@ def test_accepted_names_mean_the_same_everywhere(text: str) -> None:
 
 @pytest.mark.parametrize("name", [
     "", "com", "a..b", ".a.b", "a.b.", "UPPER.test", "sp ace.test", "a\nb.test", "a;b.test", '"a".test',
-    "$INCLUDE.test", "a\\.b.test", "@.test", "(a.test", "-a.test", "a-.test", "x" * 64 + ".test", "ä.test", "10.0.0.1", "a.rpz-ip.test",
+    "$INCLUDE.test",
+    "a\\.b.test", "@.test", "(a.test", "-a.test", "a-.test", "x" * 64 + ".test", "ä.test", "10.0.0.1", "a.rpz-ip.test",
     "rpz-passthru.test", "a.*.test", "a\0.test",
 ])  # fmt: skip
 def test_names_that_break_a_zone_are_refused(name: str) -> None:
