@@ -103,7 +103,7 @@ def test_bind_names_are_those_of_the_wire() -> None:
         labels = [bytes.fromhex(label) for label in sent["labels_hex"]]
         assert isinstance(event, Query), sent
         assert event.qname == (names.from_labels(labels) if labels else "."), sent
-        assert event.qtype == dns.rdatatype.to_text(sent["qtype"]), sent
+        assert dns.rdatatype.from_text(event.qtype) == sent["qtype"], sent
         assert event.client == sent["src"].lower(), sent
         assert event.transport == ("tcp" if sent["tcp"] else "udp"), sent
 

@@ -147,7 +147,7 @@ class Stamps:
         boot_day = (month, day) in ((1, 1), (12, 31))
         if self._last is None:
             at = max((at for at in readings if at <= reference + AHEAD_S), default=min(readings))
-            if not boot_day:  # the next line is dated by the anchor again
+            if not boot_day or abs(at - reference) <= UNSET_JUMP_S:  # else the anchor dates the next line, too
                 self._last = at
             return at
         at = min(readings, key=lambda at: abs(at - reference))
