@@ -73,9 +73,8 @@ def read(path: Path, now: float | None = None, overlay: Mapping[Path, str] | Non
         problems += explain(error, tree)
     if config is None or problems:
         return Reading(tree, None, _in_order(problems, documents))
-    object.__setattr__(config, "_tree", tree)
-    found = warnings(config, time.time() if now is None else now)
-    object.__setattr__(config, "_warnings", _in_order(found, documents))
+    config._tree = tree
+    config._warnings = _in_order(warnings(config, time.time() if now is None else now), documents)
     return Reading(tree, config, ())
 
 

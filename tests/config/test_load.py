@@ -100,7 +100,7 @@ def test_an_end_date_covers_its_whole_day(tmp_path: Path) -> None:
 def test_everything_has_a_default(tmp_path: Path) -> None:
     """An empty file is legal for all but `run`, which says what is missing."""
     config = load(write(tmp_path, ""), NOW)
-    assert config == Config()
+    assert config.model_dump() == Config().model_dump()
     assert (config.feeds.mode, config.http.listen, config.sinks) == ("shadow", None, [])
     assert config.feeds_directory == Path("/var/lib/dnswatch/feeds")
     with pytest.raises(ConfigError, match=r"dnswatch.yaml: no sources: name a query log, e.g. sources: \[\{type: bind"):
@@ -109,7 +109,8 @@ def test_everything_has_a_default(tmp_path: Path) -> None:
 
 def test_sections_without_content_count_as_absent(tmp_path: Path) -> None:
     """A heading whose entries are commented out is no error."""
-    assert load(write(tmp_path, "clients:\n  # groups:\nexpect:\nsinks:\n"), NOW) == Config()
+    config = load(write(tmp_path, "clients:\n  # groups:\nexpect:\nsinks:\n"), NOW)
+    assert config.model_dump() == Config().model_dump()
 
 
 def test_parts_are_merged_in_order(tmp_path: Path) -> None:
@@ -171,7 +172,8 @@ def test_json_is_accepted(tmp_path: Path) -> None:
         (tmp_path / folder / "dnswatch.yaml").write_text(text)
     numbers = (tmp_path / "json" / "dnswatch.yaml").read_text().replace('"4711"', "4711").replace('"3"', "3")
     (tmp_path / "json" / "dnswatch.yaml").write_text(numbers)
-    assert load(tmp_path / "json" / "dnswatch.yaml", NOW) == load(tmp_path / "yaml" / "dnswatch.yaml", NOW)
+    first, second = (load(tmp_path / folder / "dnswatch.yaml", NOW) for folder in ("yaml", "json"))
+    assert first.model_dump() == second.model_dump()
 
 
 def test_warnings_are_not_problems(tmp_path: Path) -> None:
