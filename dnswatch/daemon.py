@@ -99,13 +99,19 @@ class Daemon:
         with StateLock(config.state_dir):
             async with await Store.open(config.state_dir / FILE) as store:
                 self.store = store
-                async with asyncio.TaskGroup() as group:
-                    self._group = group
-                    await self._start()
-                    ticks = [group.create_task(self._tick()), group.create_task(self._keep_status())]
-                    await self._serve()
-                    await self._stop(ticks)
+                try:
+                    async with asyncio.TaskGroup() as group:
+                        self._group = group
+                        await self._live()
+                except BaseExceptionGroup as failed:
+                    raise _cause(failed) from None
         log.info("stopped")
+
+    async def _live(self) -> None:
+        await self._start()
+        ticks = [self._spawn(self._tick()), self._spawn(self._keep_status())]
+        await self._serve()
+        await self._stop(ticks)
 
     def _on_signals(self) -> None:
         loop = asyncio.get_running_loop()
@@ -388,3 +394,13 @@ class Daemon:
         elif not self._feed_rows and self.loaded.policy.feeds.mode != "off":
             reasons.append("feeds are not published yet")
         return reasons
+
+
+def _cause(failed: BaseExceptionGroup[BaseException]) -> BaseException:
+    """Give what ended the task group: an error for the user where there is one, else the first bug."""
+    for one in failed.exceptions:
+        inner = _cause(one) if isinstance(one, BaseExceptionGroup) else one
+        if isinstance(inner, DnswatchError):
+            return inner
+    first = failed.exceptions[0]
+    return _cause(first) if isinstance(first, BaseExceptionGroup) else first

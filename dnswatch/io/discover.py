@@ -6,36 +6,23 @@ Never: opens a file. Read next: ``ingest.py``.
 from __future__ import annotations
 
 import glob
-import re
-from collections.abc import Iterable
 from pathlib import Path
 
-_ROTATED = re.compile(
-    r"(?:[.-](?:\d{1,4}|\d{8}(?:[-_.]?\d{2,6})?|\d{4}-\d\d-\d\d|\d{10}))?(?:\.(?:gz|xz|zst|bz2|lz4))?\Z", re.ASCII
-)
-"""What logrotate, newsyslog and BIND (``versions``, suffix timestamp) append to a name."""
+from dnswatch.core.logs.follow import COMPRESSED, split_rotation
 
 
 def log_files(pattern: str) -> list[Path]:
     """Give the logs of a source, sorted. A path without wildcards is given whether it exists or not."""
     if not glob.has_magic(pattern):
         return [Path(pattern)]
-    found = {Path(name) for name in glob.glob(pattern)}  # noqa: PTH207 (an absolute pattern, which Path.glob refuses)
-    return sorted(path for path in found if path.is_file() and not _is_sibling(path, found))
+    found = [Path(name) for name in glob.glob(pattern)]  # noqa: PTH207 (an absolute pattern, which Path.glob refuses)
+    bases = set(found)
+    return sorted(path for path in found if path.is_file() and not _is_past(path, bases))
 
 
-def _is_sibling(path: Path, among: Iterable[Path]) -> bool:
-    """Say whether a file is the rotated past of another one that was found, or compressed: nothing appends to it."""
-    if path.suffix in (".gz", ".xz", ".zst", ".bz2", ".lz4"):
+def _is_past(path: Path, bases: set[Path]) -> bool:
+    """Say whether a file is the rotated past of another one that matches, or compressed: nothing appends to it."""
+    if path.name.endswith(COMPRESSED):
         return True
-    name = path.name
-    for other in among:
-        stem = other.name
-        if (
-            other != path
-            and other.parent == path.parent
-            and name.startswith(stem)
-            and _ROTATED.match(name[len(stem) :])
-        ):
-            return True
-    return False
+    base = path.with_name(split_rotation(path.name)[0])
+    return base != path and base in bases

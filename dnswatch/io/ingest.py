@@ -67,8 +67,9 @@ class Reader:
         self.wrong_format = ""
         self._engine = engine
         self._ledger = ledger
-        zone = zoneinfo.ZoneInfo(settings.timezone) if settings.timezone else None
-        self._stamps = Stamps(zone, anchor)
+        self._zone = zoneinfo.ZoneInfo(settings.timezone) if settings.timezone else None
+        self._anchor = anchor
+        self._stamps = Stamps(self._zone, anchor)
         self._digest = Digest(PARSERS[settings.type](self._stamps), prescan, settings.sample)
         if resume is not None:
             self._stamps.restore(resume.digest.get("stamps", {}))
@@ -83,7 +84,13 @@ class Reader:
     # ── Reading ───────────────────────────────────────────────────────────────────────────────────────────────
 
     async def _run(self) -> None:
-        self.tail = FileTail(self.id, self.path, start=self._start, resume=self.position)
+        seek = PARSERS[self.settings.type](Stamps(self._zone, self._anchor))
+
+        def stamp_of(line: bytes) -> float | None:
+            event = seek.parse(line, 0)
+            return event.at if event is not None and event.at else None
+
+        self.tail = FileTail(self.id, self.path, start=self._start, resume=self.position, stamp_of=stamp_of)
         try:
             await self.tail.run(self._consume)
         except OSError as error:

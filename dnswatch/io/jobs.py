@@ -98,7 +98,7 @@ class Jobs:
             self.done[name] += 1
             if self.errors.pop(name, None):
                 log.info("job %s: works again", name)
-        else:
+        elif not isinstance(event.exception, asyncio.CancelledError):  # the end of everything is no failure of a job
             error = event.exception
             self.failed[name] += 1
             known = isinstance(error, OSError | DnswatchError)

@@ -1,0 +1,252 @@
+"""`dnswatch alerts`: list them, show one with everything that is known, acknowledge and close.
+
+Never: changes an alert itself; `ack` and `close` leave an action that the daemon applies at its next checkpoint (or
+when it starts). Read next: ``io/store/book.py``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import getpass
+import os
+import time
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from dnswatch.cli import config_path
+from dnswatch.cli.tables import print_json, print_table, time_text
+from dnswatch.config.load import load
+from dnswatch.config.values import duration, instant
+from dnswatch.core.alerts.flat import flat, reason
+from dnswatch.core.model import SEVERITIES, Alert
+from dnswatch.errors import EXIT_FAILED, DnswatchError
+from dnswatch.io.lock import running_pid
+from dnswatch.io.log import escaped
+
+if TYPE_CHECKING:
+    from dnswatch.io.store import Asked, Store
+
+STATES = ("open", "acknowledged", "snoozed", "closed")
+SHORT_ID = 10
+"""Characters of an id in the table: 50 bits, any command takes it as a prefix."""
+APPLIED_S = 5.0
+"""The daemon applies an action within a second; it is busy when that takes longer."""
+
+T = TypeVar("T")
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+def command() -> None:
+    """List and show alerts, acknowledge and close them. An id may be cut, as long as it is unique."""
+
+
+@command.command("list")
+@click.option("--since", metavar="TIME", help="Last seen since: 24h, 7d, a date or an RFC 3339 time.")
+@click.option("--severity", type=click.Choice(SEVERITIES), default="info", help="At least this severity.")
+@click.option("--client", default="", metavar="WHO", help="Address, name or group.")
+@click.option("--service", default="", metavar="SERVICE", help="Service or category.")
+@click.option("--state", "states", multiple=True, type=click.Choice(STATES), help="Only this state; may be repeated.")
+@click.option("--limit", type=click.IntRange(min=1), metavar="N", help="At most N, the last seen ones.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.pass_context
+def list_command(
+    ctx: click.Context, since: str | None, severity: Any, client: str, service: str, states: tuple[str, ...],
+    limit: int | None, as_json: bool,
+) -> None:  # fmt: skip
+    """List alerts, the last seen first."""
+    from dnswatch.io.store import Wanted
+
+    wanted = Wanted(_since(since), severity, client, service, states, limit)
+    alerts = _ask(ctx, lambda store: store.alerts(wanted))
+    if as_json:
+        print_json([_plain(one) for one in alerts])
+        return
+    rows = [
+        (one.id[:SHORT_ID], time_text(one.last_at), one.severity, str(one.score), _who(one),
+         one.client.group or "-", one.service, str(one.count), one.state, one.outcome, one.qname)
+        for one in alerts
+    ]  # fmt: skip
+    print_table(("ID", "LAST SEEN", "SEVERITY", "SCORE", "CLIENT", "GROUP", "SERVICE", "COUNT", "STATE", "OUTCOME",
+                 "NAME"), rows, severity=2)  # fmt: skip
+    click.echo(f"{len(rows)} alerts.", err=True)
+
+
+@command.command("show")
+@click.argument("alert_id", metavar="ID")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.pass_context
+def show(ctx: click.Context, alert_id: str, as_json: bool) -> None:
+    """Show everything about one alert: who, what, why, the lines, its history, what to do next."""
+    revisions = _ask(ctx, lambda store: _find(store, alert_id))
+    last = revisions[-1]
+    if as_json:
+        print_json({
+            **_plain(last),
+            "cause": last.cause,
+            "evidence": [{"path": line.path, "offset": line.offset, "line": line.line} for line in last.evidence],
+            "revisions": [{"rev": one.rev, "time": time_text(one.at), "cause": one.cause, "severity": one.severity,
+                           "state": one.state, "outcome": one.outcome, "count": one.count} for one in revisions],
+        })  # fmt: skip
+        return
+    for line in _story(ctx, revisions):
+        click.echo(line if line.startswith("\x1b") else escaped(line))
+
+
+@command.command("ack")
+@click.argument("alert_id", metavar="ID")
+@click.option("--note", default="", help="Why, for those who come after you.")
+@click.pass_context
+def ack(ctx: click.Context, alert_id: str, note: str) -> None:
+    """Acknowledge: somebody is looking into it."""
+    _act(ctx, "ack", alert_id, note)
+
+
+@command.command("close")
+@click.argument("alert_id", metavar="ID")
+@click.option("--note", default="", help="Why, for those who come after you.")
+@click.pass_context
+def close(ctx: click.Context, alert_id: str, note: str) -> None:
+    """Close: the episode is over. The next unexpected lookup opens a new alert."""
+    _act(ctx, "close", alert_id, note)
+
+
+# ── Asking the store ──────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _ask(ctx: click.Context, question: Any) -> Any:
+    """Open the store for reading and answer one question."""
+    from dnswatch.io.store import FILE, Store
+
+    async def answer() -> Any:
+        path = load(Path(config_path(ctx))).state_dir / FILE
+        async with await Store.open(path, readonly=True) as store:
+            return await question(store)
+
+    return asyncio.run(answer())
+
+
+async def _find(store: Store, prefix: str) -> list[Alert]:
+    """Give the revisions of the one alert whose id begins so."""
+    found = await store.alert_ids(prefix)
+    if not found:
+        raise DnswatchError(f"there is no alert {prefix!r}: `dnswatch alerts list` shows them")
+    if len(found) > 1:
+        raise DnswatchError(f"{prefix!r} is the beginning of several ids: {', '.join(found[:5])} … write more of it")
+    return await store.revisions(found[0])
+
+
+def _act(ctx: click.Context, kind: str, prefix: str, note: str) -> None:
+    """Leave an action and, where a daemon runs, wait for what becomes of it."""
+    from dnswatch.io.store import FILE, Store
+
+    state_dir = load(Path(config_path(ctx))).state_dir
+    pid = running_pid(state_dir)
+
+    async def leave() -> tuple[Alert, Asked | None]:
+        async with await Store.open(state_dir / FILE, create=False) as store:
+            last = (await _find(store, prefix))[-1]
+            if last.state == "closed":
+                raise DnswatchError(f"{last.id} is closed already")
+            number = await store.ask({"kind": kind, "alert": last.id, "note": note}, _user())
+            return last, await _outcome(store, number) if pid is not None else None
+
+    last, asked = _run(leave())
+    if asked is None:
+        when = "when dnswatch runs again" if pid is None else "as soon as the running daemon comes to it"
+        click.echo(f"Noted: {kind} {last.id} takes effect {when}.")
+    elif asked.result == "done":
+        click.echo(f"Done: {last.id} ({last.client.address}, {last.service}) is "
+                   f"{'acknowledged' if kind == 'ack' else 'closed'}.")  # fmt: skip
+    else:
+        click.echo(f"{last.id}: {asked.result}", err=True)
+        ctx.exit(EXIT_FAILED)
+
+
+async def _outcome(store: Store, number: int) -> Asked | None:
+    """Wait for the daemon to apply an action; None when it does not in time."""
+    until = time.monotonic() + APPLIED_S
+    while time.monotonic() < until:
+        found = await store.outcome(number)
+        if found is not None and found.applied_at is not None:
+            return found
+        await asyncio.sleep(0.05)
+    return None
+
+
+def _run(work: Coroutine[Any, Any, T]) -> T:
+    return asyncio.run(work)
+
+
+def _user() -> str:
+    """Name who asks, also behind sudo."""
+    return os.environ.get("SUDO_USER") or getpass.getuser()
+
+
+def _since(text: str | None) -> float:
+    if not text:
+        return 0.0
+    try:
+        return time.time() - duration(text)
+    except ValueError:
+        pass
+    try:
+        return instant(text)
+    except ValueError as error:
+        raise click.BadParameter(f"{error}, nor a duration like 24h or 7d", param_hint="--since") from None
+
+
+# ── Telling ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _plain(one: Alert) -> dict[str, Any]:
+    """The flat fields that sinks write, but for the sensor, which is theirs."""
+    return {name: value for name, value in flat(one, "").items() if name != "sensor"}
+
+
+def _story(ctx: click.Context, revisions: list[Alert]) -> list[str]:
+    last, client = revisions[-1], revisions[-1].client
+    known = [("group", client.group), ("role", client.role), ("name", client.name), ("MAC", client.mac)]
+    lines = [f"{last.severity.upper()} {last.score}  {reason(last)}", ""]
+    facts = [
+        ("Alert", f"{last.id}, revision {last.rev}, {last.state}"),
+        ("Client", ", ".join([client.address, *(f"{what} {value}" for what, value in known if value)])),
+        ("Service", f"{last.service} ({last.category})"),
+        ("Names", ", ".join(last.qnames)),
+        ("Seen", f"{time_text(last.first_at)} to {time_text(last.last_at)}, {_attempts(last.count)}"),
+        ("Outcome", last.outcome),
+        ("Answers", ", ".join(last.answers)),
+        ("Rule", f"{last.rule_id}  ATT&CK {' '.join(last.mitre)}"),
+    ]
+    lines += [f"{what + ':':9} {text}" for what, text in facts if text]
+    lines += ["", "Why", *(f"  {term}" for term in last.because)]
+    lines += ["", "Lines", *(f"  {one.path}:{one.offset}  {one.line}" for one in last.evidence)]
+    lines += ["", "History"]
+    for one in revisions:
+        state = f"{one.severity} {one.score}, {one.state}, {one.outcome}, {_attempts(one.count)}"
+        lines.append(f"  {one.rev:3}  {time_text(one.at)}  {one.cause}: {state}")
+    lines += ["", "Next"]
+    if last.state == "closed":
+        return [*lines, "  It is over; a further unexpected lookup opens a new alert."]
+    return [
+        *lines,
+        f"  Is this a known integration of whoever answers for {client.name or client.address}? Then say so:",
+        f"    dnswatch expect add {client.address} --service {last.service} --because TEXT --until DATE",
+        *([f"    (for its whole group: dnswatch expect add group:{client.group} …)"] if client.group else []),
+        "  Else look at what the client did around that time: proxy and flow logs for the size of what was sent,",
+        "  the process on the host, audit logs of the service. Then",
+        f"    dnswatch alerts ack {last.id[:SHORT_ID]}      somebody is on it",
+        f"    dnswatch alerts close {last.id[:SHORT_ID]}    it is dealt with",
+        f"    dnswatch explain {last.id[:SHORT_ID]}         how it was judged",
+    ]
+
+
+def _who(one: Alert) -> str:
+    name = one.client.name
+    return f"{one.client.address} ({name})" if name else one.client.address
+
+
+def _attempts(count: int) -> str:
+    return f"{count} attempt{'s' if count != 1 else ''}"
