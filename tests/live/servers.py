@@ -7,12 +7,14 @@ the directory as prefix, ports become free ones. The third, upstream.conf, is re
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -257,12 +259,16 @@ class Server:
         """Start it and wait until it is ready, or raise `NotReady`."""
         with self._says.open("ab") as says:
             self.process = subprocess.Popen(
-                self._command, stdin=subprocess.DEVNULL, stdout=says, stderr=says, cwd="/", env=environment()
+                self._command, stdin=subprocess.DEVNULL, stdout=says, stderr=says, cwd="/", env=self.environment()
             )
         alive = self.process
         if not wait_for(lambda: alive.poll() is not None or self._ready(), 15) or alive.poll() is not None:
             self.stop()
             raise NotReady(f"{self._command[0]} did not get ready:\n{self._says.read_text(errors='replace')[-2000:]}")
+
+    def environment(self) -> dict[str, str]:
+        """Give its environment."""
+        return environment()
 
     def stop(self) -> None:
         """End it by its pid: politely, then not."""
@@ -332,3 +338,51 @@ def example(name: str, prepare: Callable[[Installed], object] = lambda installed
             stack.enter_context(PathUnit(installed))
             yield installed
             return
+
+
+# ── dnswatch ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def dnswatch(installed: Installed, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run a dnswatch command on the example's configuration."""
+    return subprocess.run(
+        [sys.executable, "-m", "dnswatch", "--config", str(installed.config), *arguments],
+        capture_output=True, text=True, timeout=50, check=False, env={**os.environ, "TZ": "UTC"},
+    )  # fmt: skip
+
+
+class Daemon(Server):
+    """`dnswatch run` with the arguments of the example's unit; ready when it tells systemd so."""
+
+    def __init__(self, installed: Installed) -> None:
+        unit = installed.path("/etc/systemd/system/dnswatch.service")
+        arguments = shlex.split(_setting(unit, "ExecStart"))[1:]
+        for key in ("LogsDirectory", "StateDirectory", "CacheDirectory"):  # systemd makes these
+            where = {"LogsDirectory": "/var/log", "StateDirectory": "/var/lib", "CacheDirectory": "/var/cache"}[key]
+            if re.search(rf"^{key}=dnswatch$", unit.read_text(), re.MULTILINE):
+                installed.path(f"{where}/dnswatch").mkdir(parents=True, exist_ok=True)
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
+        address = installed.root / "notify"
+        address.unlink(missing_ok=True)
+        self._socket.bind(str(address))
+        self._notify = str(address)
+        command = [sys.executable, "-m", "dnswatch", *arguments]
+        super().__init__(command, installed.root / "dnswatch.out", self.says_ready)
+
+    def says_ready(self) -> bool:
+        """Say whether it has told systemd that it is ready since this was asked last."""
+        said = b""
+        with suppress(BlockingIOError):
+            while True:
+                said += self._socket.recv(4096)
+        return b"READY=1" in said
+
+    def environment(self) -> dict[str, str]:
+        """Give systemd's socket to it."""
+        return {**environment(), "NOTIFY_SOCKET": self._notify}
+
+    def stop(self) -> None:
+        """End it, then close the socket."""
+        super().stop()
+        self._socket.close()
+        print(self._says.read_text(errors="replace"))  # pytest shows it where a test failed
