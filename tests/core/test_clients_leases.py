@@ -4,7 +4,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dnswatch.core.clients.leases import LEASE_FORMATS, LeaseFormat, detect_lease_format, parse_leases, read_leases
+from dnswatch.core.clients.leases import (
+    LEASE_FORMATS,
+    NEVER,
+    LeaseFormat,
+    detect_lease_format,
+    parse_leases,
+    read_leases,
+)
 from dnswatch.core.model import Lease
 
 NOW = 1_795_375_535.0  # 2026-11-22T19:25:35Z
@@ -103,7 +110,7 @@ def test_dnsmasq_leases() -> None:
     """MACs of v4, DUIDs of v6, names or ``*``; an infinite lease has no end, one that is over is left out."""
     assert parse_leases("dnsmasq", DNSMASQ, NOW) == [
         Lease(NOW, "192.168.1.7", "archer", "b0:19:21:83:77:bf", 1_795_380_000.0),
-        Lease(NOW, "192.168.1.8", "", "10:20:30:40:50:59", None),
+        Lease(NOW, "192.168.1.8", "", "10:20:30:40:50:59", NEVER),
         Lease(NOW, "192.168.1.9", "", "52:54:00:12:34:56", 1_795_380_000.0),
         Lease(NOW, "fd00::7", "laptop", "52:54:00:12:34:57", 1_795_380_000.0),
         Lease(NOW, "fd00::8", "", "52:54:00:12:34:58", 1_795_380_000.0),
@@ -115,7 +122,7 @@ def test_kea_leases() -> None:
     """The journal's last row counts; a lease begins when it was given; declined, deleted and prefixes are none."""
     assert parse_leases("kea", KEA4, NOW) == [
         Lease(1_795_375_400.0, "10.0.0.10", "laptop-7.example", "08:00:27:aa:bb:cc", 1_795_379_000.0),
-        Lease(NOW, "10.0.0.13", "", "08:00:27:aa:bb:ce", None),
+        Lease(NOW, "10.0.0.13", "", "08:00:27:aa:bb:ce", NEVER),
     ]
     assert parse_leases("kea", KEA6, NOW) == [
         Lease(1_795_375_000.0, "2001:db8::10", "host6", "52:54:00:12:34:57", 1_795_379_000.0)]  # fmt: skip
@@ -125,7 +132,7 @@ def test_isc_leases() -> None:
     """Only active leases, the last block of each address; braces and quotes within strings mislead nobody."""
     assert parse_leases("isc", ISC, NOW) == [
         Lease(1_795_341_600.0, "192.168.1.10", "desktop-1", "00:11:22:33:44:55", 1_795_384_800.0),
-        Lease(1_795_370_000.0, "192.168.1.11", "", "00:11:22:33:44:56", None),
+        Lease(1_795_370_000.0, "192.168.1.11", "", "00:11:22:33:44:56", NEVER),
         Lease(NOW, "2001:db8::20", "", "52:54:00:12:34:58", 1_795_388_400.0),
     ]
 

@@ -19,7 +19,7 @@ MOST_HOLDERS = 4
 """Holders remembered per address: late lines reach back minutes, leases last longer."""
 UNENDING_S = 86400.0
 """A DHCP log line does not tell how long the lease is. Servers default to 1 h (dnsmasq) … 12 h (ISC) and clients renew
-at half of it, so one that was not heard of for a day no longer holds."""
+at half of it, so one that was not heard of for a day no longer holds. (A file that says "infinite" gives an end.)"""
 
 
 class Holder(NamedTuple):

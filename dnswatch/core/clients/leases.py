@@ -18,6 +18,9 @@ from dnswatch.core.clients.who import clean_mac, clean_name, parse_address
 from dnswatch.core.model import Lease
 
 LeaseFormat = Literal["dnsmasq", "kea", "isc", "hosts"]
+NEVER = 253_402_300_800.0
+"""The end of a lease that a file says has none: the year 10000. An unknown end (a log line) is None, and not believed
+for ever."""
 LEASE_FORMATS: tuple[LeaseFormat, ...] = ("dnsmasq", "kea", "isc", "hosts")
 
 _KEA_HEADER = re.compile(rb"address,(?:hwaddr|duid),")
@@ -87,8 +90,8 @@ def _dnsmasq(data: bytes, now: float) -> Iterator[Lease | None]:
             yield None
             continue
         expiry = int(fields[0])
-        until = float(expiry) if expiry else None  # 0: the lease is infinite
-        if until is not None and until <= now:
+        until = float(expiry) if expiry else NEVER
+        if until <= now:
             continue
         v6 = isinstance(address, IPv6Address)
         mac = _mac_of_duid(fields[4] if len(fields) > 4 else "") if v6 else clean_mac(fields[1].rpartition("-")[2])
@@ -136,7 +139,7 @@ def _kea(data: bytes, now: float) -> Iterator[Lease | None]:
             infinite = lifetime == 0xFFFFFFFF
             at = now if infinite else float(expire - lifetime)
             last.pop(str(address), None)
-            last[str(address)] = Lease(at, str(address), name, mac, None if infinite else float(expire))
+            last[str(address)] = Lease(at, str(address), name, mac, NEVER if infinite else float(expire))
     yield from (None,) * bad
     yield from last.values()
 
@@ -203,8 +206,8 @@ def _isc_lease(address: str, statements: dict[str, list[str]], mac: str, now: fl
     name = statements.get("client-hostname", ["", ""])[-1].strip('"')
     ends = statements.get("ends", [])
     began = _isc_time(statements.get("starts", [])) or _isc_time(statements.get("cltt", []))
-    until = _isc_time(ends)
-    if until is None and "never" not in ends:
+    until = NEVER if "never" in ends else _isc_time(ends)
+    if until is None:
         return None
     return Lease(began if began is not None else now, address, clean_name(name),
                  clean_mac(hardware[-1]) if hardware else mac, until)  # fmt: skip
