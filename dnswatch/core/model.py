@@ -82,7 +82,7 @@ class Notice(NamedTuple):
     at: float
     kind: str
     text: str
-    count: int
+    count: int  # type: ignore[assignment]  # hides tuple.count, which nobody wants here
     line: bytes
     offset: int
 
