@@ -51,7 +51,6 @@ _REWRITE = re.compile(
     _VIEW + rb"(disabled )?rpz [A-Z-]++ ([A-Za-z0-9-]++) rewrite ([^ ]++) via ([^ ]++)"
     rb"(?: \(CNAME to: [^ ]++)?\r?\Z"
 )  # fmt: skip
-_REWRITE_FAILED = re.compile(_VIEW + rb"(?:disabled )?rpz .* rewrite .*failed")
 _FAILED = re.compile(_VIEW + rb"query failed \(([^)]*)\)(?: for ([^ ]+)/[^/ ]+/([^/ ]+))? at [^ ]++\r?\Z")
 _DENIED = re.compile(_VIEW + rb"query(?: \(cache\))? '([^ ]+)/([^/ ]+)/[^/' ]+' denied(?: \(.*\))?\r?\Z")
 _TYPED = re.compile(rb"(.+)/([A-Z][A-Z0-9-]*)/(?:IN|CH|HS|ANY|NONE|CLASS\d+)\Z")
@@ -214,10 +213,10 @@ def _of_client(at: float, text: bytes, client: re.Match[bytes], line: bytes, off
         return _verdict(at, address, port, asked, found[3], "failed", found[1], line, offset) if asked else None
     if found := _DENIED.match(text, start):
         return _verdict(at, address, port, found[1], found[2], "denied", b"REFUSED", line, offset)
-    if _REWRITE_FAILED.match(text, start):
-        message = text[start:].decode("ascii", "backslashreplace").rstrip()
-        return Notice(at, "rpz-error", message, 0, line, offset)
     if _BROKEN.match(text, start):
+        if b" rewrite " in text and b" failed" in text:  # RPZ could not be applied: an error, not a rewrite
+            message = text[start:].decode("ascii", "backslashreplace").rstrip()
+            return Notice(at, "rpz-error", message, 0, line, offset)
         return Weird(at, "unreadable line", address, line, offset)
     return None
 

@@ -260,9 +260,9 @@ def _answer(place: _Line, record: bytes) -> Event | None:
     if found := _SOURCE.match(record):
         split = _split(record[found.end() :])
         blocked = found[1] == b"config"
-    elif found := _BLOCK.match(_MARK.sub(b"", record)):
+    elif found := _BLOCK.match(_unmarked(record)):
         split, blocked = (found[1], found[2]), True
-    elif found := _LOCAL.match(_MARK.sub(b"", record)):
+    elif found := _LOCAL.match(_unmarked(record)):
         split = (found[1], found[2])
     else:
         return None
@@ -288,9 +288,14 @@ def _answer(place: _Line, record: bytes) -> Event | None:
                    place.line, place.offset)  # fmt: skip
 
 
+def _unmarked(record: bytes) -> bytes:
+    """Take off what dnsmasq adds behind the data: ``(DNSSEC signed)``, ``(EDE: …)``."""
+    return _MARK.sub(b"", record) if record.endswith(b")") else record
+
+
 def _split(rest: bytes) -> tuple[bytes, bytes] | None:
     """Split ``NAME is DATA`` where both sides are attacker-influenced (log_formats §2.4): closed-set data first."""
-    rest = _MARK.sub(b"", rest)
+    rest = _unmarked(rest)
     name, middle, data = rest.rpartition(b" is ")
     if middle and _DATA.fullmatch(data):
         return name, data
