@@ -7,13 +7,11 @@ from __future__ import annotations
 
 import errno
 import glob
-import grp
 import json
 import os
 import pwd
 import shutil
 import socket
-import stat
 import time
 import zoneinfo
 from collections.abc import Iterator
@@ -32,6 +30,7 @@ from dnswatch.core.logs.formats import misfit
 from dnswatch.core.logs.parsers import PARSERS
 from dnswatch.core.logs.timestamps import Stamps
 from dnswatch.errors import EXIT_CONFIG, EXIT_FAILED, EXIT_OK, ConfigError, Problem
+from dnswatch.io.access import group_name, no_access, user_name
 from dnswatch.io.lock import running_pid
 
 Level = Literal["ok", "warning", "error"]
@@ -146,7 +145,7 @@ def _count(number: int, what: str) -> str:
 
 
 def _user() -> Finding:
-    name, groups = _user_name(os.geteuid()), sorted(_group_name(gid) for gid in {*os.getgroups(), os.getegid()})
+    name, groups = user_name(os.geteuid()), sorted(group_name(gid) for gid in {*os.getgroups(), os.getegid()})
     text = f"checked as {name}, in {', '.join(groups)}"
     if os.geteuid() == 0:
         return Finding("warning", "user", name, f"{text}: root may read everything, so this says nothing of the "
@@ -163,7 +162,7 @@ def _source(source: Source, now: float) -> Iterator[Finding]:
         try:
             head, tail = _ends(path)
         except OSError as error:
-            yield Finding("error", "source", path, _no_access(Path(path), error, f"is {source.type}'s query log on?"))
+            yield Finding("error", "source", path, no_access(Path(path), error, f"is {source.type}'s query log on?"))
             continue
         yield from _log(source, path, head, tail, now)
 
@@ -207,9 +206,7 @@ def _lease(lease: LeaseFile, now: float) -> Finding:
     try:
         data = Path(lease.path).read_bytes()
     except OSError as error:
-        return Finding(
-            "error", "lease file", lease.path, _no_access(Path(lease.path), error, "is there a DHCP server?")
-        )
+        return Finding("error", "lease file", lease.path, no_access(Path(lease.path), error, "is there a DHCP server?"))
     kind = detect_lease_format(data) if lease.type == "auto" else lease.type
     if kind is None:
         empty = not data.strip()
@@ -228,7 +225,7 @@ def _directory(path: Path, what: str) -> Finding:
     above = path
     while not above.exists() and above != above.parent:
         above = above.parent
-    user = _user_name(os.geteuid())
+    user = user_name(os.geteuid())
     if above != path and above.is_dir() and os.access(above, os.W_OK | os.X_OK):
         return Finding("ok", "directory", str(path), f"{what} will be created")
     if not above.is_dir():
@@ -252,7 +249,7 @@ def _hooks(config: Config) -> Iterator[Finding]:
     for hook in config.feeds.on_change if config.feeds.mode != "off" else ():
         if hook.run:
             there = shutil.which(hook.run[0]) is not None
-            text = "command found" if there else f"no such command in PATH for {_user_name(os.geteuid())}"
+            text = "command found" if there else f"no such command in PATH for {user_name(os.geteuid())}"
             yield Finding("ok" if there else "error", "hook", hook.run[0], text)
         elif hook.pidfile is not None:
             there = os.access(hook.pidfile, os.R_OK)
@@ -284,39 +281,3 @@ def _running(state_dir: Path) -> int | None:
         return running_pid(state_dir)
     except OSError:
         return None
-
-
-def _no_access(path: Path, error: OSError, absent: str) -> str:
-    """Explain why a file cannot be read, and what would let us."""
-    if isinstance(error, FileNotFoundError):
-        return f"no such file: {absent}"
-    if not isinstance(error, PermissionError):
-        return error.strerror or str(error)
-    user = _user_name(os.geteuid())
-    for place in (*reversed(path.absolute().parents), path):
-        needed = os.R_OK if place == path else os.X_OK
-        if os.access(place, needed):
-            continue
-        info = place.stat()
-        owner, group = _user_name(info.st_uid), _group_name(info.st_gid)
-        shown = f"{place} ({stat.filemode(info.st_mode)} {owner}:{group})"
-        if info.st_mode & (stat.S_IRGRP if place == path else stat.S_IXGRP) and info.st_gid != 0:
-            return f"{user} may not read {shown}: usermod -aG {group} {user}, then restart the service"
-        bits = "r" if place == path else "x"
-        return (f"{user} may not read {shown}, nor may its group: chmod g+{bits} {place}, "
-                f"and give it a group of {user}'s")  # fmt: skip
-    return "permission denied"
-
-
-def _user_name(uid: int) -> str:
-    try:
-        return pwd.getpwuid(uid).pw_name
-    except KeyError:
-        return str(uid)
-
-
-def _group_name(gid: int) -> str:
-    try:
-        return grp.getgrgid(gid).gr_name
-    except KeyError:
-        return str(gid)
