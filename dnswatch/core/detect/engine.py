@@ -143,10 +143,11 @@ class Engine:
 
     def _begin(self, digested: Digested) -> None:
         """Note the first line ever seen: learning counts from it. Samples count too, by position in the file."""
-        lines = [(event.offset, event.at) for event in digested.events if not isinstance(event, Lease) and event.at]
-        lines += [(offset, event.at) for offset, event in digested.samples if event is not None and event.at]
-        if lines:
-            self.history.began_at = min(lines)[1]
+        events = ((e.offset, e.at) for e in digested.events if not isinstance(e, Lease) and e.at)
+        samples = ((offset, e.at) for offset, e in digested.samples if e is not None and e.at)
+        first = [found for found in (next(events, None), next(samples, None)) if found is not None]
+        if first:
+            self.history.began_at = min(first)[1]
             self._clock_changed = True
 
     # ── Time ──────────────────────────────────────────────────────────────────────────────────────────────────

@@ -105,25 +105,29 @@ class Episode:
 
     def add_attempt(self, sighting: Sighting, findings: list[Finding]) -> str:
         """Count an attempt; give what it changed enough for a revision: opened, severity, count, or ""."""
+        at = sighting.at
         self.client = sighting.client
-        self.judged = sighting.because
         if sighting.qname not in self.qnames and len(self.qnames) < QNAMES:
             self.qnames.append(sighting.qname)
-        self.first_at = min(self.first_at, sighting.at)
-        self.last_at = max(self.last_at, sighting.at)
-        self.attempt_at = max(self.attempt_at, sighting.at)
+        self.first_at = min(self.first_at, at)
+        self.last_at = max(self.last_at, at)
+        self.attempt_at = max(self.attempt_at, at)
         self.count += 1
+        before = self.severity
+        news = sighting.because != self.judged
+        self.judged = sighting.because
         for finding in findings:
             known = self.findings.get(finding.signal)
             if known is None or _weight(finding) > _weight(known):
                 self.findings[finding.signal] = finding
-        before = self.severity
-        self.weigh()
+                news = True
+        if news:  # most attempts of an episode say nothing new
+            self.weigh()
         cause = ""
         if self.count >= self.next_count:
             self.next_count *= 10
             cause = "count"
-        if SEVERITIES.index(self.severity) > SEVERITIES.index(before):
+        if self.severity != before:
             cause = "severity"
         return "opened" if self.count == 1 else cause
 
