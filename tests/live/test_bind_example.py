@@ -5,21 +5,14 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
 
+from tests.live.example_alerts import WATCHED, build, outcomes, revisions
 from tests.live.servers import ADDRESS, Answer, Daemon, Installed, dig, dnswatch, example, wait_for
 
 BLOCKED, PASSED = Answer("NXDOMAIN", ()), Answer("NOERROR", (ADDRESS,))
 UNEXPECTED, EXPECTED, SINGLE = "127.1.2.3", "127.0.20.9", "127.0.10.7"  # staff; build; a server with a bot
-WATCHED = {"api.telegram.org": "telegram-bot", "hooks.slack.com": "slack-webhook", "webhook.site": "webhook-site"}
-
-
-def build(installed: Installed) -> None:
-    """Do what the README says comes before the resolver's start."""
-    done = dnswatch(installed, "feed", "build")
-    assert done.returncode == 0, done.stderr
 
 
 @pytest.fixture(scope="module")
@@ -29,25 +22,14 @@ def watched() -> Iterator[Installed]:
         yield installed
 
 
-def alerts(installed: Installed) -> list[dict[str, Any]]:
-    """Give every line of the JSONL file."""
-    path = installed.path("/var/log/dnswatch/alerts.jsonl")
-    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
-
-
-def of(installed: Installed, client: str, service: str) -> list[dict[str, Any]]:
-    """Give the revisions of one client and service."""
-    return [a for a in alerts(installed) if (a["client_ip"], a["service"]) == (client, service)]
-
-
 @pytest.mark.parametrize(("name", "service"), sorted(WATCHED.items()))
 def test_an_unexpected_lookup_is_an_alert_within_two_seconds(watched: Installed, name: str, service: str) -> None:
     """From dig to the JSONL file; in shadow mode the client gets its answer."""
     began = time.monotonic()
     assert dig(watched.port(), UNEXPECTED, name) == PASSED
-    assert wait_for(lambda: of(watched, UNEXPECTED, service), 5)
+    assert wait_for(lambda: revisions(watched, UNEXPECTED, service), 5)
     assert time.monotonic() - began < 2
-    alert = of(watched, UNEXPECTED, service)[0]
+    alert = revisions(watched, UNEXPECTED, service)[0]
     assert (alert["rev"], alert["qname"], alert["client_group"], alert["state"]) == (1, name, "staff", "open")
     assert alert["because"]
 
@@ -55,7 +37,9 @@ def test_an_unexpected_lookup_is_an_alert_within_two_seconds(watched: Installed,
 def test_what_would_have_been_blocked_is_read_back_from_the_log(watched: Installed) -> None:
     """BIND logs the shadow zone's rewrite; the alert says would-block."""
     assert dig(watched.port(), "127.1.2.4", "hooks.slack.com") == PASSED
-    assert wait_for(lambda: any(a["outcome"] == "would-block" for a in of(watched, "127.1.2.4", "slack-webhook")), 5)
+    assert wait_for(
+        lambda: any(a["outcome"] == "would-block" for a in revisions(watched, "127.1.2.4", "slack-webhook")), 5
+    )
 
 
 def test_expected_clients_raise_nothing(watched: Installed) -> None:
@@ -63,15 +47,15 @@ def test_expected_clients_raise_nothing(watched: Installed) -> None:
     assert dig(watched.port(), EXPECTED, "hooks.slack.com") == PASSED
     assert dig(watched.port(), SINGLE, "api.telegram.org") == PASSED
     assert dig(watched.port(), "127.1.2.5", "hooks.slack.com") == PASSED
-    assert wait_for(lambda: of(watched, "127.1.2.5", "slack-webhook"), 5)
-    assert not of(watched, EXPECTED, "slack-webhook")
-    assert not of(watched, SINGLE, "telegram-bot")
+    assert wait_for(lambda: revisions(watched, "127.1.2.5", "slack-webhook"), 5)
+    assert not revisions(watched, EXPECTED, "slack-webhook")
+    assert not revisions(watched, SINGLE, "telegram-bot")
 
 
 def test_promotion_blocks_the_unexpected_and_only_them(watched: Installed) -> None:
     """`feed promote` shows the measure and asks the daemon; named answers NXDOMAIN to staff, addresses to build."""
     dig(watched.port(), UNEXPECTED, "hooks.slack.com")
-    assert wait_for(lambda: of(watched, UNEXPECTED, "slack-webhook"), 5)
+    assert wait_for(lambda: revisions(watched, UNEXPECTED, "slack-webhook"), 5)
     time.sleep(1.1)  # attempts reach the store with the checkpoint of their second
     done = dnswatch(watched, "feed", "promote")
     assert done.returncode == 0, done.stderr + done.stdout
@@ -84,14 +68,14 @@ def test_promotion_blocks_the_unexpected_and_only_them(watched: Installed) -> No
         assert dig(watched.port(), SINGLE, name) == PASSED
     assert dig(watched.port(), EXPECTED, "hooks.slack.com") == PASSED
     assert dig(watched.port(), EXPECTED, "api.telegram.org") == BLOCKED
-    assert wait_for(lambda: of(watched, EXPECTED, "telegram-bot"), 5)
-    assert not of(watched, EXPECTED, "slack-webhook")
+    assert wait_for(lambda: revisions(watched, EXPECTED, "telegram-bot"), 5)
+    assert not revisions(watched, EXPECTED, "slack-webhook")
 
 
 def test_a_block_is_an_outcome(watched: Installed) -> None:
     """The alert of a blocked lookup says so, and `feed show` that the zones are enforced."""
     assert wait_for(lambda: dig(watched.port(), "127.1.2.6", "webhook.site") == BLOCKED, 5)
-    assert wait_for(lambda: any(a["outcome"] == "blocked" for a in of(watched, "127.1.2.6", "webhook-site")), 5)
+    assert wait_for(lambda: "blocked" in outcomes(watched, "127.1.2.6", "webhook-site"), 5)
     shown = json.loads(dnswatch(watched, "feed", "show", "--json").stdout)
     assert {zone["audience"]: zone["mode"] for zone in shown}["staff"] == "enforce"
     assert all(zone["published"] for zone in shown)
