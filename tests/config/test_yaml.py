@@ -1,5 +1,7 @@
 """YAML text → plain data with marks: the traps of YAML 1.1 are none here, and every fault has its place."""
 
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -102,3 +104,19 @@ def test_empty_and_missing_files(tmp_path: Path) -> None:
     assert load_marked(tmp_path / "empty.yaml").data is None
     with pytest.raises(FileNotFoundError):
         load_marked(tmp_path / "missing.yaml")
+
+
+def test_without_libyaml() -> None:
+    """PyYAML's own parser gives the same data and marks where the C one is missing."""
+    script = (
+        "import yaml; yaml.__with_libyaml__ = False\n"
+        "from dnswatch.config.yaml import load_marked, _Composer\n"
+        "assert 'CParser' not in str(_Composer.__mro__)\n"
+        "document = load_marked('a: 10:20:30:40:50:59\\nb: [on, 017]\\nc: {d: 1, d: 2}\\n', 'x.yaml')\n"
+        "print(document.data, document.problems[0], document.mark(('b', 1)))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=30, check=True)
+    assert done.stdout == (
+        "{'a': '10:20:30:40:50:59', 'b': ['on', 17], 'c': {'d': 1}} "
+        "x.yaml:3:11 c.d: duplicate key 'd' (first on line 3) Mark(line=2, column=9)\n"
+    )
