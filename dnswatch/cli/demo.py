@@ -9,8 +9,10 @@ from __future__ import annotations
 import asyncio
 import os
 import shlex
+import shutil
 import signal
 import sys
+import textwrap
 from typing import Any
 
 import click
@@ -19,6 +21,7 @@ from dnswatch.demo import QUIET_S, Demo, dnswatch_command
 from dnswatch.errors import EXIT_FAILED, EXIT_OK
 
 EXIT_INTERRUPTED = 130  # 128 + SIGINT, as shells have it
+INDENT = " " * 9  # below the severity
 COLOURS = {"critical": "red", "high": "red", "medium": "yellow", "low": "cyan", "info": "blue"}
 
 
@@ -102,11 +105,12 @@ def _print_alert(alert: dict[str, Any], before: dict[str, Any] | None) -> None:
     click.echo(
         f" {who} asked for {alert['qname']}  [{alert['service']}]" + (f", revision {alert['rev']}" if before else "")
     )
+    width = min(shutil.get_terminal_size().columns, 120) if sys.stdout.isatty() else 10_000
     for reason in alert["because"]:
         if reason not in known:
-            click.echo(f"             {reason}")
+            click.echo(textwrap.fill(reason, width, initial_indent=INDENT, subsequent_indent=INDENT + "  "))
     if alert["outcome"] != "observed" and (before is None or before["outcome"] != alert["outcome"]):
-        click.echo(f"             outcome: {alert['outcome']}")
+        click.echo(f"{INDENT}outcome: {alert['outcome']}")
 
 
 def _summary(demo: Demo, seen: dict[str, dict[str, Any]], stay: bool) -> None:

@@ -28,6 +28,8 @@ from dnswatch.core.model import Alert
 from dnswatch.core.policy import Policy
 from dnswatch.core.propose import Proposal, entry, to_plain, to_yaml
 from dnswatch.errors import DnswatchError, StateError
+from dnswatch.io.discover import log_files
+from dnswatch.io.population import active_clients
 
 
 @click.command("propose", short_help="Propose expectations from what clients do already.")
@@ -74,7 +76,8 @@ def from_store(main: Path, since: str | None = None) -> Proposal:
         raise StateError(f"there is no store at {path}: dnswatch has not run with this state_dir yet. Name log files "
                          "to read instead: dnswatch expect propose /var/log/named/query.log")  # fmt: skip
     rows, alerts = asyncio.run(_stored(path))
-    return _propose(rows, alerts, loaded.policy, since)
+    logs = [log for source in loaded.config.sources for log in log_files(source.path)]
+    return _propose(rows, alerts, loaded.policy, since, logs)
 
 
 async def _stored(path: Path) -> tuple[list[SightingRow], list[Alert]]:
@@ -100,14 +103,21 @@ def policy_of(main: Path) -> Policy:
     return Policy(load_catalogue(()).select("core"), Groups(), Expectations())
 
 
-def _propose(rows: Sequence[SightingRow], alerts: Sequence[Alert], policy: Policy, since: str | None) -> Proposal:
+def _propose(rows: Sequence[SightingRow], alerts: Sequence[Alert], policy: Policy, since: str | None,
+             logs: Sequence[Path]) -> Proposal:  # fmt: skip
     begin = _since(since, max((row.last_at for row in rows), default=0.0))
+    active: dict[str, set[str]] = {}
+    for address in active_clients(logs):
+        group = policy.groups.of(address)
+        if group is not None:
+            active.setdefault(group.name, set()).add(address)
     return baseline.propose(
         [row for row in rows if row.last_at >= begin],
         catalog=policy.catalog,
         groups=policy.groups,
         expectations=policy.expectations,
         alerts=alerts,
+        active=active,
     )
 
 

@@ -193,7 +193,7 @@ def _line(who: tuple[Who, ...], service: str, members: Mapping[str, Use], own: M
     days = len(total.days)
     shown = ", ".join(sorted(total.names)[:3]) + (" …" if len(total.names) > 3 else "")
     evidence = [f"{shown}: {total.count} {_plural(total.count, 'lookup')} on {days} {_plural(days, 'day')}, "
-                f"{_minute(total.first_at)} to {_minute(total.last_at)}"]  # fmt: skip
+                f"{_span(_minute(total.first_at), _minute(total.last_at))} UTC"]  # fmt: skip
     if group:
         evidence.append(f"{len(members)} of {there} active clients of {group}: {_some(sorted(members))}")
     elif str(who[0]) not in members:
@@ -204,7 +204,8 @@ def _line(who: tuple[Who, ...], service: str, members: Mapping[str, Use], own: M
         alert = own.get((service, address))
         if alert is not None and SEVERITIES.index(alert.severity) >= SERIOUS:
             evidence.append(f"{address} has a {alert.severity} alert for it: dnswatch explain {alert.id}")
-    because = f"seen on {days} {_plural(days, 'day')} from {_day(total.first_at)} to {_day(total.last_at)}"
+    since, until = _day(total.first_at), _day(total.last_at)
+    because = f"seen on {since}" if since == until else f"seen on {days} days from {since} to {until}"
     return Proposed(who, service, because, tuple(sorted(members)), tuple(evidence), total.count, days,
                     total.first_at, total.last_at)  # fmt: skip
 
@@ -243,6 +244,10 @@ def to_plain(proposal: Proposal) -> dict[str, object]:
 
 def _plural(count: int, word: str) -> str:
     return word if count == 1 else word + "s"
+
+
+def _span(begin: str, end: str) -> str:
+    return begin if begin == end else f"{begin} to {end}"
 
 
 def _some(addresses: list[str], most: int = 5) -> str:

@@ -63,7 +63,7 @@ def test_a_client_becomes_a_line_with_its_numbers() -> None:
     proposal = ask([row("10.9.9.9", day=day, count=2) for day in range(3)])
     assert to_yaml(proposal) == (
         "expect:\n"
-        "  # hooks.slack.com: 6 lookups on 3 days, 2026-11-22 00:01 to 2026-11-24 00:01\n"
+        "  # hooks.slack.com: 6 lookups on 3 days, 2026-11-22 00:01 to 2026-11-24 00:01 UTC\n"
         '  - {who: ["10.9.9.9"], services: [slack-webhook], because: "seen on 3 days from 2026-11-22 to 2026-11-24"}\n'
     )
 
