@@ -386,3 +386,19 @@ class Daemon(Server):
         super().stop()
         self._socket.close()
         print(self._says.read_text(errors="replace"))  # pytest shows it where a test failed
+
+
+def rsyslog(installed: Installed) -> Server:
+    """Give an rsyslog that owns the example's /dev/log and writes what arrives there to /var/log/syslog."""
+    device = installed.path("/dev/log")
+    device.parent.mkdir(parents=True, exist_ok=True)
+    config = installed.path("/etc/rsyslog.conf")
+    config.write_text(
+        f'global(workDirectory="{installed.root}")\n'
+        'module(load="imuxsock" SysSock.Use="off")\n'
+        f'input(type="imuxsock" Socket="{device}")\n'
+        f'*.* action(type="omfile" file="{installed.path("/var/log/syslog")}" template="RSYSLOG_FileFormat")\n'
+    )
+    pid = installed.root / "rsyslog.pid"
+    command = [shutil.which("rsyslogd") or "rsyslogd", "-n", "-f", str(config), "-i", str(pid)]
+    return Server(command, installed.root / "rsyslog.out", lambda: device.is_socket() and pid.exists())

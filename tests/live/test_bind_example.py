@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.live.example_alerts import WATCHED, build, outcomes, revisions
-from tests.live.servers import ADDRESS, Answer, Daemon, Installed, dig, dnswatch, example, wait_for
+from tests.live.servers import ADDRESS, Answer, Daemon, Installed, dig, dnswatch, example, rsyslog, wait_for
 
 BLOCKED, PASSED = Answer("NXDOMAIN", ()), Answer("NOERROR", (ADDRESS,))
 UNEXPECTED, EXPECTED, SINGLE = "127.1.2.3", "127.0.20.9", "127.0.10.7"  # staff; build; a server with a bot
@@ -17,19 +17,21 @@ UNEXPECTED, EXPECTED, SINGLE = "127.1.2.3", "127.0.20.9", "127.0.10.7"  # staff;
 
 @pytest.fixture(scope="module")
 def watched() -> Iterator[Installed]:
-    """named and dnswatch of the example, side by side."""
-    with example("bind", build) as installed, Daemon(installed):
+    """named and dnswatch of the example, side by side, with a real rsyslog behind /dev/log."""
+    with example("bind", build) as installed, rsyslog(installed), Daemon(installed):
         yield installed
 
 
 @pytest.mark.parametrize(("name", "service"), sorted(WATCHED.items()))
 def test_an_unexpected_lookup_is_an_alert_within_two_seconds(watched: Installed, name: str, service: str) -> None:
-    """From dig to the JSONL file; in shadow mode the client gets its answer."""
+    """From dig to the JSONL file and to rsyslog; in shadow mode the client gets its answer."""
     began = time.monotonic()
     assert dig(watched.port(), UNEXPECTED, name) == PASSED
     assert wait_for(lambda: revisions(watched, UNEXPECTED, service), 5)
-    assert time.monotonic() - began < 2
     alert = revisions(watched, UNEXPECTED, service)[0]
+    syslog = watched.path("/var/log/syslog")
+    assert wait_for(lambda: syslog.exists() and alert["id"] in syslog.read_text(), 5)
+    assert time.monotonic() - began < 2
     assert (alert["rev"], alert["qname"], alert["client_group"], alert["state"]) == (1, name, "staff", "open")
     assert alert["because"]
 

@@ -18,6 +18,7 @@ from tests.live.servers import (
     dnswatch,
     environment,
     example,
+    rsyslog,
     version,
     wait_for,
 )
@@ -28,8 +29,8 @@ UNEXPECTED, EXPECTED, SINGLE = "127.1.2.3", "127.0.20.9", "127.0.10.7"
 
 @pytest.fixture(scope="module")
 def watched() -> Iterator[Installed]:
-    """dnsmasq and dnswatch of the example, side by side."""
-    with example("dnsmasq", build) as installed, Daemon(installed):
+    """dnsmasq and dnswatch of the example, side by side, with a real rsyslog behind /dev/log."""
+    with example("dnsmasq", build) as installed, rsyslog(installed), Daemon(installed):
         yield installed
 
 
@@ -44,12 +45,14 @@ def test_the_shipped_configuration_is_whole(watched: Installed) -> None:
 
 @pytest.mark.parametrize(("name", "service"), sorted(WATCHED.items()))
 def test_an_unexpected_lookup_is_an_alert_within_two_seconds(watched: Installed, name: str, service: str) -> None:
-    """From dig to the JSONL file."""
+    """From dig to the JSONL file and to rsyslog."""
     began = time.monotonic()
     assert dig(watched.port(), UNEXPECTED, name) == PASSED
     assert wait_for(lambda: revisions(watched, UNEXPECTED, service), 5)
-    assert time.monotonic() - began < 2
     alert = revisions(watched, UNEXPECTED, service)[0]
+    syslog = watched.path("/var/log/syslog")
+    assert wait_for(lambda: syslog.exists() and alert["id"] in syslog.read_text(), 5)
+    assert time.monotonic() - began < 2
     assert (alert["rev"], alert["qname"], alert["client_group"]) == (1, name, "staff")
 
 
