@@ -290,8 +290,9 @@ def diff_command(ctx: click.Context, serials: tuple[int, ...], as_json: bool) ->
         raise click.UsageError("give at most two serials")
     now = world(ctx)
     if serials:
-        deltas = asyncio.run(_between(now.config, serials))
-        if not deltas:
+        kept = asyncio.run(_between(now.config, serials))
+        deltas = [delta for delta in kept if delta.removed or delta.added]
+        if not kept:
             raise click.UsageError(f"no zone has a version {serials[0]} that is still kept: see `dnswatch feed show`")
     else:
         publication = plan(now.policy, now.identity, time.time(), now.latest)
@@ -304,7 +305,7 @@ def diff_command(ctx: click.Context, serials: tuple[int, ...], as_json: bool) ->
     for delta in deltas:
         _print_delta(delta)
     if not deltas:
-        click.echo("Nothing would change.", err=True)
+        click.echo("Nothing changed." if serials else "Nothing would change.", err=True)
 
 
 async def _between(config: Config, serials: Sequence[int]) -> list[Delta]:
