@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import click
 import pytest
 
 from dnswatch import cli, errors
@@ -33,6 +34,19 @@ def test_every_command_is_in_the_readme(command: str) -> None:
     """A command without a row in the table of commands does not exist for a user."""
     rows = [line for line in README.splitlines() if line.startswith(f"| `{command}")]
     assert len(rows) == 1, f"README: no row for {command}"
+
+
+def subcommands(command: str) -> list[str]:
+    found = cli.root.get_command(click.Context(cli.root), command)
+    return found.list_commands(click.Context(found)) if isinstance(found, click.Group) else []
+
+
+@pytest.mark.parametrize("command", [name for name in sorted(cli.COMMANDS) if name != "scan"])
+def test_every_subcommand_is_in_its_groups_row(command: str) -> None:
+    """`expect` lists `list`, `add`, `remove`, `propose`."""
+    (row,) = [line for line in README.splitlines() if line.startswith(f"| `{command}")]
+    for name in subcommands(command):
+        assert f"`{name}" in row, f"README: {command} {name} is missing"
 
 
 def test_the_readme_names_no_command_that_is_not_there() -> None:

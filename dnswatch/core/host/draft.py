@@ -99,7 +99,7 @@ sinks:
   # - {{type: syslog, address: "udp://192.0.2.10:514", format: rfc5424, min_severity: low}}
 
 # Blocklists from the same policy. shadow blocks nothing: the resolver's log shows what would have been blocked.
-# Measure with `dnswatch feed impact`, then `dnswatch feed promote`.
+# Look at them with `dnswatch feed show`, then `dnswatch feed promote`.
 feeds:
   mode: shadow
   # zone: rpz.dnswatch.internal
