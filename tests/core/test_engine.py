@@ -215,6 +215,8 @@ def test_tables_stay_bounded_under_a_flood(monkeypatch: pytest.MonkeyPatch) -> N
     assert evicted["episodes"] == 1950
     assert evicted["attempts"] == 1960
     assert len([alert for alert in made if alert.cause == "evicted"]) == 1950
+    engine.changes()
+    assert engine.counters["evicted:episodes"] == 1950
 
 
 def test_revisions_are_the_same_when_nothing_is_known_of_the_source() -> None:

@@ -154,7 +154,8 @@ class Engine:
 
     def _pass(self, now: float) -> None:
         """Move log time forward: first whatever was due before, in time order."""
-        for deadline, kind, key in self._timers.due(now):
+        while (timer := self._timers.pop_due(now)) is not None:
+            deadline, kind, key = timer
             self.log_now = max(self.log_now, deadline)
             if kind == "episode":
                 self._episode_due(key, deadline)
@@ -456,10 +457,13 @@ class Engine:
             table.take_changes(changes.rows)
         self.history.take_changes(changes)
         for address, holders in self.identity.changes().items():
-            changes.rows["lease", address] = None if holders is None else {"held": holders}
+            changes.rows["identity", address] = None if holders is None else {"holders": holders}
         for signal in self._signals:
             for key, row in signal.take_changes():
                 changes.rows[f"signal:{signal.name}", key] = row
+        for name, gone in self.evicted().items():
+            if gone:
+                self.counters[f"evicted:{name}"] = gone
         if self._clock_changed:
             changes.rows["clock", ""] = {"log_now": self.log_now, "began_at": self.history.began_at}
             self._clock_changed = False
@@ -477,7 +481,7 @@ class Engine:
         self._attempts.restore([row for _, row in kinds.pop("attempt", [])], self._by_id)
         self._holds.restore(kinds.pop("hold", []))
         self._sources.restore(kinds.pop("source", []))
-        self.identity.restore({address: row["held"] for address, row in kinds.pop("lease", [])})
+        self.identity.restore({address: row["holders"] for address, row in kinds.pop("identity", [])})
         for signal in self._signals:
             signal.restore(kinds.pop(f"signal:{signal.name}", []))
         for kind, found in kinds.items():

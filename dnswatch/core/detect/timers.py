@@ -7,7 +7,7 @@ calls anybody. Read next: ``engine.py``.
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import NamedTuple
 
 SLACK = 10_000
@@ -38,11 +38,10 @@ class Timers:
         """Set a timer."""
         heapq.heappush(self._heap, Timer(deadline, kind, key))
 
-    def due(self, now: float) -> Iterator[Timer]:
-        """Take out what is due before ``now``, also what is set meanwhile."""
+    def pop_due(self, now: float) -> Timer | None:
+        """Take out the first timer that is due before ``now``."""
         heap = self._heap
-        while heap and heap[0].deadline < now:
-            yield heapq.heappop(heap)
+        return heapq.heappop(heap) if heap and heap[0].deadline < now else None
 
     def overgrown(self, needed: int) -> bool:
         """Say whether void timers outnumber the needed ones by far: a flood of short-lived rows leaves them behind."""

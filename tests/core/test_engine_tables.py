@@ -1,0 +1,76 @@
+"""The engine's tables: bounded, ordered, the same after a restart."""
+
+from __future__ import annotations
+
+from dnswatch.core.detect.attempts import KEEP_S, Attempt, Attempts
+from dnswatch.core.detect.changes import Table
+from dnswatch.core.detect.episodes import alert_id, escape
+from dnswatch.core.detect.history import REFRESH_S, Seen
+from dnswatch.core.detect.timers import SLACK, Timers
+
+
+def test_table_evicts_what_was_put_in_first_also_after_a_restart() -> None:
+    """The order of eviction is that of putting in; putting in again moves a row to the end."""
+    table: Table[Seen] = Table("t", 3)
+    for key in "abc":
+        table.put(key, Seen(0.0, REFRESH_S))
+    table.put("a", table.rows["a"])
+    again: Table[Seen] = Table("t", 3)
+    again.restore([(key, table.rows[key]) for key in "cab"])
+    again.put("d", Seen(0.0, 0.0))
+    assert list(again.rows) == ["c", "a", "d"]
+    assert again.evicted == 1
+
+
+def test_table_tells_changes_once() -> None:
+    """A dropped row is told as None, an untouched one not at all."""
+    table: Table[Seen] = Table("t", 3)
+    table.put("a", Seen(1.0, 2.0))
+    rows: dict[tuple[str, str], object] = {}
+    table.take_changes(rows)
+    assert rows == {("t", "a"): {"n": 0, "first_at": 1.0, "last_at": 2.0, "count": 1}}
+    rows.clear()
+    table.take_changes(rows)
+    assert rows == {}
+    table.drop("a")
+    table.take_changes(rows)
+    assert rows == {("t", "a"): None}
+
+
+def test_timers_fire_by_deadline_kind_and_key() -> None:
+    """Ties are broken by what and whom, never by the order of setting; the bound itself is not due."""
+    timers = Timers()
+    for one in ((2.0, "leak", "b"), (1.0, "leak", "a"), (2.0, "hold", "z"), (2.0, "leak", "a"), (3.0, "hold", "a")):
+        timers.push(*one)
+    fired = []
+    while (timer := timers.pop_due(3.0)) is not None:
+        fired.append(tuple(timer))
+    assert fired == [(1.0, "leak", "a"), (2.0, "hold", "z"), (2.0, "leak", "a"), (2.0, "leak", "b")]
+    assert not timers.overgrown(0)
+    for i in range(SLACK):
+        timers.push(float(i), "episode", "x")
+    assert timers.overgrown(0)
+
+
+def test_attempts_are_forgotten_after_a_minute() -> None:
+    """An attempt that nothing can join any more leaves the table when another one opens."""
+    attempts = Attempts()
+    attempts.open(Attempt("10.0.0.1", "a.test", 0.0, "s", "x", False), 0.0)
+    attempts.open(Attempt("10.0.0.1", "b.test", KEEP_S + 1, "s", "x", False), KEEP_S + 1)
+    assert attempts.size == 1
+    assert attempts.find("10.0.0.1", "a.test", 1.0) is None
+    rows: dict[tuple[str, str], object] = {}
+    attempts.take_changes(rows)
+    assert rows["attempt", "10.0.0.1 a.test"] is None
+
+
+def test_alert_id_is_fixed() -> None:
+    """Identities are stored and sent to SIEMs: they never change between versions."""
+    made = alert_id("10.1.0.9", "telegram-bot", 1_790_000_000.1234, "api.telegram.org")
+    assert made == alert_id("10.1.0.9", "telegram-bot", 1_790_000_000.123, "api.telegram.org")
+    assert made == "DLTRBN2SMDVCGXA4YHWVQEW4PK"
+
+
+def test_evidence_lines_are_escaped() -> None:
+    """Control and 8-bit bytes of a log line become \\xNN."""
+    assert escape(b"a\x1b[31m\xc3\xa4\\") == "a\\x1b[31m\\xc3\\xa4\\"
