@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from unittest.mock import patch
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -107,13 +108,8 @@ def undisturbed(rules: Policy, log: list[tuple[str, Event]]) -> tuple[list[Alert
     return made, store
 
 
-@settings(max_examples=200, deadline=None)
-@given(number=POLICIES, log=logs(), cuts=st.sets(st.integers(0, 60)), stops=st.sets(st.integers(0, 60)))
-def test_chunking_and_restarts_change_nothing(
-    number: int, log: list[tuple[str, Event]], cuts: set[int], stops: set[int]
-) -> None:
-    """Blocks of any size, and a new engine from the stored rows at any point, say the same as one engine."""
-    rules = RULES[number]
+def check(rules: Policy, log: list[tuple[str, Event]], cuts: set[int], stops: set[int]) -> None:
+    """Compare one engine fed line by line with blocks cut at ``cuts`` and new engines from the store at ``stops``."""
     expected, kept = undisturbed(rules, log)
     engine, store, made = Engine(rules), Store(), []
     block: list[Event] = []
@@ -131,6 +127,32 @@ def test_chunking_and_restarts_change_nothing(
     assert said(made) == said(expected)
     assert store.sightings == kept.sightings
     assert store.rows == kept.rows
+
+
+PLACES = st.sets(st.integers(0, 60))
+
+
+@settings(max_examples=150, deadline=None)
+@given(number=POLICIES, log=logs(), cuts=PLACES, stops=PLACES)
+def test_chunking_and_restarts_change_nothing(
+    number: int, log: list[tuple[str, Event]], cuts: set[int], stops: set[int]
+) -> None:
+    """Blocks of any size, and a new engine from the stored rows at any point, say the same as one engine."""
+    check(RULES[number], log, cuts, stops)
+
+
+@settings(max_examples=100, deadline=None)
+@given(number=POLICIES, log=logs(), cuts=PLACES, stops=PLACES)
+def test_the_law_holds_with_full_tables(
+    number: int, log: list[tuple[str, Event]], cuts: set[int], stops: set[int]
+) -> None:
+    """What has to go for others goes in the same order after a restart."""
+    detect = "dnswatch.core.detect"
+    with (
+        patch(f"{detect}.engine.EPISODES", 2), patch(f"{detect}.attempts.LIMIT", 3), patch(f"{detect}.holds.LIMIT", 1),
+        patch.multiple(f"{detect}.history", PAIRS=3, NOTES=2, WEIRD_CLIENTS=2), patch(f"{detect}.timers.SLACK", 2),
+    ):  # fmt: skip
+        check(RULES[number], log, cuts, stops)
 
 
 @settings(max_examples=60, deadline=None)
