@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import time
 from pathlib import Path
 
@@ -162,6 +163,7 @@ def test_diff_shows_what_publishing_would_change(place: Path) -> None:
 
 def test_promote_shows_the_measure_and_publishes(place: Path) -> None:
     """Who would have been blocked; then the mode stands in conf.d and the files block."""
+    zone = "any.rpz.dnswatch.internal"
     saw(place, ("10.9.0.1", "api.telegram.org", "telegram-bot", False), ("10.0.20.5", "hooks.slack.com",
         "slack-webhook", True))  # fmt: skip
     dry = feed(place, "promote", "--dry-run")
@@ -229,3 +231,15 @@ def test_mode_off_publishes_nothing_and_says_so(place: Path) -> None:
     assert "feeds.mode is off: nothing is published" in feed(place, "build").output
     assert listing(place) == {}
     assert "feeds.mode is off" in feed(place, "show").output
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can make files for somebody else")
+def test_what_root_builds_belongs_to_the_daemons_user(place: Path) -> None:
+    """`sudo dnswatch feed build` must not leave a store and zones that the daemon cannot write."""
+    for directory in ("state", "feeds"):
+        (place / directory).mkdir()
+        os.chown(place / directory, 65534, 65534)
+    assert feed(place, "build").exit_code == 0
+    made = [*(place / "state").iterdir(), *(place / "feeds").iterdir()]
+    assert len(made) >= 6
+    assert {path.stat().st_uid for path in made} == {65534}
