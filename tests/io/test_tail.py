@@ -385,7 +385,7 @@ async def test_works_without_inotify(log: Path, monkeypatch: pytest.MonkeyPatch)
 
 async def test_leaves_no_descriptor_behind(log: Path) -> None:
     """Stopping closes everything."""
-    before = len(os.listdir("/proc/self/fd"))
+    before = len(list(Path("/proc/self/fd").iterdir()))
     add(log, "a")
     await stop_after(log, "a")
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert len(list(Path("/proc/self/fd").iterdir())) == before

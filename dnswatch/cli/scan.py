@@ -1,0 +1,244 @@
+"""`dnswatch scan`: analyse log files. Alerts on stdout, everything about the run on stderr.
+
+Never: reads ``sources`` of a configuration, touches the daemon's store or a sink. Read next: ``dnswatch/scan.py``.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+import zoneinfo
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from dnswatch.cli import DEFAULT_CONFIG
+from dnswatch.cli.tables import COLOURS, amount, print_table, span, time_text
+from dnswatch.core.alerts import Context, render
+from dnswatch.core.alerts.flat import who
+from dnswatch.core.logs.parsers import PARSERS
+from dnswatch.core.model import SEVERITIES, Alert
+from dnswatch.errors import EXIT_FAILED, EXIT_OK
+from dnswatch.io.archive import Family, discover
+from dnswatch.io.log import escaped
+from dnswatch.io.replay import STDIN, Tally, size_of, standard_input
+
+if TYPE_CHECKING:
+    from dnswatch.core.policy import Policy
+    from dnswatch.scan import Scan
+
+SENSOR = "scan"
+"""The ``sensor`` field of alerts: there is no sensor, only somebody looking at files."""
+SHOWN_ON_TERMINAL = 200
+WHYS = 3
+"""Score terms shown in the table, the heaviest first."""
+HEADINGS = ("SEVERITY", "CLIENT", "SERVICE", "NAME", "COUNT", "FIRST SEEN", "LAST SEEN", "OUTCOME", "WHY")
+
+
+@click.command("scan", short_help="Analyse log files, rotated and compressed ones too; needs no configuration.")
+@click.argument("paths", nargs=-1, metavar="[PATH]...")
+@click.option(
+    "--config", "own_config", metavar="FILE", help="Take the policy (never the sources) of this configuration."
+)
+@click.option("--type", "kind", type=click.Choice(list(PARSERS)), help="Format of the logs.  [default: found out]")
+@click.option("--timezone", metavar="ZONE", help="Zone of stamps that do not name one.  [default: UTC]")
+@click.option("--year", type=click.IntRange(1970, 2200), help="Year of stamps without one (dnsmasq, syslog).  "
+              "[default: the file's last change tells]")  # fmt: skip
+@click.option("--format", "form", type=click.Choice(("table", "json", "text")), default="table", show_default=True,
+              help="A table at the end; or a line per revision of an alert, as it is decided.")  # fmt: skip
+@click.option("--fail-on", type=click.Choice(SEVERITIES), help="Exit 1 if an alert is at least this severe.")
+@click.option("--state", type=click.Path(path_type=Path, file_okay=False), metavar="DIR",
+              help="Keep the state (history, alerts) in this new directory.")  # fmt: skip
+@click.option("--from-state", type=click.Path(path_type=Path, file_okay=False), metavar="DIR",
+              help="Begin with the state in this directory, which is only read.")  # fmt: skip
+@click.pass_context
+def command(
+    ctx: click.Context, paths: tuple[str, ...], own_config: str | None, kind: str | None, timezone: str | None,
+    year: int | None, form: str, fail_on: str | None, state: Path | None, from_state: Path | None,
+) -> int:  # fmt: skip
+    """Analyse DNS query logs: files, directories, patterns; plain or compressed; in time order; - is stdin.
+
+    \b
+    dnswatch scan /var/log/named/
+    dnswatch scan 'dnsmasq.log*' --timezone Europe/Berlin --format json
+    """
+    from dnswatch.scan import Options, Scan
+
+    started = time.monotonic()
+    families, given = _families(paths)
+    policy = _policy(own_config or ctx.obj)
+    options = Options(kind, _zone(timezone), year, state, from_state)
+    with _progress(size_of(families)) as advance:
+        scan = Scan(policy, families, options, advance)
+        scan.tally.skipped += given.skipped
+        scan.tally.failed += given.failed
+        for alert in scan.revisions():
+            if form != "table":
+                sys.stdout.buffer.write(render(form, alert, Context(SENSOR)) + b"\n")
+        sys.stdout.flush()
+    if form == "table" and scan.alerts:
+        _table(list(scan.alerts.values()))
+    _summary(scan, time.monotonic() - started, timezone)
+    severe = SEVERITIES[SEVERITIES.index(fail_on) :] if fail_on else ()
+    found = any(alert.severity in severe for alert in scan.alerts.values())
+    return EXIT_FAILED if found or scan.tally.failed else EXIT_OK
+
+
+# ── What is asked ─────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _families(paths: tuple[str, ...]) -> tuple[list[Family], Tally]:
+    """Find the logs that were named; what cannot be used is in the tally."""
+    if not paths:
+        if sys.stdin is None or sys.stdin.isatty():
+            raise click.UsageError("name log files or directories (for example /var/log/named/), or - for stdin")
+        paths = (STDIN,)
+    found = discover(path for path in paths if path != STDIN)
+    tally = Tally(skipped=list(found.skipped))
+    absent = {path for path in paths if path != STDIN and not Path(path).is_dir()}
+    tally.failed = sum(path in absent for path, _ in found.skipped)
+    if found.beside:
+        more = f" and {len(found.beside) - 1} more" if len(found.beside) > 1 else ""
+        _say(f"Rotated files lie beside: {found.beside[-1]}{more}. To read them too, name the directory or 'FILE*'.")
+    return [*found.families, *([standard_input()] if STDIN in paths else [])], tally
+
+
+def _policy(config: str | None) -> Policy:
+    """Give the policy to judge by, and say so when it is nobody's."""
+    if config is not None:
+        from dnswatch.config.build import load_policy
+
+        return load_policy(Path(config)).policy
+    from dnswatch.scan import bare_policy
+
+    policy = bare_policy()
+    known = (
+        f" ({DEFAULT_CONFIG} exists: --config {DEFAULT_CONFIG} judges by it)" if Path(DEFAULT_CONFIG).exists() else ""
+    )
+    _say(f"No configuration: {len(policy.catalog.enabled)} services of the core catalogue are watched, "
+         f"and no client is expected to use any of them{known}.")  # fmt: skip
+    return policy
+
+
+def _zone(name: str | None) -> zoneinfo.ZoneInfo | None:
+    if name is None:
+        return None
+    try:
+        return zoneinfo.ZoneInfo(name)
+    except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
+        raise click.BadParameter(
+            f"no time zone {name!r}; write it as Europe/Berlin or UTC", param_hint="--timezone"
+        ) from None
+
+
+@contextmanager
+def _progress(total: int) -> Iterator[Callable[[int], None]]:
+    """Show a progress bar on a terminal; elsewhere nothing."""
+    if not sys.stderr.isatty() or not total:
+        yield lambda _bytes: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColumn, TransferSpeedColumn
+
+    columns = (BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True, refresh_per_second=5) as progress:
+        task = progress.add_task("scan", total=total)
+        yield lambda count: progress.advance(task, count)
+
+
+# ── What is told ──────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _say(text: str) -> None:
+    click.echo(escaped(text), err=True)
+
+
+def _table(alerts: list[Alert]) -> None:
+    """Print the alerts, the most severe first."""
+    alerts.sort(key=lambda one: (-SEVERITIES.index(one.severity), -one.score, one.first_at, one.id))
+    rows = [
+        (one.severity, who(one), one.service, _names(one), str(one.count), time_text(one.first_at),
+         time_text(one.last_at), one.outcome, _why(one))
+        for one in alerts
+    ]  # fmt: skip
+    if not sys.stdout.isatty():
+        print_table(HEADINGS, rows)
+        return
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    for heading in HEADINGS:
+        table.add_column(heading, justify="right" if heading == "COUNT" else "left", overflow="fold")
+    for row in rows[:SHOWN_ON_TERMINAL]:  # Text: what a client chose is never read as markup
+        table.add_row(Text(row[0], style=COLOURS[row[0]]), *(Text(escaped(cell)) for cell in row[1:]))
+    Console().print(table)
+    if len(rows) > SHOWN_ON_TERMINAL:
+        _say(
+            f"{len(rows) - SHOWN_ON_TERMINAL} less severe alerts are not shown: redirect the output or use --format json."
+        )
+
+
+def _names(alert: Alert) -> str:
+    others = len(alert.qnames) - 1
+    return f"{alert.qname} (+{others})" if others > 0 else alert.qname
+
+
+def _why(alert: Alert) -> str:
+    terms = sorted((term for term in alert.because if term.points), key=lambda term: -term.points)
+    return "; ".join(str(term) for term in terms[:WHYS])
+
+
+def _summary(scan: Scan, took_s: float, timezone: str | None) -> None:
+    """Tell what was read and found; if nothing was found, why."""
+    tally = scan.tally
+    for path, why in tally.skipped:
+        _say(f"skipped {path}: {why}")
+    for note in tally.notes:
+        _say(f"note: {note}")
+    if tally.zoneless and timezone is None:
+        _say("note: stamps carry no zone and are read as UTC; --timezone (for example Europe/Berlin) says otherwise")
+    formats = ", ".join(f"{count} {kind}" for kind, count in sorted(tally.formats.items()))
+    files = f"{tally.files} file{'s' * (tally.files != 1)}" + (f" ({formats})" if formats else "")
+    lines = f"about {tally.lines:,.0f} lines (estimated)"
+    tier = f" with the {scan.tier} tier" if scan.tier else ""
+    _say(f"Read {files}, {amount(tally.bytes)}, {lines}, in {span(took_s)}{tier}.")
+    sampled = tally.samples_good + tally.samples_bad
+    if sampled:
+        parsed = f"{100 * tally.samples_good / sampled:.1f} % of {sampled:,} sampled lines parsed"
+        _say(f"From {time_text(tally.first_at)} to {time_text(tally.last_at)}; {parsed}.")
+    _counted("Weird", tally.weird)
+    _counted("The servers say", tally.notices)
+    attempts = scan.expected + scan.unexpected
+    by_severity = scan.by_severity()
+    counts = ", ".join(f"{by_severity[each]} {each}" for each in reversed(SEVERITIES) if by_severity[each])
+    _say(f"Watched lookups: {attempts:,}, {scan.expected:,} of them expected. Alerts: {counts or 'none'}.")
+    if not scan.alerts:
+        _say(f"No alert, because {_reason(scan)}.")
+
+
+def _counted(title: str, counts: dict[str, int]) -> None:
+    if counts:
+        _say(f"{title}: " + ", ".join(f"{count} × {why}" for why, count in sorted(counts.items())) + ".")
+
+
+def _reason(scan: Scan) -> str:
+    """Say why there is no alert."""
+    tally = scan.tally
+    if not tally.bytes:
+        return "no file has a DNS log in it" if tally.skipped else "there are no lines"
+    if not tally.samples_good:
+        kinds = ", ".join(tally.formats)
+        return (
+            f"none of the sampled lines could be read as {kinds}: is --type right, and is the query log among the files"
+        )
+    if not scan.expected + scan.unexpected:
+        return "no client looked up a watched name"
+    if not scan.unexpected:
+        return "every watched lookup was expected"
+    return "what was found belongs to alerts of the state it began with"

@@ -1,0 +1,287 @@
+"""Replays log files from first line to last: finds their format, digests them, gives what they say in time order.
+
+Never: judges a line, or stops at a damaged file: what can be read is read, and `Tally` says what could not.
+Read next: ``scan.py``, ``archive.py``.
+"""
+
+from __future__ import annotations
+
+import heapq
+import os
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, tzinfo
+from pathlib import Path
+from typing import BinaryIO, NamedTuple, cast
+
+from dnswatch.core.logs.digest import Digest, Digested, Sampling
+from dnswatch.core.logs.formats import detect, misfit
+from dnswatch.core.logs.parsers import PARSERS
+from dnswatch.core.logs.prescan import Prescan
+from dnswatch.core.logs.timestamps import Stamps
+from dnswatch.core.model import Lease, Notice, Position, Weird
+from dnswatch.io.access import no_access
+from dnswatch.io.archive import Family, LogStream, open_log
+
+BLOCK = 256 << 10
+"""See ``tail.py``."""
+FIRST_LINES = 50
+"""Lines looked at for a file's first stamp."""
+STDIN = "-"
+
+
+class Piece(NamedTuple):
+    """Some of what a log says, and when: logs of several servers are woven together at these times."""
+
+    at: float
+    source: str  # name of the family
+    digested: Digested
+    position: Position
+
+
+@dataclass(slots=True)
+class Tally:
+    """What was read, for the summary."""
+
+    files: int = 0
+    bytes: int = 0
+    lines: float = 0.0  # an estimate
+    samples_good: int = 0
+    samples_bad: int = 0
+    candidates: int = 0
+    first_at: float = 0.0
+    last_at: float = 0.0
+    formats: Counter[str] = field(default_factory=Counter)
+    weird: Counter[str] = field(default_factory=Counter)
+    notices: Counter[str] = field(default_factory=Counter)
+    skipped: list[tuple[str, str]] = field(default_factory=list)  # path and why
+    notes: list[str] = field(default_factory=list)
+    failed: int = 0  # files that were asked for and could not be read
+    zoneless: bool = False
+
+    def add(self, digested: Digested) -> None:
+        """Count a digested block."""
+        self.bytes += digested.consumed
+        self.lines += digested.lines
+        self.candidates += digested.candidates
+        for event in digested.events:
+            if isinstance(event, Weird):
+                self.weird[event.why] += 1
+            elif isinstance(event, Notice):
+                self.notices[event.kind] += event.count if event.kind == "overflow" else 1  # lost lines
+            self._saw(event.at)
+        for _, sample in digested.samples:
+            if isinstance(sample, Weird):
+                self.samples_bad += 1
+            elif sample is not None:
+                self.samples_good += 1
+                self._saw(sample.at)
+
+    def _saw(self, at: float) -> None:
+        if at > 0:
+            self.first_at = min(self.first_at, at) if self.first_at else at
+            self.last_at = max(self.last_at, at)
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """How to read the files."""
+
+    prescan_of: Callable[[str], Prescan]  # format name → prescan
+    kind: str | None = None  # format; None: found out for each file
+    zone: tzinfo | None = None
+    year: int | None = None  # of year-less stamps; None: the file's time of last change says
+    sample: Sampling = "position"
+    on_progress: Callable[[int], None] = lambda _bytes: None  # bytes of the files, as they lie there
+
+
+class Replay:
+    """Reads families of log files; `tally` grows meanwhile."""
+
+    def __init__(self, families: Sequence[Family], reading: Reading) -> None:
+        self.tally = Tally()
+        self._families = families
+        self._reading = reading
+
+    def pieces(self) -> Iterator[Piece]:
+        """Give everything in time order. Several logs are woven together event by event, equal times by name."""
+        streams = [self._family(family) for family in self._families]
+        if len(streams) == 1:
+            return streams[0]
+        return heapq.merge(*(_split(stream) for stream in streams), key=lambda piece: piece.at)
+
+    def _family(self, family: Family) -> Iterator[Piece]:
+        files = self._in_time(family.files)
+        stamps: Stamps | None = None
+        digests: dict[str, Digest] = {}
+        source = family.name if family.name == STDIN else str(Path(family.name).absolute())
+        at = 0.0
+        for path in files:
+            if stamps is None:
+                stamps = Stamps(self._reading.zone, self._anchor(path))
+            for digested, offset in self._file(path, stamps, digests):
+                self.tally.add(digested)
+                first = next((event.at for event in digested.events if event.at > 0), 0.0)
+                sampled = next((event.at for _, event in digested.samples if event is not None and event.at > 0), 0.0)
+                at = max(at, min(filter(None, (first, sampled)), default=0.0))
+                yield Piece(at, source, digested, Position(source, str(path), offset))
+        self.tally.zoneless |= stamps is not None and stamps.zoneless
+
+    def _file(self, path: Path, stamps: Stamps, digests: dict[str, Digest]) -> Iterator[tuple[Digested, int]]:
+        """Digest one file; give each block's digest and its offset."""
+        tally = self.tally
+        try:
+            stream = LogStream(_stdin()) if str(path) == STDIN else open_log(path)
+        except OSError as error:
+            tally.skipped.append((str(path), no_access(path, error, "it was there a moment ago")))
+            tally.failed += 1
+            return
+        try:
+            yield from self._stream(path, stream, stamps, digests)
+        except OSError as error:
+            tally.skipped.append((str(path), f"cannot be read to its end: {error.strerror or error}"))
+            tally.failed += 1
+        finally:
+            stream.close()
+
+    def _stream(
+        self, path: Path, stream: LogStream, stamps: Stamps, digests: dict[str, Digest]
+    ) -> Iterator[tuple[Digested, int]]:
+        tally = self.tally
+        buffer = bytearray(BLOCK)
+        offset, have, taken = 0, 0, 0
+        digest: Digest | None = None
+        while True:
+            end = _fill(stream, buffer, have)
+            if end == have:
+                break
+            self._reading.on_progress(stream.raw_bytes - taken)
+            taken = stream.raw_bytes
+            data = buffer if end == BLOCK else bytes(buffer[:end])
+            if digest is None:
+                kind = self._kind(path, bytes(data))
+                if kind is None:
+                    return
+                digest = self._digest(kind, stamps, digests)
+                tally.files += 1
+                tally.formats[kind] += 1
+            digested = digest.block(data, offset)
+            yield digested, offset
+            have = end - digested.consumed
+            buffer[:have] = data[digested.consumed : end]
+            offset += digested.consumed
+        if stream.problem:
+            tally.notes.append(f"{path}: {stream.problem}; what comes before was analysed ({offset} bytes)")
+        if digest is None:
+            tally.skipped.append((str(path), stream.problem or "empty"))
+        elif have:
+            tally.weird["unfinished last line"] += 1
+
+    def _digest(self, kind: str, stamps: Stamps, digests: dict[str, Digest]) -> Digest:
+        if kind not in digests:
+            reading = self._reading
+            digests[kind] = Digest(PARSERS[kind](stamps), reading.prescan_of(kind), reading.sample)
+        digests[kind].restore({"at": -1, "sample_at": 0, "inside": ""})  # another file
+        return digests[kind]
+
+    def _kind(self, path: Path, data: bytes) -> str | None:
+        """Find the format of a file from its first block; None, with a word why, when it is none of ours."""
+        if self._reading.kind is not None:
+            if (wrong := misfit(self._reading.kind, data)) is not None:
+                self.tally.notes.append(f"{path}: {wrong}")
+            return self._reading.kind
+        found = detect(data)
+        if found is None:
+            start = data[:60].split(b"\n")[0].decode("ascii", "backslashreplace")
+            known = ", ".join(PARSERS)
+            self.tally.skipped.append((str(path), f"no DNS log that we know ({known}); it begins: {start!r}"))
+        return found
+
+    # ── Time ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _anchor(self, path: Path) -> float:
+        """Give the time near which a stamp without a year lies."""
+        if self._reading.year is not None:
+            # Its last day: one day later would let 1 January be that of the year after (see `Stamps`).
+            return datetime(self._reading.year, 12, 31, tzinfo=self._reading.zone or UTC).timestamp()
+        try:
+            return path.stat().st_mtime if str(path) != STDIN else time.time()
+        except OSError:
+            return time.time()
+
+    def _in_time(self, files: tuple[Path, ...]) -> list[Path]:
+        """Order the files of a family. Their names usually say it; the first stamps have the last word."""
+        if len(files) < 2:
+            return list(files)
+        firsts = {path: at for path in files if (at := self._first_at(path))}
+        named = [path for path in files if path in firsts]
+        stamped = sorted(named, key=lambda path: firsts[path])  # stable: equal stamps stay in the order of names
+        if stamped == named:
+            return list(files)
+        self.tally.notes.append(f"{files[-1]}: read in the order of first stamps, not of names")
+        return [path for path in files if path not in firsts] + stamped
+
+    def _first_at(self, path: Path) -> float | None:
+        try:
+            stream = open_log(path)
+        except OSError:
+            return None
+        try:
+            buffer = bytearray(16 << 10)
+            data = bytes(buffer[: _fill(stream, buffer, 0)])
+        except OSError:
+            return None
+        finally:
+            stream.close()
+        kind = self._reading.kind or detect(data)
+        if kind is None:
+            return None
+        parser = PARSERS[kind](Stamps(self._reading.zone, self._anchor(path)))
+        for line in data.split(b"\n")[:FIRST_LINES]:
+            event = parser.parse(line, 0)
+            if event is not None and event.at > 0 and not isinstance(event, Lease):
+                return event.at
+        return None
+
+
+def _fill(stream: LogStream, buffer: bytearray, have: int) -> int:
+    """Fill ``buffer`` behind its first ``have`` bytes; give how many there are then."""
+    with memoryview(buffer) as view:
+        while have < len(buffer) and (count := stream.readinto(view[have:])):
+            have += count
+    return have
+
+
+def _split(pieces: Iterator[Piece]) -> Iterator[Piece]:
+    """Cut blocks into single events, so that those of another log fit in between."""
+    at = 0.0
+    for piece in pieces:
+        digested = piece.digested
+        at = max(at, piece.at)
+        yield piece._replace(at=at, digested=digested._replace(events=[]))
+        for event in digested.events:
+            at = max(at, event.at)
+            yield piece._replace(at=at, digested=Digested([event], [], 0, 0))
+
+
+def size_of(families: Sequence[Family]) -> int:
+    """Give the bytes to come, as they lie on disk; what cannot be told counts nothing."""
+    total = 0
+    for family in families:
+        for path in family.files:
+            try:
+                total += os.stat(path).st_size  # noqa: PTH116
+            except OSError:
+                continue
+    return total
+
+
+def standard_input() -> Family:
+    """Give the family that stands for ``-``."""
+    return Family(STDIN, (Path(STDIN),))
+
+
+def _stdin() -> BinaryIO:
+    return cast(BinaryIO, open(0, "rb", buffering=0, closefd=False))

@@ -1,0 +1,184 @@
+"""`scan`: existing logs, one engine, no daemon. The second composition root.
+
+Never: touches the daemon's store, a sink or a feed. State lives in memory unless it is asked to be kept. Results do
+not depend on the clock: the same files and options give the same revisions. Read next: ``io/replay.py``,
+``daemon.py``.
+
+At the end of the logs the engine is told once that log time has gone on by `SETTLE_S`: long enough for what waits for a
+further line (answers, rewrites, a forwarder's lookups) to be decided as it would be live, far too short to end an
+episode. What the clock says since then does not count: an old log would close every alert in it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import tzinfo
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from dnswatch.config.catalogue import load_catalogue
+from dnswatch.core.clients.expectations import Expectations
+from dnswatch.core.clients.groups import Groups
+from dnswatch.core.detect.attempts import ATTEMPT_S
+from dnswatch.core.detect.engine import Engine
+from dnswatch.core.logs.parsers import PARSERS
+from dnswatch.core.logs.prescan import Prescan, build_prescan
+from dnswatch.core.model import Alert, Decision, Effect
+from dnswatch.core.policy import Policy
+from dnswatch.errors import StateError
+from dnswatch.io.archive import Family
+from dnswatch.io.replay import Reading, Replay, Tally
+
+if TYPE_CHECKING:
+    from dnswatch.io.store import Store
+
+SETTLE_S = ATTEMPT_S
+"""Log time that passes after the last line: the longest that an attempt, a join (2 s) or a hold (2 s) waits."""
+KEEP_EVERY = 64 << 20
+"""Bytes of log after which changes are stored, or forgotten where nothing is kept."""
+
+
+def bare_policy() -> Policy:
+    """Give the policy of a scan without configuration: the core catalogue, no groups, nobody expected."""
+    return Policy(load_catalogue(), Groups(()), Expectations(()))
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What the command line asks of a scan."""
+
+    kind: str | None = None
+    zone: tzinfo | None = None
+    year: int | None = None
+    state: Path | None = None  # keep the state here
+    from_state: Path | None = None  # begin with the state that is here
+
+
+class Scan:
+    """One run over some logs. Iterate `revisions`, then read the attributes."""
+
+    def __init__(
+        self, policy: Policy, families: Sequence[Family], options: Options | None = None,
+        on_progress: Callable[[int], None] = lambda _bytes: None,
+    ) -> None:  # fmt: skip
+        self.policy = policy
+        self.options = options or Options()
+        self.engine = Engine(policy)
+        self.alerts: dict[str, Alert] = {}
+        """Latest revision of each alert that this scan opened or changed."""
+        self._names = list(policy.catalog.names())
+        self._prescans: dict[str, Prescan] = {}
+        reading = Reading(
+            self._prescan, self.options.kind, self.options.zone, self.options.year, on_progress=on_progress
+        )  # fmt: skip
+        self._replay = Replay(families, reading)
+
+    @property
+    def tally(self) -> Tally:
+        """What was read so far."""
+        return self._replay.tally
+
+    @property
+    def tier(self) -> str:
+        """The prescan's tier, and why not the fast one."""
+        return ", ".join(
+            sorted({f"{one.tier} ({one.why})" if one.why else one.tier for one in self._prescans.values()})
+        )
+
+    @property
+    def expected(self) -> int:
+        """Watched lookups (attempts) by clients that are expected to make them."""
+        return self.engine.counters["expected"]
+
+    @property
+    def unexpected(self) -> int:
+        """Watched lookups (attempts) by everyone else."""
+        return self.engine.counters["unexpected"]
+
+    def by_severity(self) -> Counter[str]:
+        """Count alerts by the severity of their latest revision."""
+        return Counter(alert.severity for alert in self.alerts.values())
+
+    def revisions(self) -> Iterator[Alert]:
+        """Run; give each revision in decision order. Raises `StateError` for a state that cannot be used."""
+        if self.options.from_state is not None:
+            self.engine.restore(_rows(self.options.from_state))
+        with _Keeper(self.options.state) as keeper:
+            kept_at = 0
+            for piece in self._replay.pieces():
+                effects = self.engine.receive(piece.source, piece.digested, piece.position)
+                yield from self._note(effects, keeper)
+                if self.tally.bytes - kept_at >= KEEP_EVERY:
+                    kept_at = self.tally.bytes
+                    keeper.keep(self.engine)
+            if self.tally.last_at:
+                last = self.tally.last_at + SETTLE_S
+                yield from self._note(self.engine.advance(last, last), keeper)
+            keeper.keep(self.engine)
+
+    def _note(self, effects: Iterable[Effect], keeper: _Keeper) -> Iterator[Alert]:
+        for effect in effects:
+            keeper.effects.append(effect)
+            if isinstance(effect, Alert):
+                self.alerts[effect.id] = effect
+                yield effect
+
+    def _prescan(self, kind: str) -> Prescan:
+        if kind not in self._prescans:
+            parser = PARSERS[kind]
+            self._prescans[kind] = build_prescan(self._names, parser.literals, tails=parser.tails)
+        return self._prescans[kind]
+
+
+class _Keeper:
+    """Stores what happened where the user wants it kept; else forgets it, so that memory stays bounded."""
+
+    def __init__(self, directory: Path | None) -> None:
+        self.effects: list[Effect] = []
+        self._directory = directory
+        self._runner: asyncio.Runner | None = None
+        self._store: Store | None = None
+
+    def __enter__(self) -> _Keeper:
+        if self._directory is not None:
+            from dnswatch.io.store import FILE, Store
+
+            path = self._directory / FILE
+            if path.exists():
+                raise StateError(f"{path} exists: --state keeps a new state; use --from-state to begin with this one")
+            self._directory.mkdir(parents=True, exist_ok=True)
+            self._runner = asyncio.Runner()
+            self._store = self._runner.run(Store.open(path))
+        return self
+
+    def keep(self, engine: Engine) -> None:
+        """Take the engine's changes since the last call."""
+        changes = engine.changes()
+        if self._store is not None and self._runner is not None:
+            alerts = [effect for effect in self.effects if isinstance(effect, Alert)]
+            decisions = [effect for effect in self.effects if isinstance(effect, Decision)]
+            self._runner.run(self._store.checkpoint([], changes, alerts, decisions))
+        self.effects.clear()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._runner is not None:
+            if self._store is not None:
+                self._runner.run(self._store.close())
+            self._runner.close()
+
+
+def _rows(directory: Path) -> list[tuple[str, str, dict[str, object]]]:
+    """Read the engine's rows of a kept state, without changing anything there."""
+    from dnswatch.io.store import FILE, Store
+
+    async def load() -> list[tuple[str, str, dict[str, object]]]:
+        async with await Store.open(directory / FILE, create=False, readonly=True) as store:
+            return (await store.load()).rows
+
+    return asyncio.run(load())
