@@ -18,7 +18,7 @@ from dnswatch.cli import DEFAULT_CONFIG, config_path
 from dnswatch.core.host.draft import configuration
 from dnswatch.core.host.findings import discover, look_into, zone_shown
 from dnswatch.core.host.tree import Findings, LogSource, Note
-from dnswatch.errors import DnswatchError
+from dnswatch.errors import ConfigError, DnswatchError
 from dnswatch.io.host import HostTree
 
 SCANNED_AT_ONCE = 2 * 1024**3  # bytes of existing logs that init reads for proposals: seconds, not minutes
@@ -185,22 +185,29 @@ def _propose(path: Path, found: Findings, prefix: str, call: str, *, ask: bool) 
     """Read the logs that are there already and print the expectations that they suggest."""
     from dnswatch.cli.propose import apply, from_logs, size_of, text
 
-    logs = [Path(prefix + source.path) for source in found.sources if source.state == "file"]
+    logs = [prefix + source.path for source in found.sources if source.state == "file"]
     if not logs:
         return
     again = f"{call} expect propose --apply"
     size = size_of(logs)
     if size > SCANNED_AT_ONCE:
         click.echo(f"The existing logs hold {size / 1024**3:.1f} GiB; to see what they suggest: {call} expect propose "
-                   f"{shlex.join(map(str, logs))}")  # fmt: skip
+                   f"{shlex.join(logs)}")  # fmt: skip
         return
-    proposal = from_logs(logs, path)
+    try:
+        proposal = from_logs(logs, path)
+    except ConfigError:
+        raise
+    except DnswatchError as error:  # the configuration is written; an empty log is no failure of init
+        click.echo(f"The existing logs suggest nothing: {error}")
+        return
     if not proposal.lines:
         click.echo("The existing logs suggest no expectations.")
         return
-    _head(f"The existing logs suggest {len(proposal.lines)} expectations", False)
+    count = len(proposal.lines)
+    _head(f"The existing logs suggest {count} expectation{'s'[: count != 1]}", False)
     click.echo(text(proposal))
-    command = f"{again} {shlex.join(map(str, logs))}"
+    command = f"{again} {shlex.join(logs)}"
     if ask and sys.stdin.isatty() and sys.stdout.isatty() and click.confirm("Accept them all?", default=False):
         click.echo(f"Wrote {apply(proposal, path)}")
     else:

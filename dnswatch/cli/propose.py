@@ -8,28 +8,31 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
+import tempfile
 from collections.abc import Sequence
+from datetime import tzinfo
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import click
 
 from dnswatch.cli import config_path
 from dnswatch.config.build import load_policy
-from dnswatch.config.catalogue import load_catalogue
 from dnswatch.config.edit import only_writer, part, read_part, render_part, write_part
 from dnswatch.config.load import load
 from dnswatch.config.values import duration, instant
 from dnswatch.core import propose as baseline
-from dnswatch.core.clients.expectations import Expectations
-from dnswatch.core.clients.groups import Groups
 from dnswatch.core.detect.changes import SightingRow
 from dnswatch.core.model import Alert
 from dnswatch.core.policy import Policy
 from dnswatch.core.propose import Proposal, entry, to_plain, to_yaml
 from dnswatch.errors import DnswatchError, StateError
+from dnswatch.io.archive import discover
 from dnswatch.io.discover import log_files
 from dnswatch.io.population import active_clients
+from dnswatch.io.store import FILE, Store
+from dnswatch.scan import Options, Scan, bare_policy
 
 
 @click.command("propose", short_help="Propose expectations from what clients do already.")
@@ -46,7 +49,7 @@ def propose(ctx: click.Context, paths: tuple[str, ...], since: str | None, apply
     client with a serious alert of another category: those are printed as left out, with the reason.
     """
     main = Path(config_path(ctx))
-    proposal = from_logs([Path(path) for path in paths], main, since) if paths else from_store(main, since)
+    proposal = from_logs(paths, main, since) if paths else from_store(main, since)
     if as_json:
         click.echo(json.dumps(to_plain(proposal), indent=2))
     else:
@@ -71,7 +74,7 @@ def text(proposal: Proposal) -> str:
 def from_store(main: Path, since: str | None = None) -> Proposal:
     """Propose from what the daemon has seen. Raises `StateError` when it has not run yet."""
     loaded = load_policy(main)
-    path = loaded.config.state_dir / "dnswatch.db"
+    path = loaded.config.state_dir / FILE
     if not path.exists():
         raise StateError(f"there is no store at {path}: dnswatch has not run with this state_dir yet. Name log files "
                          "to read instead: dnswatch expect propose /var/log/named/query.log")  # fmt: skip
@@ -81,8 +84,6 @@ def from_store(main: Path, since: str | None = None) -> Proposal:
 
 
 async def _stored(path: Path) -> tuple[list[SightingRow], list[Alert]]:
-    from dnswatch.io.store import Store
-
     store = await Store.open(path, create=False, readonly=True)
     try:
         return await store.sightings(0.0), await store.alerts()
@@ -90,17 +91,42 @@ async def _stored(path: Path) -> tuple[list[SightingRow], list[Alert]]:
         await store.close()
 
 
-def from_logs(paths: Sequence[Path], main: Path, since: str | None = None) -> Proposal:
-    """Propose from log files, under the policy of the configuration where there is one."""
-    raise NotImplementedError
+def from_logs(paths: Sequence[str], main: Path, since: str | None = None) -> Proposal:
+    """Propose from log files and their rotated siblings, under the policy of the configuration where there is one.
+
+    Raises `DnswatchError` when there is nothing that can be read; says on stderr what was left out.
+    """
+    policy, zone = _policy_for_logs(main)
+    found = discover(paths, with_siblings=True)
+    for path, why in found.skipped:
+        click.echo(f"left out: {path}: {why}", err=True)
+    if not found.families:
+        raise DnswatchError(f"there is no log to read: {', '.join(paths)}")
+    with tempfile.TemporaryDirectory(prefix="dnswatch-propose-") as folder:
+        scan = Scan(policy, found.families, Options(zone=zone, state=Path(folder) / "state"))
+        alerts = {alert.id: alert for alert in scan.revisions()}
+        rows, _ = asyncio.run(_stored(Path(folder) / "state" / FILE))
+    for path, why in scan.tally.skipped:
+        click.echo(f"left out: {path}: {why}", err=True)
+    if not scan.tally.formats:
+        raise DnswatchError("none of these files holds lines of BIND or dnsmasq: see `dnswatch scan --help`")
+    logs = [path for family in found.families for path in family.files]
+    return _propose(rows, list(alerts.values()), policy, since, logs)
 
 
-def policy_of(main: Path) -> Policy:
-    """Give the policy of the configuration; without one the core catalogue, with nobody expected."""
-    if main.exists():
-        return load_policy(main).policy
-    click.echo(f"{main} does not exist: reading with the core catalogue, no groups and nobody expected", err=True)
-    return Policy(load_catalogue(()).select("core"), Groups(), Expectations())
+def size_of(paths: Sequence[str]) -> int:
+    """Give the bytes that `from_logs` would read, as they lie there."""
+    return sum(path.stat().st_size for family in discover(paths, with_siblings=True).families for path in family.files)
+
+
+def _policy_for_logs(main: Path) -> tuple[Policy, tzinfo | None]:
+    """Give policy and time zone of the configuration; without one the core catalogue, with nobody expected."""
+    if not main.exists():
+        click.echo(f"{main} does not exist: reading with the core catalogue, no groups and nobody expected", err=True)
+        return bare_policy(), None
+    loaded = load_policy(main)
+    zones = {source.timezone for source in loaded.config.sources if source.timezone}
+    return loaded.policy, ZoneInfo(zones.pop()) if len(zones) == 1 else None
 
 
 def _propose(rows: Sequence[SightingRow], alerts: Sequence[Alert], policy: Policy, since: str | None,

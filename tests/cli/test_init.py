@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
+from dnswatch.cli.check import command as check
 from dnswatch.cli.init import command
 from dnswatch.config.load import load
 
@@ -147,3 +148,36 @@ def test_the_service_users_group_is_named(host: Path, tmp_path: Path) -> None:
         os.chown(host / "var/log/named/query.log", 0, 12345)
         result = run("--root", host, "--output", tmp_path / "dnswatch.yaml", "--no-propose")
         assert "usermod -aG 12345 USER" in result.output
+
+
+def test_existing_logs_suggest_a_baseline_at_once(host: Path, tmp_path: Path) -> None:
+    """Rotated siblings are read too; nothing is applied, the command that would is printed."""
+    log = host / "var/log/named/query.log"
+    log.write_text(LINE.replace("a.example.test", "hooks.slack.com"))
+    (log.parent / "query.log.0").write_text(
+        LINE.replace("a.example.test", "api.telegram.org").replace("22-Nov", "21-Nov")
+    )
+    target = tmp_path / "dnswatch.yaml"
+    result = run("--root", host, "--output", target)
+    assert result.exit_code == 0, result.output
+    assert "suggest 2 expectations" in result.output
+    assert "services: [slack-webhook]" in result.output
+    assert "services: [telegram-bot]" in result.output
+    assert f"expect propose --apply {log}" in result.output
+    assert not load(target).expect
+
+
+def test_an_empty_log_suggests_nothing_and_is_no_failure(host: Path, tmp_path: Path) -> None:
+    """A fresh log right after switching query logging on."""
+    (host / "var/log/named/query.log").write_text("")
+    result = run("--root", host, "--output", tmp_path / "dnswatch.yaml")
+    assert result.exit_code == 0, result.output
+    assert "suggest" in result.output
+
+
+def test_check_accepts_what_init_writes(host: Path, tmp_path: Path) -> None:
+    """The promise of the first comment in the file."""
+    target = tmp_path / "dnswatch.yaml"
+    assert run("--root", host, "--output", target, "--no-propose").exit_code == 0
+    result = CliRunner().invoke(check, [], obj=str(target))
+    assert result.exit_code == 0, result.output
