@@ -180,7 +180,7 @@ def _table(alerts: list[Alert]) -> None:
     Console().print(table)
     if len(rows) > SHOWN_ON_TERMINAL:
         _say(
-            f"{len(rows) - SHOWN_ON_TERMINAL} less severe alerts are not shown: redirect the output or use --format json."
+            f"{len(rows) - SHOWN_ON_TERMINAL} less severe ones are not shown: redirect the output or use --format json."
         )
 
 
