@@ -32,7 +32,7 @@ from dnswatch.io.deliver import Courier
 from dnswatch.io.following import Following
 from dnswatch.io.jobs import Jobs
 from dnswatch.io.leases import LeaseFiles
-from dnswatch.io.ledger import IDENTITY, Ledger
+from dnswatch.io.ledger import Ledger
 from dnswatch.io.lock import StateLock
 from dnswatch.io.metrics import registry
 from dnswatch.io.sinks import SINKS
@@ -44,7 +44,7 @@ from dnswatch.io.web.feeds import FeedFile, PublishedFeeds
 TICK_S = 0.25
 """How often log time follows the clock at the end of a log: bounds how late a timer fires."""
 STATUS_S = 2.0
-LOOK_S = 10.0  # for new files of a pattern
+LOOK_S = 3.0  # for new files of a pattern
 LEASES_S = 30.0
 FEEDS_S = 60.0  # ends of expectations and lease changes reach the zones within this
 DAY_S = 86400.0
@@ -126,8 +126,7 @@ class Daemon:
         for problem in config.warnings:
             log.warning("%s", problem)
         saved = await self.store.load()
-        self.engine.restore(row for row in saved.rows if row[0] != IDENTITY)
-        self.engine.identity.restore({key: row["holders"] for kind, key, row in saved.rows if kind == IDENTITY})
+        self.engine.restore(saved.rows)
         self.ledger = Ledger(self.engine, self.store, lambda: self.following.states())
         self.following = Following(self.engine, self.ledger, self.store, self._spawn)
         self.following.begin(saved.positions)
@@ -136,7 +135,7 @@ class Daemon:
         await self.leases.refresh(self.engine.identity, time.time())
         await self._set_sinks(self.loaded)
         self._checkpoints = self._spawn(self.ledger.task.run())
-        await self.following.follow(config.sources, policy)
+        await self._follow(self.loaded)
         self._plan_jobs()
         self.jobs.start()
         systemd.ready(f"watching {len(self.following.readers)} logs")
@@ -195,9 +194,10 @@ class Daemon:
             if loaded.config.http.listen not in (None, before.http.listen):
                 await self._listen(str(loaded.config.http.listen))
         except ConfigError as error:
-            for problem in error.problems:
+            for problem in error.problems[1:]:
                 log.error("%s", problem)
-            self._reload_failed(f"{len(error.problems)} problems, the first: {error.problems[0]}")
+            more = f", and {len(error.problems) - 1} more" if len(error.problems) > 1 else ""
+            self._reload_failed(f"{error.problems[0]}{more}")
         except DnswatchError as error:
             self._reload_failed(str(error))
         else:
@@ -224,7 +224,7 @@ class Daemon:
         if config.clients.leases != before.clients.leases:
             self.leases = LeaseFiles(config.clients.leases)
             await self.leases.refresh(self.engine.identity, time.time())
-        await self.following.follow(config.sources, loaded.policy)
+        await self._follow(loaded)
         await self._set_sinks(loaded)
         self.jobs.now("feeds")
 
@@ -239,6 +239,14 @@ class Daemon:
             log.info(
                 "HTTP on http://%s:%d (healthz, readyz, metrics, feeds)", f"[{host}]" if ":" in host else host, port
             )
+
+    async def _follow(self, loaded: Loaded) -> None:
+        """Follow the logs, and store where each was begun: a crash must not make the end begin later."""
+        await self.following.follow(loaded.config.sources, loaded.policy)
+        try:
+            await self.ledger.commit()
+        except OSError as error:
+            log.warning("checkpoint: %s; trying again", describe(error))
 
     async def _set_sinks(self, loaded: Loaded) -> None:
         """Run a courier for every sink of the configuration; those whose settings stay are not touched."""
@@ -321,6 +329,7 @@ class Daemon:
             before = time.monotonic()
             await asyncio.sleep(TICK_S)
             self.loop_lag_s = max(time.monotonic() - before - TICK_S, 0.0)
+            self.following.tell()
             now = time.time()
             log_now = self.following.log_now(now)
             if log_now is not None:

@@ -11,14 +11,12 @@ import getpass
 import os
 import time
 from collections.abc import Coroutine
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from dnswatch.cli import config_path
+from dnswatch.cli.state import state_dir
 from dnswatch.cli.tables import print_json, print_table, time_text
-from dnswatch.config.load import load
 from dnswatch.config.values import duration, instant
 from dnswatch.core.alerts.flat import flat, reason
 from dnswatch.core.model import SEVERITIES, Alert
@@ -80,8 +78,7 @@ def list_command(
 @click.pass_context
 def show(ctx: click.Context, alert_id: str, as_json: bool) -> None:
     """Show everything about one alert: who, what, why, the lines, its history, what to do next."""
-    revisions = _ask(ctx, lambda store: _find(store, alert_id))
-    last = revisions[-1]
+    last, revisions = _ask(ctx, lambda store: _find(store, alert_id))
     if as_json:
         print_json({
             **_plain(last),
@@ -91,7 +88,7 @@ def show(ctx: click.Context, alert_id: str, as_json: bool) -> None:
                            "state": one.state, "outcome": one.outcome, "count": one.count} for one in revisions],
         })  # fmt: skip
         return
-    for line in _story(ctx, revisions):
+    for line in _story(last, revisions):
         click.echo(line if line.startswith("\x1b") else escaped(line))
 
 
@@ -120,34 +117,36 @@ def _ask(ctx: click.Context, question: Any) -> Any:
     """Open the store for reading and answer one question."""
     from dnswatch.io.store import FILE, Store
 
+    where = state_dir(ctx)
+
     async def answer() -> Any:
-        path = load(Path(config_path(ctx))).state_dir / FILE
-        async with await Store.open(path, readonly=True) as store:
+        async with await Store.open(where / FILE, readonly=True) as store:
             return await question(store)
 
     return asyncio.run(answer())
 
 
-async def _find(store: Store, prefix: str) -> list[Alert]:
-    """Give the revisions of the one alert whose id begins so."""
+async def _find(store: Store, prefix: str) -> tuple[Alert, list[Alert]]:
+    """Give the one alert whose id begins so, as it stands, and its revisions."""
     found = await store.alert_ids(prefix)
     if not found:
         raise DnswatchError(f"there is no alert {prefix!r}: `dnswatch alerts list` shows them")
     if len(found) > 1:
         raise DnswatchError(f"{prefix!r} is the beginning of several ids: {', '.join(found[:5])} … write more of it")
-    return await store.revisions(found[0])
+    revisions = await store.revisions(found[0])
+    return await store.alert(found[0]) or revisions[-1], revisions
 
 
 def _act(ctx: click.Context, kind: str, prefix: str, note: str) -> None:
     """Leave an action and, where a daemon runs, wait for what becomes of it."""
     from dnswatch.io.store import FILE, Store
 
-    state_dir = load(Path(config_path(ctx))).state_dir
-    pid = running_pid(state_dir)
+    where = state_dir(ctx)
+    pid = running_pid(where)
 
     async def leave() -> tuple[Alert, Asked | None]:
-        async with await Store.open(state_dir / FILE, create=False) as store:
-            last = (await _find(store, prefix))[-1]
+        async with await Store.open(where / FILE, create=False) as store:
+            last, _ = await _find(store, prefix)
             if last.state == "closed":
                 raise DnswatchError(f"{last.id} is closed already")
             number = await store.ask({"kind": kind, "alert": last.id, "note": note}, _user())
@@ -206,8 +205,8 @@ def _plain(one: Alert) -> dict[str, Any]:
     return {name: value for name, value in flat(one, "").items() if name != "sensor"}
 
 
-def _story(ctx: click.Context, revisions: list[Alert]) -> list[str]:
-    last, client = revisions[-1], revisions[-1].client
+def _story(last: Alert, revisions: list[Alert]) -> list[str]:
+    client = last.client
     known = [("group", client.group), ("role", client.role), ("name", client.name), ("MAC", client.mac)]
     lines = [f"{last.severity.upper()} {last.score}  {reason(last)}", ""]
     facts = [

@@ -13,9 +13,8 @@ from typing import Any
 
 import click
 
-from dnswatch.cli import config_path
+from dnswatch.cli.state import state_dir
 from dnswatch.cli.tables import amount, print_json, print_table, span, time_text
-from dnswatch.config.load import load
 from dnswatch.errors import EXIT_FAILED, EXIT_OK, Unreachable
 from dnswatch.io.lock import running_pid
 
@@ -34,13 +33,13 @@ def command(ctx: click.Context, ready: bool, as_json: bool) -> None:
 
     Exit 0: it runs. 1: it does not, and the last known state is shown. 4: it has never run with this state_dir.
     """
-    state_dir = load(Path(config_path(ctx))).state_dir
+    where = state_dir(ctx)
     from dnswatch.io.store import FILE
 
-    if not (state_dir / FILE).exists():
-        raise Unreachable(f"dnswatch has not run with state_dir {state_dir} yet: start it with `dnswatch run`")
-    pid = running_pid(state_dir)
-    stored = asyncio.run(_stored(state_dir / FILE))
+    if not (where / FILE).exists():
+        raise Unreachable(f"dnswatch has not run with state_dir {where} yet: start it with `dnswatch run`")
+    pid = running_pid(where)
+    stored = asyncio.run(_stored(where / FILE))
     rows: Rows = {key: row for key, (_, row) in stored.items()}
     age_s = time.time() - max((at for at, _ in stored.values()), default=0.0)
     unready = list(rows.get("run", {}).get("unready", []))

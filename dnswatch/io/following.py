@@ -23,6 +23,9 @@ from dnswatch.io.ingest import Reader
 from dnswatch.io.ledger import Ledger
 from dnswatch.io.store import SourceState, Store
 
+BEGUN_S = 5.0
+"""A log on a file system that hangs must not keep the others from being followed."""
+
 Spawn = Callable[[Coroutine[Any, Any, None]], "asyncio.Task[None]"]
 log = logging.getLogger("dnswatch")
 
@@ -38,6 +41,7 @@ class Following:
         self._spawn = spawn
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._stored: dict[str, SourceState] = {}
+        self._said: dict[str, str] = {}
         self._left: dict[str, SourceState] = {}
         self._sources: Sequence[Source] = ()
         self._policy: Policy | None = None
@@ -100,6 +104,18 @@ class Following:
             times.append(at)
         return max(times, default=None)
 
+    def tell(self) -> None:
+        """Say once when a log cannot be read, and when it can be again."""
+        for name, reader in self.readers.items():
+            waiting = reader.waiting()
+            if waiting == self._said.get(name, ""):
+                continue
+            self._said[name] = waiting
+            if not waiting:
+                log.info("source %s: is read", name)
+            elif not reader.task.error:  # what the supervisor saw it has told itself
+                log.warning("source %s: %s; waiting for it", name, waiting)
+
     def rows(self) -> dict[str, dict[str, Any]]:
         """Give the status rows."""
         return {f"source:{name}": reader.row() for name, reader in sorted(self.readers.items())}
@@ -123,6 +139,8 @@ class Following:
             zone = settings.timezone or "UTC"
             log.info("source %s: %s, %s, stamps without a zone are %s", name, settings.type, where, zone)
             self._tasks[name] = self._spawn(reader.task.run())
+        # Where `from: end` begins must be settled before anybody is told that we are ready.
+        await asyncio.gather(*(reader.begun(BEGUN_S) for reader in self.readers.values()))
 
     async def _drop(self, name: str, keep: bool = False) -> None:
         task = self._tasks.pop(name)

@@ -13,6 +13,7 @@ import os
 import time
 import zoneinfo
 from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal
 
@@ -96,6 +97,15 @@ class Reader:
         except OSError as error:
             said = no_access(self.path, error, f"is {self.settings.type}'s query log on?")
             raise OSError(error.errno, said) from error
+
+    async def begun(self, most_s: float) -> bool:
+        """Wait until the log is open where reading begins, or is known not to be readable yet."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(most_s):
+                while self.position is None and not self.waiting():  # noqa: ASYNC110 (the tail has no event for it)
+                    await asyncio.sleep(0.002)
+                return True
+        return False
 
     async def _consume(self, block: Block) -> int:
         self._stamps.arrival = time.time()

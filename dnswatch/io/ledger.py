@@ -28,8 +28,6 @@ IDLE_S = 30.0
 EVERY_BYTES = 8 << 20
 MOST_REVISIONS = 10_000
 """Uncommitted revisions at which sources wait too: some 30 MB."""
-IDENTITY = "identity"
-"""Kind of the rows that keep who held which address; the engine owns the table, its rows are ours."""
 
 
 @dataclass(slots=True)
@@ -124,8 +122,6 @@ class Ledger:
         new, self._held = self._held, Uncommitted()
         self._urgent.clear()
         new.changes = self._engine.changes()
-        for address, holders in self._engine.identity.changes().items():
-            new.changes.rows[IDENTITY, address] = None if holders is None else {"holders": holders}
         new.positions = {state.position.source: state for state in self._states()}
         old = self._failed
         if old is not None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sqlalchemy import ColumnElement, insert, or_, select
@@ -49,7 +49,7 @@ class Book(Database):
     """Reading alerts; leaving and taking actions."""
 
     async def alerts(self, wanted: Wanted | None = None) -> list[Alert]:
-        """Give the latest revision of every alert that is wanted, the last seen first."""
+        """Give every alert that is wanted, the last seen first: its latest revision, with the attempts made since."""
         wanted = wanted or Wanted()
         table = schema.alert
         terms: list[ColumnElement[bool]] = [
@@ -64,10 +64,18 @@ class Book(Database):
             terms.append(or_(table.c.service == wanted.service, table.c.category == wanted.service))
         if wanted.states:
             terms.append(table.c.state.in_(wanted.states))
-        statement = select(table.c.data).where(*terms).order_by(table.c.last_at.desc(), table.c.id)
+        statement = select(table.c.data, table.c.last_at, table.c.attempts).where(*terms)
+        statement = statement.order_by(table.c.last_at.desc(), table.c.id).limit(wanted.limit)
         async with self.read() as connection:
-            rows = await connection.scalars(statement.limit(wanted.limit))
-            return [from_plain(json.loads(data)) for data in rows]
+            return [_current(row) for row in await connection.execute(statement)]
+
+    async def alert(self, alert_id: str) -> Alert | None:
+        """Give the latest revision of one alert, with the attempts made since."""
+        table = schema.alert
+        statement = select(table.c.data, table.c.last_at, table.c.attempts).where(table.c.id == alert_id)
+        async with self.read() as connection:
+            row = (await connection.execute(statement)).first()
+            return None if row is None else _current(row)
 
     async def alert_ids(self, prefix: str, most: int = 6) -> list[str]:
         """Give the ids that begin with ``prefix`` (case does not matter), at most ``most``."""
@@ -116,3 +124,9 @@ class Book(Database):
         async with self.read() as connection:
             rows: Sequence[Any] = (await connection.execute(select(table).where(which).order_by(table.c.id))).all()
         return [Asked(row.id, row.at_wall, row.by, json.loads(row.data), row.applied_wall, row.result) for row in rows]
+
+
+def _current(row: Any) -> Alert:
+    """Bring a revision up to date with what was counted since."""
+    alert = from_plain(json.loads(row.data))
+    return replace(alert, last_at=max(alert.last_at, row.last_at), count=max(alert.count, row.attempts))

@@ -22,6 +22,9 @@ from dnswatch.core.model import SEVERITIES, Alert, Decision, Position
 from dnswatch.io.store import schema
 from dnswatch.io.store.database import Database
 
+EPISODE = "episode"
+"""Kind of the engine's rows that hold an open alert's ``id``, ``last_at`` and ``count``."""
+
 
 @dataclass(frozen=True, slots=True)
 class SourceState:
@@ -62,6 +65,8 @@ class Checkpoints(Database):
                 await _save_rows(connection, changes.rows)
                 await _add_sightings(connection, changes.sightings)
             await _save_revisions(connection, revisions, now)
+            if changes is not None:
+                await _count_attempts(connection, changes.rows)
             await _save_decisions(connection, decisions)
             for number, result in sorted((applied or {}).items()):
                 done = update(schema.action).where(schema.action.c.id == number)
@@ -195,6 +200,7 @@ async def _save_revisions(connection: AsyncConnection, revisions: Sequence[Alert
             "b_data": encode(to_plain(one)), "b_state": one.state, "b_severity": SEVERITIES.index(one.severity),
             "b_client": one.client.address, "b_name": one.client.name, "b_group": one.client.group,
             "b_service": one.service, "b_category": one.category, "b_first": one.first_at, "b_last": one.last_at,
+            "b_count": one.count,
         }
         for one in revisions
     ]  # fmt: skip
@@ -217,7 +223,8 @@ async def _save_revisions(connection: AsyncConnection, revisions: Sequence[Alert
         id=bindparam("b_id"), rev=bindparam("b_rev"), at=bindparam("b_at"), state=bindparam("b_state"),
         severity=bindparam("b_severity"), client=bindparam("b_client"), name=bindparam("b_name"),
         grouping=bindparam("b_group"), service=bindparam("b_service"), category=bindparam("b_category"),
-        first_at=bindparam("b_first"), last_at=bindparam("b_last"), data=bindparam("b_data"),
+        first_at=bindparam("b_first"), last_at=bindparam("b_last"), attempts=bindparam("b_count"),
+        data=bindparam("b_data"),
     )  # fmt: skip
     new = statement.excluded
     changing = [name for name in schema.alert.c.keys() if name != "id"]  # noqa: SIM118 (columns, not a dict)
@@ -225,6 +232,18 @@ async def _save_revisions(connection: AsyncConnection, revisions: Sequence[Alert
         index_elements=["id"], set_={name: new[name] for name in changing}, where=new.rev >= schema.alert.c.rev
     )
     await connection.execute(statement, rows)
+
+
+async def _count_attempts(
+    connection: AsyncConnection, changed: Mapping[tuple[str, str], dict[str, Any] | None]
+) -> None:
+    """Keep the list of alerts current between revisions, which come at 10, 100, 1000 … attempts only."""
+    counts = [{"b_id": row["id"], "b_last": row["last_at"], "b_count": row["count"]}
+              for (kind, _), row in sorted(changed.items(), key=_key) if kind == EPISODE and row]  # fmt: skip
+    if counts:
+        table = schema.alert
+        statement = update(table).where(table.c.id == bindparam("b_id"))
+        await connection.execute(statement.values(last_at=bindparam("b_last"), attempts=bindparam("b_count")), counts)
 
 
 async def _save_decisions(connection: AsyncConnection, decisions: Sequence[Decision]) -> None:

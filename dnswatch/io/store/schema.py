@@ -31,11 +31,12 @@ alert = Table(
     Column("category", Text, nullable=False),
     Column("first_at", Float, nullable=False),
     Column("last_at", Float, nullable=False),
+    Column("attempts", Integer, nullable=False),
     Column("data", Text, nullable=False),
     Index("alert_by_last", "last_at"),
     Index("alert_by_client", "client"),
 )  # fmt: skip
-"""The latest revision of every episode."""
+"""The latest revision of every episode; ``last_at`` and ``attempts`` go on between revisions."""
 
 alert_rev = Table(
     "alert_rev", metadata,

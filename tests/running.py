@@ -1,0 +1,109 @@
+"""A daemon in a process of its own, for tests: its configuration, its logs, its end."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+
+def bind_line(qname: str, client: str = "10.0.10.7", at: float | None = None, port: int = 41234) -> str:
+    """A query line as BIND 9.18 writes it, in UTC."""
+    stamp = datetime.fromtimestamp(time.time() if at is None else at, UTC).strftime("%d-%b-%Y %H:%M:%S.%f")[:-3]
+    return (f"{stamp} queries: info: client @0x7f1c3c001234 {client}#{port} ({qname}): "
+            f"query: {qname} IN A +E(0)K (10.0.0.53)\n")  # fmt: skip
+
+
+def until(what: Callable[[], T], within_s: float = 10.0) -> T:
+    """Wait for something that is about to happen and give it; fail when it does not."""
+    end = time.monotonic() + within_s
+    while not (value := what()):
+        assert time.monotonic() < end, "it did not happen in time"
+        time.sleep(0.01)
+    return value
+
+
+class Running:
+    """`dnswatch run` below ``folder``, with a query log, a file sink and whatever ``more`` configures."""
+
+    def __init__(self, folder: Path, more: str = "", sources: str = "") -> None:
+        self.folder = folder
+        self.log = folder / "query.log"
+        self.alerts_file = folder / "alerts.jsonl"
+        self.config = folder / "dnswatch.yaml"
+        self.stderr = folder / "stderr"
+        self.sources = sources or f"sources: [{{type: bind, path: {self.log}, timezone: UTC}}]"
+        self.configure(more)
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def configure(self, more: str = "") -> None:
+        """Write the configuration."""
+        self.config.write_text(
+            f"state_dir: {self.folder}/state\nsensor: ns1\n{self.sources}\n"
+            f"sinks: [{{type: file, path: {self.alerts_file}}}]\n" + more
+        )
+
+    def start(self) -> "Running":
+        """Start it and wait until it says that it is ready."""
+        with self.stderr.open("ab") as errors:
+            begun = errors.tell()
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "dnswatch", "--config", str(self.config), "run"],
+                stderr=errors, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL,
+            )  # fmt: skip
+        process = self.process
+        until(lambda: " ready\n" in self.said()[begun:] or process.poll() is not None, 20)
+        assert process.poll() is None, self.said()
+        return self
+
+    def said(self) -> str:
+        """Everything it logged."""
+        return self.stderr.read_text()
+
+    def write(self, *lines: str) -> None:
+        """Append lines to the query log."""
+        with self.log.open("a") as log:
+            log.write("".join(lines))
+
+    def alerts(self) -> list[dict[str, Any]]:
+        """What the file sink has."""
+        return (
+            [json.loads(line) for line in self.alerts_file.read_text().splitlines()]
+            if self.alerts_file.exists()
+            else []
+        )
+
+    def send(self, number: int) -> None:
+        """Send it a signal."""
+        assert self.process
+        os.kill(self.process.pid, number)
+
+    def stop(self, number: int = signal.SIGTERM) -> int:
+        """End it; give its exit code."""
+        assert self.process
+        self.send(number)
+        code = self.process.wait(15)
+        if self.process.stdout:
+            self.process.stdout.close()
+        self.process = None
+        return code
+
+    def __enter__(self) -> "Running":
+        return self.start()
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        if self.process is not None:
+            self.stop(signal.SIGKILL)
+
+    def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run another command with the same configuration."""
+        command = [sys.executable, "-m", "dnswatch", "--config", str(self.config), *arguments]
+        return subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
