@@ -32,10 +32,12 @@ from dnswatch.core.feeds.zones import EXEMPT, LeftOut, left_out
 from dnswatch.core.model import Delta, Name, Rule, Snapshot
 from dnswatch.core.policy import FeedPolicy, Policy
 from dnswatch.io.leases import LeaseFiles
-from dnswatch.io.ledger import IDENTITY
 from dnswatch.io.lock import StateLock, request_reload, running_pid
 from dnswatch.io.publish import Hook, Rebuilt, files, rebuild
 from dnswatch.io.store import FILE, Store
+
+IDENTITY = "identity"
+"""Kind of the stored engine rows that keep who held which address (``Engine.changes``)."""
 
 
 @dataclass(frozen=True, slots=True)

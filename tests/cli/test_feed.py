@@ -12,7 +12,10 @@ import pytest
 from click.testing import CliRunner, Result
 
 from dnswatch.cli import root
+from dnswatch.config.build import load_policy
 from dnswatch.core.detect.changes import Changes, SightingRow
+from dnswatch.core.detect.engine import Engine
+from dnswatch.core.model import Lease
 from dnswatch.errors import ConfigError, FeedRefused
 from dnswatch.io.lock import StateLock
 from dnswatch.io.store import FILE, Store
@@ -243,3 +246,18 @@ def test_what_root_builds_belongs_to_the_daemons_user(place: Path) -> None:
     made = [*(place / "state").iterdir(), *(place / "feeds").iterdir()]
     assert len(made) >= 6
     assert {path.stat().st_uid for path in made} == {65534}
+
+
+def test_clients_known_by_name_are_exempt_at_the_address_the_daemon_learned(place: Path) -> None:
+    """Without the daemon, a build still knows who held which address: from its stored rows."""
+    at = time.time() - 60
+    engine = Engine(load_policy(place / "dnswatch.yaml").policy)
+    engine.identity.learn(Lease(at, "10.1.0.33", "printer-3", "", None))
+
+    async def work() -> None:
+        async with await Store.open(place / "state" / FILE) as store:
+            await store.checkpoint([], engine.changes())
+
+    (place / "state").mkdir()
+    asyncio.run(work())
+    assert "32.33.0.1.10.rpz-client-ip passthru" in feed(place, "show", "exempt").output

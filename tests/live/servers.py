@@ -8,6 +8,7 @@ the directory as prefix, ports become free ones. The third, upstream.conf, is re
 from __future__ import annotations
 
 import os
+import pwd
 import re
 import shlex
 import shutil
@@ -298,20 +299,34 @@ def named(installed: Installed, client: str = "127.0.0.1") -> Server:
 
     Never ``-g``: the query log would go to stderr.
     """
-    for folder in ("/var/cache/bind/dnswatch", "/var/log/named", "/run/named", "/etc/bind"):
-        installed.path(folder).mkdir(parents=True, exist_ok=True)
+    folders = [installed.path(folder) for folder in ("/var/cache/bind", "/var/log/named", "/run/named", "/etc/bind")]
+    for folder in (*folders, installed.path("/var/cache/bind/dnswatch")):
+        folder.mkdir(parents=True, exist_ok=True)
     key = installed.path("/etc/bind/rndc.key")
     if not key.exists():  # Debian's package makes it when it is installed
         subprocess.run(["rndc-confgen", "-a", "-c", str(key)], capture_output=True, check=True, env=environment())
+    user = daemon_user("bind")
+    if user:
+        for path in (*folders, key):
+            shutil.chown(path, user)
     command = [shutil.which("named") or "named", "-f", "-n", "1", "-c", str(installed.path("/etc/bind/named.conf"))]
+    command += ["-u", user] if user else []
     return Server(command, installed.root / "named.out", lambda: dig(installed.port(), client, "ready.test").status)
 
 
-def dnsmasq(installed: Installed, user: str = "root") -> Server:
+def daemon_user(name: str) -> str:
+    """Give the user that Debian's package made for its server, where we are root and may become it; else ""."""
+    with suppress(KeyError):
+        return pwd.getpwnam(name).pw_name if os.geteuid() == 0 else ""
+    return ""
+
+
+def dnsmasq(installed: Installed) -> Server:
     """Give a dnsmasq for an installed /etc/dnsmasq.conf; ready when it answers."""
     for folder in ("/var/log", "/run/dnsmasq", "/var/cache/dnswatch"):
         installed.path(folder).mkdir(parents=True, exist_ok=True)
-    command = [shutil.which("dnsmasq") or "dnsmasq", "-k", "-u", user, "-C", str(installed.path("/etc/dnsmasq.conf"))]
+    command = [shutil.which("dnsmasq") or "dnsmasq", "-k", "-C", str(installed.path("/etc/dnsmasq.conf"))]
+    command += ["-u", daemon_user("dnsmasq") or pwd.getpwuid(os.geteuid()).pw_name]
     ready = installed.port()
     return Server(command, installed.root / "dnsmasq.out", lambda: dig(ready, "127.0.0.1", "ready.test").status)
 
