@@ -309,9 +309,22 @@ def named(installed: Installed, client: str = "127.0.0.1") -> Server:
     if user:
         for path in (*folders, key):
             shutil.chown(path, user)
-    command = [shutil.which("named") or "named", "-f", "-n", "1", "-c", str(installed.path("/etc/bind/named.conf"))]
+    command = [program("named", installed.root), "-f", "-n", "1", "-c", str(installed.path("/etc/bind/named.conf"))]
     command += ["-u", user] if user else []
     return Server(command, installed.root / "named.out", lambda: dig(installed.port(), client, "ready.test").status)
+
+
+def program(name: str, root: Path) -> str:
+    """Give the path of a server's program, as a copy below ``root`` where AppArmor confines it.
+
+    Profiles go by path, and forbid temporary directories; what the examples need of them is in their README.
+    """
+    found = shutil.which(name, path=environment()["PATH"]) or name
+    profiles = Path("/sys/kernel/security/apparmor/profiles")
+    with suppress(OSError):
+        if re.search(rf"^(?:/usr/sbin/)?{name} \(enforce\)$", profiles.read_text(), re.MULTILINE):
+            return str(shutil.copy2(found, root / name))
+    return found
 
 
 def daemon_user(name: str) -> str:
@@ -325,7 +338,7 @@ def dnsmasq(installed: Installed) -> Server:
     """Give a dnsmasq for an installed /etc/dnsmasq.conf; ready when it answers."""
     for folder in ("/var/log", "/run/dnsmasq", "/var/cache/dnswatch"):
         installed.path(folder).mkdir(parents=True, exist_ok=True)
-    command = [shutil.which("dnsmasq") or "dnsmasq", "-k", "-C", str(installed.path("/etc/dnsmasq.conf"))]
+    command = [program("dnsmasq", installed.root), "-k", "-C", str(installed.path("/etc/dnsmasq.conf"))]
     command += ["-u", daemon_user("dnsmasq") or pwd.getpwuid(os.geteuid()).pw_name]
     ready = installed.port()
     return Server(command, installed.root / "dnsmasq.out", lambda: dig(ready, "127.0.0.1", "ready.test").status)
@@ -415,5 +428,5 @@ def rsyslog(installed: Installed) -> Server:
         f'*.* action(type="omfile" file="{installed.path("/var/log/syslog")}" template="RSYSLOG_FileFormat")\n'
     )
     pid = installed.root / "rsyslog.pid"
-    command = [shutil.which("rsyslogd") or "rsyslogd", "-n", "-f", str(config), "-i", str(pid)]
+    command = [program("rsyslogd", installed.root), "-n", "-f", str(config), "-i", str(pid)]
     return Server(command, installed.root / "rsyslog.out", lambda: device.is_socket() and pid.exists())
