@@ -38,7 +38,8 @@ def test_named_conf_has_the_groups_and_networks_of_the_configuration() -> None:
     policy = load_policy(EXAMPLES / "bind" / "dnswatch.yaml").policy
     text = re.sub(r"//.*", "", (EXAMPLES / "bind" / "named.conf").read_text())
     acls = {
-        name: re.split(r"[;\s]+", body.strip(" ;\n")) for name, body in re.findall(r"acl (\w+) \{(.*?)\};", text, re.S)
+        name: re.split(r"[;\s]+", body.strip(" ;\n"))
+        for name, body in re.findall(r"acl (\w+) \{(.*?)\};", text, re.DOTALL)
     }
     others = acls.pop("others")
     assert acls == {group.name: list(group.networks) for group in policy.groups.all}
