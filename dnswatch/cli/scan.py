@@ -48,7 +48,7 @@ HEADINGS = ("SEVERITY", "CLIENT", "SERVICE", "NAME", "COUNT", "FIRST SEEN", "LAS
 @click.option("--year", type=click.IntRange(1970, 2200), help="Year of stamps without one (dnsmasq, syslog).  "
               "[default: the file's last change tells]")  # fmt: skip
 @click.option("--format", "form", type=click.Choice(("table", "json", "text")), default="table", show_default=True,
-              help="A table at the end; or a line per revision of an alert, as it is decided.")  # fmt: skip
+              help="A table at the end; or every revision of an alert as it is decided, json one a line.")  # fmt: skip
 @click.option("--fail-on", type=click.Choice(SEVERITIES), help="Exit 1 if an alert is at least this severe.")
 @click.option("--state", type=click.Path(path_type=Path, file_okay=False), metavar="DIR",
               help="Keep the state (history, alerts) in this new directory.")  # fmt: skip
@@ -58,7 +58,7 @@ HEADINGS = ("SEVERITY", "CLIENT", "SERVICE", "NAME", "COUNT", "FIRST SEEN", "LAS
 def command(
     ctx: click.Context, paths: tuple[str, ...], own_config: str | None, kind: str | None, timezone: str | None,
     year: int | None, form: str, fail_on: str | None, state: Path | None, from_state: Path | None,
-) -> int:  # fmt: skip
+) -> None:  # fmt: skip
     """Analyse DNS query logs: files, directories, patterns; plain or compressed; in time order; - is stdin.
 
     \b
@@ -84,7 +84,7 @@ def command(
     _summary(scan, time.monotonic() - started, timezone)
     severe = SEVERITIES[SEVERITIES.index(fail_on) :] if fail_on else ()
     found = any(alert.severity in severe for alert in scan.alerts.values())
-    return EXIT_FAILED if found or scan.tally.failed else EXIT_OK
+    ctx.exit(EXIT_FAILED if found or scan.tally.failed else EXIT_OK)
 
 
 # ── What is asked ─────────────────────────────────────────────────────────────────────────────────────────────

@@ -204,8 +204,8 @@ class Replay:
     def _anchor(self, path: Path) -> float:
         """Give the time near which a stamp without a year lies."""
         if self._reading.year is not None:
-            # Its last day: one day later would let 1 January be that of the year after (see `Stamps`).
-            return datetime(self._reading.year, 12, 31, tzinfo=self._reading.zone or UTC).timestamp()
+            # The first stamp lies at most a day after the anchor: its last second is in, the next year's first is not.
+            return datetime(self._reading.year, 12, 30, 23, 59, 59, tzinfo=self._reading.zone or UTC).timestamp()
         try:
             return path.stat().st_mtime if str(path) != STDIN else time.time()
         except OSError:

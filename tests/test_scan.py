@@ -1,0 +1,175 @@
+"""Scanning existing logs: same lines, same alerts, however they are packed, cut, named and interleaved."""
+
+import gzip
+import lzma
+import os
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from dnswatch.core.alerts.plain import to_plain
+from dnswatch.core.model import Alert
+from dnswatch.core.policy import Policy
+from dnswatch.errors import StateError
+from dnswatch.io import replay
+from dnswatch.io.archive import discover
+from dnswatch.io.store import FILE
+from dnswatch.scan import Options, Scan, bare_policy
+
+
+@pytest.fixture(scope="module")
+def policy() -> Policy:
+    return bare_policy()
+
+
+def bind(at: float, client: str, name: str) -> str:
+    stamp = datetime.fromtimestamp(at, UTC).strftime("%d-%b-%Y %H:%M:%S.%f")[:-3]
+    return f"{stamp} queries: info: client @0x7f {client}#38510 ({name}): query: {name} IN A + (127.0.0.1)\n"
+
+
+def dnsmasq(at: float, client: str, name: str) -> str:
+    stamp = datetime.fromtimestamp(at, UTC).strftime("%b %e %H:%M:%S")
+    return f"{stamp} dnsmasq[7607]: query[A] {name} from {client}\n"
+
+
+T = 1_795_370_000.0
+NAMES = ("api.telegram.org", "hooks.slack.com", "webhook.site", "example.net", "discord.com")
+LINES = [bind(T + 60 * i, f"10.0.{i % 7}.{i % 5}", NAMES[i % 5]) for i in range(400)]
+
+
+def run(policy: Policy, paths: Sequence[Path], options: Options | None = None) -> tuple[list[Alert], Scan]:
+    scan = Scan(policy, discover([str(path) for path in paths]).families, options)
+    return list(scan.revisions()), scan
+
+
+def plain(alerts: Sequence[Alert]) -> list[dict[str, object]]:
+    """Revisions without the paths of their evidence."""
+    return [{**to_plain(alert), "evidence": None} for alert in alerts]
+
+
+@pytest.fixture
+def whole(tmp_path: Path, policy: Policy) -> list[dict[str, object]]:
+    path = tmp_path / "whole" / "query.log"
+    path.parent.mkdir()
+    path.write_text("".join(LINES))
+    return plain(run(policy, [path])[0])
+
+
+def test_finds_unexpected_clients(tmp_path: Path, policy: Policy) -> None:
+    """One client, one service: an alert with its lines, in log time."""
+    path = tmp_path / "query.log"
+    path.write_text(bind(T, "10.0.0.1", "example.net") + bind(T + 1, "10.0.0.1", "webhook.site"))
+    (alert,), scan = run(policy, [path])
+    assert (alert.client.address, alert.qname, alert.first_at, alert.rev) == ("10.0.0.1", "webhook.site", T + 1, 1)
+    assert alert.evidence[0].path == str(path)
+    assert (scan.unexpected, scan.expected, scan.tally.files) == (1, 0, 1)
+
+
+def test_rotated_and_packed_files_are_one_log(
+    tmp_path: Path, policy: Policy, whole: list[dict[str, object]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Split over rotated files of all kinds and read in small blocks: the same revisions as from one file."""
+    parts = ["".join(LINES[i : i + 100]).encode() for i in range(0, 400, 100)]
+    (tmp_path / "query.log.2.xz").write_bytes(lzma.compress(parts[0]))
+    (tmp_path / "query.log.1.gz").write_bytes(gzip.compress(parts[1]))
+    (tmp_path / "query.log.0").write_bytes(parts[2])
+    (tmp_path / "query.log").write_bytes(parts[3])
+    assert plain(run(policy, [tmp_path])[0]) == whole
+    monkeypatch.setattr(replay, "BLOCK", 70_000)
+    assert plain(run(policy, [tmp_path])[0]) == whole
+
+
+def test_first_stamps_have_the_last_word_on_order(
+    tmp_path: Path, policy: Policy, whole: list[dict[str, object]]
+) -> None:
+    """Names that lie about the order (here: the lower the older) do not matter."""
+    for number in range(4):
+        (tmp_path / f"query.log.{number}").write_text("".join(LINES[number * 100 : number * 100 + 100]))
+    alerts, scan = run(policy, [tmp_path])
+    assert plain(alerts) == whole
+    assert any("order of first stamps" in note for note in scan.tally.notes)
+
+
+def test_logs_of_two_servers_are_woven_together(tmp_path: Path, policy: Policy) -> None:
+    """Two logs with interleaved lines: revisions come in time order, whatever the directory says."""
+    for server in range(2):
+        folder = tmp_path / f"ns{server}"
+        folder.mkdir()
+        (folder / "query.log").write_text("".join(LINES[server::2]))
+    alerts, scan = run(policy, [tmp_path / "ns1", tmp_path / "ns0"])
+    assert [alert.at for alert in alerts] == sorted(alert.at for alert in alerts)
+    assert scan.engine.counters["late"] == 0
+    assert plain(alerts) == plain(run(policy, [tmp_path / "ns0", tmp_path / "ns1"])[0])
+
+
+def test_years_come_from_the_file_or_the_option(tmp_path: Path, policy: Policy) -> None:
+    """dnsmasq prints no year: the file's time of last change tells, ``--year`` overrules."""
+    path = tmp_path / "dnsmasq.log"
+    path.write_text(dnsmasq(T, "10.0.0.1", "webhook.site"))
+    os.utime(path, (T + 60, T + 60))
+    assert run(policy, [path])[0][0].first_at == T
+    (alert,), _ = run(policy, [path], Options(year=2019))
+    assert datetime.fromtimestamp(alert.first_at, UTC).year == 2019
+    path.write_text(dnsmasq(datetime(2018, 1, 1, tzinfo=UTC).timestamp(), "10.0.0.1", "webhook.site"))
+    (alert,), _ = run(policy, [path], Options(year=2018))
+    assert datetime.fromtimestamp(alert.first_at, UTC) == datetime(2018, 1, 1, tzinfo=UTC)
+
+
+def test_formats_are_found_file_by_file(tmp_path: Path, policy: Policy) -> None:
+    """A directory with two formats and files that are no DNS logs: those are skipped with a word."""
+    (tmp_path / "query.log").write_text("".join(LINES[:20]))
+    (tmp_path / "dnsmasq.log").write_text(dnsmasq(T, "10.9.0.1", "webhook.site"))
+    (tmp_path / "README").write_text("These are logs.\n")
+    (tmp_path / "core").write_bytes(os.urandom(5000))
+    (tmp_path / "empty.log").touch()
+    alerts, scan = run(policy, [tmp_path])
+    assert scan.tally.formats == {"bind": 1, "dnsmasq": 1}
+    assert any(alert.client.address == "10.9.0.1" for alert in alerts)
+    assert {Path(path).name: why.split(":")[0].split(" that")[0] for path, why in scan.tally.skipped} == {
+        "README": "no DNS log", "core": "no DNS log", "empty.log": "empty",
+    }  # fmt: skip
+
+
+def test_a_truncated_archive_is_analysed_as_far_as_it_goes(tmp_path: Path, policy: Policy) -> None:
+    """What is there counts, and the note says that more was."""
+    noise = "".join(bind(T + i, f"10.1.{i % 251}.{i % 13}", f"{os.urandom(8).hex()}.net") for i in range(3000))
+    packed = gzip.compress((LINES[0] + noise).encode())
+    (tmp_path / "query.log.1.gz").write_bytes(packed[: len(packed) // 2])
+    alerts, scan = run(policy, [tmp_path])
+    assert alerts[0].qname == "api.telegram.org"
+    assert any("ends early" in note for note in scan.tally.notes)
+
+
+def test_an_unfinished_last_line_is_counted(tmp_path: Path, policy: Policy) -> None:
+    """No newline at the end: perhaps half a line, so it is not judged."""
+    (tmp_path / "query.log").write_text(LINES[0] + LINES[1].rstrip())
+    _, scan = run(policy, [tmp_path])
+    assert scan.tally.weird == {"unfinished last line": 1}
+
+
+def test_episodes_stay_open_at_the_end(tmp_path: Path, policy: Policy) -> None:
+    """The clock does not close what happened years ago; only log time does."""
+    old = datetime(2011, 5, 1, tzinfo=UTC).timestamp()
+    (tmp_path / "query.log").write_text(bind(old, "10.0.0.1", "webhook.site"))
+    _, scan = run(policy, [tmp_path])
+    assert [alert.state for alert in scan.alerts.values()] == ["open"]
+
+
+def test_state_is_kept_and_begun_with(tmp_path: Path, policy: Policy, whole: list[dict[str, object]]) -> None:
+    """Half of the logs, then the other half on its state: the revisions of both are those of the whole."""
+    for name, lines in (("a.log", LINES[:200]), ("b.log", LINES[200:])):
+        (tmp_path / name).write_text("".join(lines))
+    state = tmp_path / "state"
+    first, _ = run(policy, [tmp_path / "a.log"], Options(state=state))
+    before = (state / FILE).read_bytes()
+    second, _ = run(policy, [tmp_path / "b.log"], Options(from_state=state))
+    assert [(a["id"], a["rev"], a["severity"], a["count"]) for a in plain([*first, *second])] == [
+        (a["id"], a["rev"], a["severity"], a["count"]) for a in whole
+    ]
+    assert (state / FILE).read_bytes() == before, "from_state is only read"
+    with pytest.raises(StateError, match="exists"):
+        run(policy, [tmp_path / "b.log"], Options(state=state))
+    with pytest.raises(StateError):
+        run(policy, [tmp_path / "b.log"], Options(from_state=tmp_path / "nothing"))
