@@ -23,10 +23,11 @@ from typing import Any
 
 from dnswatch import __version__
 from dnswatch.config.build import Loaded, load_policy
+from dnswatch.config.model import Config
 from dnswatch.core.clients.expectations import until_text
 from dnswatch.core.detect.engine import Engine
 from dnswatch.core.feeds.formats import FORMATS
-from dnswatch.errors import ConfigError, DnswatchError
+from dnswatch.errors import ConfigError, DnswatchError, StateError
 from dnswatch.io import publish, systemd
 from dnswatch.io.deliver import Courier
 from dnswatch.io.following import Following
@@ -130,8 +131,7 @@ class Daemon:
         self.ledger = Ledger(self.engine, self.store, lambda: self.following.states())
         self.following = Following(self.engine, self.ledger, self.store, self._spawn)
         self.following.begin(saved.positions)
-        if config.http.listen is not None:
-            await self._listen(config.http.listen)
+        await self._serve_http(config)
         await self.leases.refresh(self.engine.identity, time.time())
         await self._set_sinks(self.loaded)
         self._checkpoints = self._spawn(self.ledger.task.run())
@@ -187,12 +187,10 @@ class Daemon:
         """Validate everything, then swap; on an error everything stays as it is and the log says why."""
         systemd.reloading()
         self.reload.asked += 1
-        before = self.loaded.config
         try:
             loaded = await asyncio.to_thread(load_policy, self.config_path)
             loaded.config.require_sources()
-            if loaded.config.http.listen not in (None, before.http.listen):
-                await self._listen(str(loaded.config.http.listen))
+            await self._serve_http(loaded.config)
         except ConfigError as error:
             for problem in error.problems[1:]:
                 log.error("%s", problem)
@@ -228,10 +226,19 @@ class Daemon:
         await self._set_sinks(loaded)
         self.jobs.now("feeds")
 
-    async def _listen(self, listen: str) -> None:
-        """Listen there from now on, and only then no longer elsewhere."""
+    async def _serve_http(self, config: Config) -> None:
+        """Listen where the configuration says from now on, and only then no longer elsewhere."""
+        listen = config.http.listen
+        if listen is None or (self.web is not None and listen == self.loaded.config.http.listen):
+            return
         web = Web(self, registry(__version__, self.rows), self.feeds)
-        await web.start(listen)
+        try:
+            await web.start(listen)
+        except StateError as error:
+            if "listen" in config.http.model_fields_set:
+                raise
+            log.error("%s. Going on without HTTP", error)  # nobody asked for it: no reason not to watch
+            return
         if self.web is not None:
             await self.web.stop()
         self.web = web

@@ -48,7 +48,8 @@ class Running:
         """Write the configuration."""
         self.config.write_text(
             f"state_dir: {self.folder}/state\nsensor: ns1\n{self.sources}\n"
-            f"sinks: [{{type: file, path: {self.alerts_file}}}]\n" + more
+            f"sinks: [{{type: file, path: {self.alerts_file}}}]\n{more}"
+            + ("" if "http:" in more else "http: {listen: null}\n")
         )
 
     def start(self) -> "Running":

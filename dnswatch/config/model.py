@@ -366,7 +366,7 @@ class Dns(Section):
 class Http(Section):
     """Health, metrics and feeds over HTTP."""
 
-    listen: ListenText | None = Field(default=None, description="ADDRESS:PORT; off unless configured.")
+    listen: ListenText | None = Field(default="127.0.0.1:8053", description="ADDRESS:PORT; null: no HTTP at all.")
 
 
 class Config(Section):

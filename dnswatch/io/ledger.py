@@ -19,6 +19,7 @@ from dnswatch.core.detect.engine import Action, Engine
 from dnswatch.core.model import Alert, Decision, Effect
 from dnswatch.io.store import Asked, SourceState, Store
 from dnswatch.io.supervise import Supervised
+from dnswatch.io.uncancelled import uncancelled
 
 EVERY_S = 1.0
 URGENT_APART_S = 0.005
@@ -91,8 +92,12 @@ class Ledger:
         waiting = len(self._held.revisions) + (len(self._failed.revisions) if self._failed else 0)
         return self._bytes >= EVERY_BYTES or waiting >= MOST_REVISIONS
 
+    @uncancelled
     async def commit(self, final: bool = False) -> None:
-        """Apply waiting actions and store everything up to now. Raises `OSError` and keeps it all when that fails."""
+        """Apply waiting actions and store everything up to now. Raises `OSError` and keeps it all when that fails.
+
+        Uncancelled as a whole: to store it and not to know would count it twice.
+        """
         async with self._committing:
             for asked in await self._store.asked():
                 if asked.id not in self._held.applied and not (self._failed and asked.id in self._failed.applied):

@@ -101,7 +101,7 @@ def test_everything_has_a_default(tmp_path: Path) -> None:
     """An empty file is legal for all but `run`, which says what is missing."""
     config = load(write(tmp_path, ""), NOW)
     assert config.model_dump() == Config().model_dump()
-    assert (config.feeds.mode, config.http.listen, config.sinks) == ("shadow", None, [])
+    assert (config.feeds.mode, config.http.listen, config.sinks) == ("shadow", "127.0.0.1:8053", [])
     assert config.feeds_directory == Path("/var/lib/dnswatch/feeds")
     with pytest.raises(ConfigError, match=r"dnswatch.yaml: no sources: name a query log, e.g. sources: \[\{type: bind"):
         config.require_sources()

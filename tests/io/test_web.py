@@ -13,7 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from dnswatch.errors import StateError
 from dnswatch.io.metrics import registry
-from dnswatch.io.web.app import Web, split_listen
+from dnswatch.io.web.app import Web
 from dnswatch.io.web.feeds import FeedFile, PublishedFeeds
 
 AT = 1_790_000_000.0
@@ -138,13 +138,3 @@ async def test_taken_port_is_named(world: World) -> None:
         assert answer.status == 200
     await world.web.stop()
     assert world.web.addresses() == []
-
-
-def test_listen_texts() -> None:
-    """IPv4, IPv6 and bare ports are understood."""
-    assert split_listen("127.0.0.1:8053") == ("127.0.0.1", 8053)
-    assert split_listen("[::1]:80") == ("::1", 80)
-    assert split_listen(":80") == ("127.0.0.1", 80)
-    for text in ("8053", "host", "1.2.3.4:99999"):
-        with pytest.raises(ValueError, match="HOST:PORT"):
-            split_listen(text)

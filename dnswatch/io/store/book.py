@@ -19,6 +19,7 @@ from dnswatch.core.model import SEVERITIES, Alert, Severity
 from dnswatch.io.store import schema
 from dnswatch.io.store.checkpoint import encode
 from dnswatch.io.store.database import Database
+from dnswatch.io.uncancelled import uncancelled
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +49,7 @@ class Asked:
 class Book(Database):
     """Reading alerts; leaving and taking actions."""
 
+    @uncancelled
     async def alerts(self, wanted: Wanted | None = None) -> list[Alert]:
         """Give every alert that is wanted, the last seen first: its latest revision, with the attempts made since."""
         wanted = wanted or Wanted()
@@ -69,6 +71,7 @@ class Book(Database):
         async with self.read() as connection:
             return [_current(row) for row in await connection.execute(statement)]
 
+    @uncancelled
     async def alert(self, alert_id: str) -> Alert | None:
         """Give the latest revision of one alert, with the attempts made since."""
         table = schema.alert
@@ -77,6 +80,7 @@ class Book(Database):
             row = (await connection.execute(statement)).first()
             return None if row is None else _current(row)
 
+    @uncancelled
     async def alert_ids(self, prefix: str, most: int = 6) -> list[str]:
         """Give the ids that begin with ``prefix`` (case does not matter), at most ``most``."""
         table = schema.alert
@@ -84,6 +88,7 @@ class Book(Database):
         async with self.read() as connection:
             return list(await connection.scalars(statement.limit(most)))
 
+    @uncancelled
     async def revisions(self, alert_id: str) -> list[Alert]:
         """Give every stored revision of one alert, the first first; empty when there is no such alert."""
         table = schema.alert_rev
@@ -91,6 +96,7 @@ class Book(Database):
             rows = await connection.scalars(select(table.c.data).where(table.c.id == alert_id).order_by(table.c.rev))
             return [from_plain(json.loads(data)) for data in rows]
 
+    @uncancelled
     async def all_revisions(self, since_seq: int = 0) -> list[Alert]:
         """Give every revision in decision order, as far as the outbox still holds them."""
         box, table = schema.outbox, schema.alert_rev
@@ -103,6 +109,7 @@ class Book(Database):
         async with self.read() as connection:
             return [from_plain(json.loads(data)) for data in await connection.scalars(statement)]
 
+    @uncancelled
     async def ask(self, data: dict[str, Any], by: str) -> int:
         """Leave an action for the engine; give its id. ``data`` is what the engine's `Action` is made of."""
         async with self.write() as connection:
@@ -110,10 +117,12 @@ class Book(Database):
             (number,) = row.inserted_primary_key or (0,)
             return int(number)
 
+    @uncancelled
     async def asked(self) -> list[Asked]:
         """Give the actions that wait for the engine, the oldest first."""
         return await self._actions(schema.action.c.applied_wall.is_(None))
 
+    @uncancelled
     async def outcome(self, number: int) -> Asked | None:
         """Give one action and what became of it."""
         found = await self._actions(schema.action.c.id == number)

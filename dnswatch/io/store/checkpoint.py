@@ -21,6 +21,7 @@ from dnswatch.core.detect.changes import Changes, SightingRow
 from dnswatch.core.model import SEVERITIES, Alert, Decision, Position
 from dnswatch.io.store import schema
 from dnswatch.io.store.database import Database
+from dnswatch.io.uncancelled import uncancelled
 
 EPISODE = "episode"
 """Kind of the engine's rows that hold an open alert's ``id``, ``last_at`` and ``count``."""
@@ -45,6 +46,7 @@ class Saved:
 class Checkpoints(Database):
     """Writing and reading the state of the engine and the sources."""
 
+    @uncancelled
     async def checkpoint(
         self,
         positions: Sequence[SourceState],
@@ -72,6 +74,7 @@ class Checkpoints(Database):
                 done = update(schema.action).where(schema.action.c.id == number)
                 await connection.execute(done.values(applied_wall=now, result=result))
 
+    @uncancelled
     async def load(self) -> Saved:
         """Read what the last checkpoint left."""
         async with self.read() as connection:
@@ -84,11 +87,13 @@ class Checkpoints(Database):
                 {row.source: SourceState(Position(**json.loads(row.data)), json.loads(row.digest)) for row in places},
             )
 
+    @uncancelled
     async def forget_source(self, source: str) -> None:
         """Drop the stored position of a source, so that it starts as a new one."""
         async with self.write() as connection:
             await connection.execute(delete(schema.position).where(schema.position.c.source == source))
 
+    @uncancelled
     async def year_anchor(self, source: str, now: float) -> float:
         """Give the wall time at which the source was first read; ``now`` when that is now (and keep it)."""
         key = f"year_anchor:{source}"
@@ -97,6 +102,7 @@ class Checkpoints(Database):
             await connection.execute(statement)
             return float(await connection.scalar(select(schema.meta.c.value).where(schema.meta.c.key == key)) or now)
 
+    @uncancelled
     async def sightings(self, since: float = 0.0) -> list[SightingRow]:
         """Give the hourly attempts whose last one is not before ``since``, oldest hour first."""
         table = schema.sighting

@@ -37,7 +37,7 @@ DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT}
 
 
 class Database:
-    """The store's file, open. Subclasses add the statements; see ``Store``."""
+    """The store's file, open. Subclasses add the statements, each `uncancelled`; see ``Store``."""
 
     def __init__(self, path: Path, engine: AsyncEngine) -> None:
         self.path = path

@@ -17,11 +17,13 @@ from sqlalchemy.dialects.sqlite import insert
 from dnswatch.core.model import Name, Rule, Snapshot, Zone
 from dnswatch.io.store import schema
 from dnswatch.io.store.database import Database
+from dnswatch.io.uncancelled import uncancelled
 
 
 class Feeds(Database):
     """Keeping and finding snapshots."""
 
+    @uncancelled
     async def latest_snapshots(self) -> dict[Name, Snapshot]:
         """Give the last stored snapshot of every zone."""
         table = schema.feed_snapshot
@@ -29,6 +31,7 @@ class Feeds(Database):
         async with self.read() as connection:
             return {row.zone: _snapshot(row) for row in await connection.execute(statement)}
 
+    @uncancelled
     async def snapshots(self, zone: Name, most: int = 50) -> list[Snapshot]:
         """Give the newest snapshots of one zone, the newest first."""
         table = schema.feed_snapshot
@@ -36,6 +39,7 @@ class Feeds(Database):
         async with self.read() as connection:
             return [_snapshot(row) for row in await connection.execute(statement)]
 
+    @uncancelled
     async def snapshot(self, zone: Name, serial: int) -> Snapshot | None:
         """Give the snapshot of a zone under one serial; None when it is not kept (any more)."""
         table = schema.feed_snapshot
@@ -44,6 +48,7 @@ class Feeds(Database):
             row = found.first()
             return None if row is None else _snapshot(row)
 
+    @uncancelled
     async def save_snapshots(self, snapshots: Sequence[Snapshot]) -> None:
         """Store snapshots in one transaction; one that is already there under its serial stays as it is."""
         if not snapshots:
@@ -58,6 +63,7 @@ class Feeds(Database):
         async with self.write() as connection:
             await connection.execute(insert(schema.feed_snapshot).on_conflict_do_nothing(), rows)
 
+    @uncancelled
     async def prune_snapshots(self, keep: int) -> None:
         """Keep the newest ``keep`` snapshots of every zone."""
         table = schema.feed_snapshot

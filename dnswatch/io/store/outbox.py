@@ -17,11 +17,13 @@ from dnswatch.core.alerts.plain import from_plain
 from dnswatch.core.model import Alert
 from dnswatch.io.store import schema
 from dnswatch.io.store.database import Database
+from dnswatch.io.uncancelled import uncancelled
 
 
 class Outbox(Database):
     """Reading the outbox and moving cursors."""
 
+    @uncancelled
     async def cursors(self, sinks: Iterable[str]) -> dict[str, int]:
         """Give the cursor of each of these sinks; one that has none yet starts at now, and that is stored."""
         names = sorted(set(sinks))
@@ -41,6 +43,7 @@ class Outbox(Database):
             rows = await connection.execute(select(table.c.sink, table.c.seq).where(table.c.sink.in_(names)))
             return {row.sink: row.seq for row in rows}
 
+    @uncancelled
     async def waiting(self, after: int, most: int) -> list[tuple[int, Alert]]:
         """Give the next revisions behind a cursor with their seq, in order."""
         box, table = schema.outbox, schema.alert_rev
@@ -54,6 +57,7 @@ class Outbox(Database):
         async with self.read() as connection:
             return [(row.seq, from_plain(json.loads(row.data))) for row in await connection.execute(statement)]
 
+    @uncancelled
     async def move_cursor(self, sink: str, seq: int) -> None:
         """Note that the sink has been handed everything up to ``seq``."""
         table = schema.outbox_cursor
@@ -64,6 +68,7 @@ class Outbox(Database):
                 {"name": sink, "to": seq, "now": time.time()},
             )
 
+    @uncancelled
     async def backlog(self) -> dict[str, tuple[int, float | None]]:
         """Give how many revisions each cursor has not handed over yet, and since when (wall) the oldest waits."""
         box, table = schema.outbox, schema.outbox_cursor
@@ -75,6 +80,7 @@ class Outbox(Database):
         async with self.read() as connection:
             return {sink: (count, oldest) for sink, count, oldest in await connection.execute(statement)}
 
+    @uncancelled
     async def forget_cursors(self, keep: Iterable[str], before: float) -> None:
         """Drop cursors of sinks that are configured no more and have not moved since ``before`` (wall)."""
         table = schema.outbox_cursor

@@ -16,6 +16,7 @@ from sqlalchemy.dialects.sqlite import insert
 from dnswatch.io.store import schema
 from dnswatch.io.store.checkpoint import encode
 from dnswatch.io.store.database import Database
+from dnswatch.io.uncancelled import uncancelled
 
 CHUNK = 5000
 """Rows deleted in one transaction: a few milliseconds, so that a checkpoint never waits long."""
@@ -26,6 +27,7 @@ DELIVERED_S = 7 * 86400.0
 class Upkeep(Database):
     """Status rows and pruning."""
 
+    @uncancelled
     async def save_status(self, rows: Mapping[str, Mapping[str, Any]]) -> None:
         """Replace all status rows."""
         now = time.time()
@@ -37,6 +39,7 @@ class Upkeep(Database):
                     [{"key": key, "at_wall": now, "data": encode(data)} for key, data in sorted(rows.items())],
                 )
 
+    @uncancelled
     async def status(self) -> dict[str, tuple[float, dict[str, Any]]]:
         """Give the status rows with the wall time of their writing."""
         async with self.read() as connection:
@@ -46,8 +49,7 @@ class Upkeep(Database):
     async def prune(self, alerts_before: float, sightings_before: float) -> dict[str, int]:
         """Delete closed alerts last seen, and attempts made, before these times (log time); give what went by table."""
         rev, alert, box = schema.alert_rev, schema.alert, schema.outbox
-        async with self.read() as connection:
-            least = await connection.scalar(select(func.min(schema.outbox_cursor.c.seq)))
+        least = await self._slowest_sink()
         handed = box.c.at_wall < time.time() - DELIVERED_S
         gone = {"outbox": await self._prune(box, handed if least is None else handed & (box.c.seq <= least))}
         waiting = select(box.c.alert_id)
@@ -60,14 +62,22 @@ class Upkeep(Database):
         gone["action"] = await self._prune(schema.action, done)
         return gone
 
+    @uncancelled
+    async def _slowest_sink(self) -> int | None:
+        async with self.read() as connection:
+            least: int | None = await connection.scalar(select(func.min(schema.outbox_cursor.c.seq)))
+            return least
+
     async def _prune(self, table: Table, which: ColumnElement[bool]) -> int:
-        """Delete in chunks, other writers in between."""
-        keys = list(table.primary_key.columns)
+        """Delete in chunks, other writers (and the end of the program) in between."""
         total = 0
-        while True:
+        while (count := await self._prune_chunk(table, which)) == CHUNK:
+            total += count
+        return total + count
+
+    @uncancelled
+    async def _prune_chunk(self, table: Table, which: ColumnElement[bool]) -> int:
+        keys = list(table.primary_key.columns)
+        async with self.write() as connection:
             chosen = select(*keys).where(which).limit(CHUNK)
-            async with self.write() as connection:
-                result = await connection.execute(delete(table).where(tuple_(*keys).in_(chosen)))
-            total += result.rowcount
-            if result.rowcount < CHUNK:
-                return total
+            return (await connection.execute(delete(table).where(tuple_(*keys).in_(chosen)))).rowcount

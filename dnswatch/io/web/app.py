@@ -17,6 +17,7 @@ from prometheus_client.openmetrics.exposition import CONTENT_TYPE_LATEST as OPEN
 from prometheus_client.openmetrics.exposition import generate_latest as openmetrics
 
 from dnswatch import __version__
+from dnswatch.config.values import split_listen
 from dnswatch.errors import StateError
 from dnswatch.io.web.feeds import PublishedFeeds
 
@@ -62,8 +63,8 @@ class Web:
             taken = error.errno == errno.EADDRINUSE
             why = "another program listens there" if taken else (error.strerror or str(error))
             raise StateError(
-                f"cannot serve HTTP on {listen}: {why}. Choose another address with `http: {{listen: HOST:PORT}}`, or "
-                'turn it off with `http: {listen: ""}`'
+                f'cannot serve HTTP on {listen}: {why}. Choose another address with `http: {{listen: "HOST:PORT"}}`, '
+                "or turn it off with `http: {listen: null}`"
             ) from error
         self._runner = runner
 
@@ -106,12 +107,3 @@ class Web:
             return web.Response(body=openmetrics(self._registry), headers={"Content-Type": OPENMETRICS})  # type: ignore[no-untyped-call]
         body = generate_latest(self._registry)
         return web.Response(body=body, headers={"Content-Type": CONTENT_TYPE_PLAIN_0_0_4})
-
-
-def split_listen(listen: str) -> tuple[str, int]:
-    """Read ``HOST:PORT``; raise `ValueError` saying what is wrong."""
-    host, colon, port = listen.rpartition(":")
-    host = host.removeprefix("[").removesuffix("]")
-    if not colon or not port.isdigit() or int(port) > 65535:
-        raise ValueError(f"{listen!r}: write HOST:PORT, for example 127.0.0.1:8053")
-    return host or "127.0.0.1", int(port)
