@@ -74,6 +74,7 @@ class Lease(NamedTuple):
     name: str  # "" unknown; client-supplied, so hostile
     mac: str  # aa:bb:cc:dd:ee:ff, "" unknown
     until: float | None
+    offset: int = 0  # of the log line; 0 where a lease file said it
 
 
 class Notice(NamedTuple):
@@ -242,6 +243,7 @@ class Finding:
     because: tuple[Reason, ...]
     fact: bool = True  # counts as the "further fact" that lets an alert rise above low
     floor: Severity | None = None  # severity that this fact alone guarantees
+    ceiling: Severity | None = None  # severity that nothing lifts an alert above while this holds
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,9 @@ Never: reads configuration (``config/`` builds this), keeps state. Read next: ``
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from dnswatch.core.catalog import Catalog
 from dnswatch.core.clients.expectations import Expectations
@@ -25,6 +27,10 @@ class Detection:
     """An episode ends after this much log time without an attempt."""
     forwarders: dict[str, frozenset[str]] = field(default_factory=dict)
     """Source id → client addresses that are other resolvers of ours: their lookups are joined with front lookups."""
+    points: Mapping[str, int] = field(default_factory=dict)
+    """Points of a term that the operator weighs differently from ``core/detect/score.py``."""
+    options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """Signal → option → value, where the operator departs from the signal's own defaults."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -254,7 +254,7 @@ def test_the_epoch_line_dates_what_follows() -> None:
 def test_leases(message: bytes, lease: tuple[str, str, str]) -> None:
     """DHCPACK and DHCPREPLY tie an address to a name and a MAC."""
     event = parse(HEAD.replace(b"dnsmasq[", b"dnsmasq-dhcp[") + message)
-    assert event == Lease(AT, *lease, None)
+    assert event == Lease(AT, *lease, None, 7)
 
 
 def test_leases_come_from_the_dhcp_side_only() -> None:

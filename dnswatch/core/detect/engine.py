@@ -14,8 +14,10 @@ Never: reads clocks or files, knows sinks. Read next: ``attempts.py``, ``episode
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterable
+from operator import attrgetter
 from typing import TYPE_CHECKING
 
 from dnswatch.core.clients.expectations import until_text
@@ -26,7 +28,7 @@ from dnswatch.core.detect.changes import Action, Changes, Row, SightingRow, Tabl
 from dnswatch.core.detect.episodes import Episode
 from dnswatch.core.detect.history import History
 from dnswatch.core.detect.holds import Hold, Holds
-from dnswatch.core.detect.signals import SIGNALS
+from dnswatch.core.detect.panel import Panel
 from dnswatch.core.detect.sources import Sources
 from dnswatch.core.detect.tally import Tally
 from dnswatch.core.detect.timers import Timer, Timers
@@ -56,6 +58,8 @@ __all__ = ["Action", "Changes", "Engine", "SightingRow"]
 EPISODES = 50_000
 """Open episodes; some 4 KB each. Sources spoofed over UDP cannot grow this further."""
 
+_offset = attrgetter("offset")
+
 DONE: dict[str, str] = {
     "ack": "acknowledged", "close": "closed", "comment": "commented", "reopen": "reopened", "snooze": "snoozed",
 }  # fmt: skip
@@ -69,7 +73,7 @@ class Engine:
         self.history = History()
         self.counters: Counter[str] = Counter()
         self.log_now = 0.0
-        self._signals = [kind(policy.detection) for _, kind in sorted(SIGNALS.items())]
+        self._panel = Panel(policy.detection)
         self._attempts = Attempts()
         self._holds = Holds()
         self._sources = Sources()
@@ -86,8 +90,7 @@ class Engine:
         self.policy = policy
         self._blocks = outcomes.Blocks(policy)
         self._match = policy.catalog.match
-        for signal in self._signals:
-            signal.detection = policy.detection
+        self._panel.configure(policy.detection)
 
     # ── In ────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -96,7 +99,17 @@ class Engine:
         events = digested.events
         if self.history.began_at is None:
             self._begin(digested)
-        path = position.path
+        begun, path = 0, position.path
+        for offset, sample in digested.samples:
+            if type(sample) is Query and sample.client:
+                end = bisect_left(events, offset, begun, key=_offset)
+                self._receive(source, path, events[begun:end])
+                self.history.roles.sampled(sample.client, sample.at, sample.qname, sample.qtype)
+                begun = end
+        self._receive(source, path, events[begun:] if begun else events)
+        return self._take_effects()
+
+    def _receive(self, source: str, path: str, events: list[Event]) -> None:
         for event in events:
             at = event.at
             if at > self.log_now:
@@ -109,7 +122,6 @@ class Engine:
                 self._verdict(source, path, event)
             else:
                 self._other(event)
-        return self._take_effects()
 
     def advance(self, log_now: float, wall_now: float) -> list[Effect]:
         """Let log time pass without a line; fire what became due. ``wall_now`` is for silence and lag only."""
@@ -163,6 +175,8 @@ class Engine:
                 self._leak_due(key, deadline)
             elif kind == "hold":
                 self._hold_due(key, deadline)
+            elif kind == "review":
+                self._review_due(key, deadline)
             else:
                 self._snooze_due(key, deadline)
         self.log_now = now
@@ -197,6 +211,18 @@ class Engine:
             self._holds.drop(hold)
             self._judge_hold(hold, deadline)
 
+    def _review_due(self, key: str, deadline: float) -> None:
+        episode = self._episodes.rows.get(key)
+        if episode is None or deadline not in episode.reviews:
+            return
+        episode.reviews.remove(deadline)
+        self._episodes.changed.add(key)
+        sighting = judgement.sight_again(self.policy, episode, deadline)
+        if sighting is not None:
+            cause = episode.add_review(self._panel.review(sighting, self.history))
+            if cause:
+                self._revise(episode, deadline, cause)
+
     def _snooze_due(self, key: str, deadline: float) -> None:
         episode = self._episodes.rows.get(key)
         if episode is not None and episode.state == "snoozed" and episode.snoozed_until == deadline:
@@ -220,7 +246,7 @@ class Engine:
         api = judgement.api_indicator(indicators)
         for indicator in indicators:
             if indicator is not api:
-                self.history.remember_note(query.client, indicator.role, indicator.service, query.at)
+                self._note(query.client, indicator, query.at)
         if api is None:
             return
         forwarders = self.policy.detection.forwarders.get(source)
@@ -230,6 +256,14 @@ class Engine:
         attempt = self._open(source, path, api, query, query.at)
         if self._holds:
             self._release(source, query, attempt)
+
+    def _note(self, address: str, indicator: Indicator, at: float) -> None:
+        """Remember a name that is no sighting by itself, for the address and for the host that holds it."""
+        self.history.remember_note(address, indicator.role, indicator.service, at)
+        _, mac = self.identity.of(address, at)
+        if mac:
+            self.history.remember_host_note(mac, indicator.role, indicator.service, at)
+        self._panel.note(address, indicator, at)
 
     def _repeat(self, attempt: Attempt, source: str, path: str, event: Query | Verdict) -> None:
         """A further line of an open attempt: nothing to judge."""
@@ -253,7 +287,7 @@ class Engine:
         self._tally.add(sighting)
         self.counters["expected" if sighting.expected else "unexpected"] += 1
         if not sighting.expected:
-            found = judgement.findings(self._signals, sighting, self.history)
+            found = judgement.findings(self._panel.signals, sighting, self.history)
             attempt.episode = episode = self._episode(sighting)
             cause = episode.add_attempt(sighting, found)
             episode.add_line(path, event.offset, event.line)
@@ -263,6 +297,7 @@ class Engine:
             self._watch_for_leak(attempt, sighting)
             if cause:
                 self._revise(episode, at, cause)
+        self._panel.observe(sighting, self.history)
         self.history.record(sighting)
         return attempt
 
@@ -275,6 +310,9 @@ class Engine:
             self._episodes.put(key, episode)
             self._by_id[episode.id] = episode
             self._timers.push(sighting.at + self.policy.detection.episode_gap_s, "episode", key)
+            episode.reviews = self._panel.reviews(sighting)
+            for due_at in episode.reviews:
+                self._timers.push(due_at, "review", key)
             if self._timers.overgrown(len(self._episodes.rows) + self._attempts.size + len(self._holds.table.rows)):
                 self._set_timers()
         return episode
@@ -437,7 +475,7 @@ class Engine:
 
     def judge(self, address: str, qname: Name, qtype: str, at: float) -> judgement.Judgement:
         """Say what a lookup would mean, with everything that is known, and remember nothing of it."""
-        return judgement.judge(self.policy, self.identity, self._signals, self.history, address, qname, qtype, at)
+        return judgement.judge(self.policy, self.identity, self._panel.signals, self.history, address, qname, qtype, at)
 
     def alert(self, alert_id: str) -> Alert | None:
         """Give an open alert as it stands now, without making a revision."""
@@ -458,9 +496,7 @@ class Engine:
         self.history.take_changes(changes)
         for address, holders in self.identity.changes().items():
             changes.rows["identity", address] = None if holders is None else {"holders": holders}
-        for signal in self._signals:
-            for key, row in signal.take_changes():
-                changes.rows[f"signal:{signal.name}", key] = row
+        self._panel.take_changes(changes.rows)
         for name, gone in self.evicted().items():
             if gone:
                 self.counters[f"evicted:{name}"] = gone
@@ -482,8 +518,7 @@ class Engine:
         self._holds.restore(kinds.pop("hold", []))
         self._sources.restore(kinds.pop("source", []))
         self.identity.restore({address: row["holders"] for address, row in kinds.pop("identity", [])})
-        for signal in self._signals:
-            signal.restore(kinds.pop(f"signal:{signal.name}", []))
+        self._panel.restore(kinds)
         for kind, found in kinds.items():
             if not self.history.restore(kind, found):
                 self.counters["unknown-row"] += len(found)
@@ -495,6 +530,7 @@ class Engine:
         timers = [Timer(e.attempt_at + gap_s, "episode", key) for key, e in self._episodes.rows.items()]
         timers += [Timer(e.snoozed_until, "snooze", key) for key, e in self._episodes.rows.items()
                    if e.snoozed_until is not None]  # fmt: skip
+        timers += [Timer(at, "review", key) for key, e in self._episodes.rows.items() for at in e.reviews]
         timers += [Timer(a.deadline, "leak", f"{a.client} {a.qname}") for a in self._attempts.all() if a.deadline]
         timers += [Timer(hold.deadline, "hold", key) for key, hold in self._holds.table.rows.items()]
         self._timers = Timers(timers)
@@ -504,14 +540,14 @@ class Engine:
         return {
             "attempts": self._attempts.size, "episodes": len(self._episodes.rows), "holds": len(self._holds.table.rows),
             "sources": len(self._sources.table.rows), "timers": len(self._timers), **self.history.sizes(),
-            **{f"signal:{signal.name}": signal.size() for signal in self._signals},
+            **self._panel.sizes(),
         }  # fmt: skip
 
     def evicted(self) -> dict[str, int]:
         """Give how many rows had to go for others, by table."""
         return {
             "attempts": self._attempts.evicted, "episodes": self._episodes.evicted, "holds": self._holds.table.evicted,
-            **self.history.evicted(),
+            **self.history.evicted(), **self._panel.evicted(),
         }  # fmt: skip
 
 

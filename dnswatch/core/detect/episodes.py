@@ -62,7 +62,7 @@ class Episode:
     __slots__ = (
         "answers", "attempt_at", "base", "category", "client", "closed", "count", "domain", "findings", "first_at",
         "first_lines", "id", "judged", "key", "last_at", "last_lines", "mitre", "n", "next_count", "outcome", "qname",
-        "qnames", "qtype", "remarks", "rev", "score", "service", "severity", "snoozed_until", "state",
+        "qnames", "qtype", "remarks", "rev", "reviews", "score", "service", "severity", "snoozed_until", "state",
     )  # fmt: skip
 
     def __init__(self, sighting: Sighting) -> None:
@@ -93,6 +93,7 @@ class Episode:
         self.severity: Severity = "info"
         self.score = Score(0, "info", ())
         self.snoozed_until: float | None = None
+        self.reviews: list[float] = []  # when signals look again
         self.first_lines: list[Line] = []
         self.last_lines: deque[Line] = deque(maxlen=EDGE_LINES)
 
@@ -116,11 +117,7 @@ class Episode:
         before = self.severity
         news = sighting.because != self.judged
         self.judged = sighting.because
-        for finding in findings:
-            known = self.findings.get(finding.signal)
-            if known is None or _weight(finding) > _weight(known):
-                self.findings[finding.signal] = finding
-                news = True
+        news = self._take(findings) or news
         if news:  # most attempts of an episode say nothing new
             self.weigh()
         cause = ""
@@ -130,6 +127,23 @@ class Episode:
         if self.severity != before:
             cause = "severity"
         return "opened" if self.count == 1 else cause
+
+    def add_review(self, findings: list[Finding]) -> str:
+        """Take what signals say some time after the first attempt; give the cause of a revision, or ""."""
+        before = self.severity
+        if self._take(findings):
+            self.weigh()
+        return "severity" if self.severity != before else ""
+
+    def _take(self, findings: list[Finding]) -> bool:
+        """Keep the weightiest finding of each signal; True when one is new."""
+        news = False
+        for finding in findings:
+            known = self.findings.get(finding.signal)
+            if known is None or _weight(finding) > _weight(known):
+                self.findings[finding.signal] = finding
+                news = True
+        return news
 
     def add_remark(self, remark: Reason) -> None:
         """Keep what an operator said; the last ones stand in every later revision."""
@@ -209,6 +223,7 @@ class Episode:
 _PLAIN = (
     "id", "key", "n", "rev", "state", "service", "category", "qname", "qtype", "domain", "qnames", "first_at",
     "last_at", "attempt_at", "count", "next_count", "outcome", "answers", "severity", "snoozed_until",
+    "reviews",
 )  # fmt: skip
 
 
@@ -227,13 +242,14 @@ def _reason_row(reason: Reason) -> list[Any]:
 def _finding_row(finding: Finding) -> Row:
     return {
         "signal": finding.signal, "points": finding.points, "fact": finding.fact, "floor": finding.floor,
+        "ceiling": finding.ceiling,
         "because": [_reason_row(reason) for reason in finding.because],
     }  # fmt: skip
 
 
 def _finding_of(row: Row) -> Finding:
     because = tuple(Reason(*reason) for reason in row["because"])
-    return Finding(row["signal"], row["points"], because, row["fact"], row["floor"])
+    return Finding(row["signal"], row["points"], because, row["fact"], row["floor"], row.get("ceiling"))
 
 
 def _line_row(line: Line) -> list[Any]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from dnswatch.core.clients.roles import Behaviour, Roles
 from dnswatch.core.detect.changes import Changes, Row, Table
 from dnswatch.core.model import IndicatorRole, Sighting
 
@@ -57,6 +58,7 @@ class History:
         self._network: Table[Seen] = Table("network-service", GROUP_PAIRS)
         self._notes: Table[Seen] = Table("note", NOTES)
         self._weird: Table[Seen] = Table("weird", WEIRD_CLIENTS)
+        self.roles = Roles()
 
     # ── Reading (what signals may do) ─────────────────────────────────────────────────────────────────────────
 
@@ -85,6 +87,14 @@ class History:
         passed = at - self.began_at if self.began_at is not None else 0.0
         return Learning(passed < learning_s, int(max(passed, 0.0) // 86400) + 1, learning_s / 86400)
 
+    def behaviour(self, address: str, at: float) -> Behaviour:
+        """Say what the client seems to be, from its days before."""
+        return self.roles.behaviour(address, at)
+
+    def active(self, at: float) -> int:
+        """Say how many clients a day has."""
+        return self.roles.active(at)
+
     # ── Writing (what the engine does) ────────────────────────────────────────────────────────────────────────
 
     def record(self, sighting: Sighting) -> None:
@@ -94,10 +104,16 @@ class History:
         _see(self._network, service, at)
         if client.group:
             _see(self._groups, f"{client.group} {service}", at)
+        self.roles.met(client.address, at, service)
 
     def remember_note(self, address: str, role: IndicatorRole, service: str, at: float) -> None:
         """Remember that a client asked for a name that is no sighting by itself."""
         _see(self._notes, f"{address} {role} {service}", at)
+        self.roles.saw(address, at)
+
+    def remember_host_note(self, mac: str, role: IndicatorRole, service: str, at: float) -> None:
+        """Remember the same of a host that a lease names, whatever address it has next."""
+        _see(self._notes, f"mac:{mac} {role} {service}", at)
 
     def remember_weird(self, address: str, at: float) -> None:
         """Remember that a client caused a line that cannot be trusted."""
@@ -109,6 +125,8 @@ class History:
         """Hand over the rows that changed since the last call."""
         for table in self._tables():
             table.take_changes(changes.rows)
+        self.roles.clients.take_changes(changes.rows)
+        self.roles.days.take_changes(changes.rows)
 
     def restore(self, kind: str, rows: Iterable[tuple[str, Row]]) -> bool:
         """Take stored rows of one kind; False when the kind is not one of ours."""
@@ -116,15 +134,15 @@ class History:
             if table.kind == kind:
                 table.restore([(key, Seen(r["first_at"], r["last_at"], r["count"], r["n"])) for key, r in rows])
                 return True
-        return False
+        return self.roles.restore(kind, rows)
 
     def sizes(self) -> dict[str, int]:
         """Give the number of rows by kind."""
-        return {table.kind: len(table.rows) for table in self._tables()}
+        return {**{table.kind: len(table.rows) for table in self._tables()}, "activity": len(self.roles.clients.rows)}
 
     def evicted(self) -> dict[str, int]:
         """Give the number of evicted rows by kind."""
-        return {table.kind: table.evicted for table in self._tables()}
+        return {**{table.kind: table.evicted for table in self._tables()}, "activity": self.roles.clients.evicted}
 
     def _tables(self) -> tuple[Table[Seen], ...]:
         return (self._pairs, self._groups, self._network, self._notes, self._weird)

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from dnswatch.core.clients.identity import Identity
+from dnswatch.core.detect.episodes import Episode
 from dnswatch.core.detect.score import Score, base_reason, weigh
 from dnswatch.core.detect.signal import Past, Signal
 from dnswatch.core.model import Client, Finding, Indicator, Name, Sighting
@@ -45,6 +46,15 @@ def sight(policy: Policy, client: Client, indicator: Indicator, qname: Name, qty
     service = policy.catalog.services[indicator.service]
     expected, because = policy.expectations.judge(client, service.id, at)
     return Sighting(at, client, indicator, service, qname, qtype, expected, because)
+
+
+def sight_again(policy: Policy, episode: Episode, at: float) -> Sighting | None:
+    """Give an episode's first attempt as seen at a later time; None when its service is no longer known."""
+    service = policy.catalog.services.get(episode.service)
+    if service is None:
+        return None
+    indicator = api_indicator(policy.catalog.find(episode.qname)) or service.indicators[0]
+    return Sighting(at, episode.client, indicator, service, episode.qname, episode.qtype, False, episode.judged)
 
 
 def findings(signals: Iterable[Signal], sighting: Sighting, past: Past) -> list[Finding]:

@@ -65,7 +65,9 @@ def weigh(base: Reason, judged: Iterable[Reason], findings: Iterable[Finding]) -
             terms.append(Reason("cap", text))
             severity = lid
     floors = [finding.floor for finding in found if finding.floor is not None]
-    return Score(points, max([severity, *floors], key=SEVERITIES.index), tuple(terms))
+    ceilings = [finding.ceiling for finding in found if finding.ceiling is not None]
+    severity = max([severity, *floors], key=SEVERITIES.index)
+    return Score(points, min([severity, *ceilings], key=SEVERITIES.index), tuple(terms))
 
 
 def of_points(points: int) -> Severity:

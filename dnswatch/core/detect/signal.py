@@ -1,7 +1,9 @@
 """What a signal is: one small file that states one fact on (client, service), with points and reasons.
 
-A new signal is one file under ``signals/`` plus one line in its registry. Never: mutates history, decides severity
-(``score.py`` does). Read next: ``signals/first_seen.py``, the shortest complete one.
+A new signal is one file under ``signals/`` plus one line in its registry. What it can be told differently stands in a
+frozen dataclass ``Options`` of its file, set by ``detect.signals.<name>`` of the configuration; its points are terms of
+``score.py``. Never: mutates history, decides severity (``score.py`` does). Read next: ``signals/role.py``, the shortest
+complete one; ``signals/sequence.py`` for one with memory and options.
 """
 
 from __future__ import annotations
@@ -9,9 +11,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import ClassVar, Protocol
 
+from dnswatch.core.clients.roles import Behaviour
 from dnswatch.core.detect.changes import Row
 from dnswatch.core.detect.history import Learning, Seen
-from dnswatch.core.model import Finding, IndicatorRole, Sighting
+from dnswatch.core.detect.score import POINTS
+from dnswatch.core.model import Client, Finding, Indicator, IndicatorRole, Reason, Sighting
 from dnswatch.core.policy import Detection
 
 
@@ -42,22 +46,58 @@ class Past(Protocol):
         """Say how far the learning period is at this log time."""
         ...
 
+    def behaviour(self, address: str, at: float) -> Behaviour:
+        """Say what the client seems to be, from its days before."""
+        ...
+
+    def active(self, at: float) -> int:
+        """Say how many clients a day has."""
+        ...
+
 
 class Signal:
-    """One fact. Called once per unexpected attempt, in registry order, before the attempt enters history.
+    """One fact. `judge` is called once per unexpected attempt, in registry order, before the attempt enters history.
 
     What it finds stays with the episode: of several findings of one signal the one with most points counts. A signal
     with memory of its own keeps it bounded and hands it over in `take_changes`; all others leave those methods alone.
     """
 
     name: ClassVar[str]
+    Options: ClassVar[type | None] = None  # frozen dataclass of what can be set, each field with its default
 
     def __init__(self, detection: Detection) -> None:
+        self.configure(detection)
+
+    def configure(self, detection: Detection) -> None:
+        """Take settings; a reload calls this again."""
         self.detection = detection
 
+    def points(self, term: str) -> int:
+        """Give what a term is worth here."""
+        return self.detection.points.get(term, POINTS[term])
+
+    def finding(self, term: str, text: str, *, fact: bool = True) -> Finding:
+        """Make the finding of one term."""
+        points = self.points(term)
+        return Finding(self.name, points, (Reason(term, text, points),), fact)
+
     def judge(self, sighting: Sighting, past: Past) -> Finding | None:
-        """State the fact, or None when it does not hold."""
+        """State the fact, or None when it does not hold. Remembers nothing."""
         raise NotImplementedError
+
+    def review_after(self, sighting: Sighting) -> float | None:
+        """Give how many seconds after an episode's first attempt `review` shall be called, or None."""
+        return None
+
+    def review(self, sighting: Sighting, past: Past) -> Finding | None:
+        """State the fact when some time has passed since the first attempt; ``sighting.at`` is that time."""
+        return None
+
+    def observe(self, sighting: Sighting, past: Past) -> None:
+        """Remember an attempt, expected or not; called once, after `judge` and before it enters history."""
+
+    def note(self, client: str, indicator: Indicator, at: float) -> None:
+        """Remember a lookup of a companion, ambiguous, recon or DoH name; every line of it comes."""
 
     def take_changes(self) -> Iterable[tuple[str, Row | None]]:
         """Hand over (key, row) for what changed in the signal's own memory since the last call; None = gone."""
@@ -69,3 +109,16 @@ class Signal:
     def size(self) -> int:
         """Give the number of rows in memory."""
         return 0
+
+    def evicted(self) -> int:
+        """Give the number of rows that had to go for others."""
+        return 0
+
+
+def known(past: Past, client: Client, role: IndicatorRole, service: str) -> Seen | None:
+    """Say when the host asked for such a name, by its address or, where a lease tells, by its MAC."""
+    by_address = past.note(client.address, role, service)
+    by_mac = past.note(f"mac:{client.mac}", role, service) if client.mac else None
+    if by_address is None or by_mac is None:
+        return by_address or by_mac
+    return max(by_address, by_mac, key=lambda seen: seen.last_at)

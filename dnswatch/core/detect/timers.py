@@ -15,7 +15,7 @@ SLACK = 10_000
 
 
 class Timer(NamedTuple):
-    """When, what for (``episode``, ``leak``, ``hold``, ``snooze``), and the row it is about."""
+    """When, what for (``episode``, ``leak``, ``hold``, ``review``, ``snooze``), and the row it is about."""
 
     deadline: float
     kind: str

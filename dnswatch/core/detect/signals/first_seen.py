@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from dnswatch.core.detect.score import POINTS
 from dnswatch.core.detect.signal import Past, Signal
 from dnswatch.core.model import Finding, Reason, Sighting
 
@@ -30,11 +29,11 @@ class FirstSeen(Signal):
             scope, who = "group", f"group {client.group}"
         learning = past.learning(sighting.at, self.detection.learning_s)
         if scope != "client" and learning.active:
-            points = POINTS["first-seen-client"]
+            points = self.points("first-seen-client")
             term = Reason("first-seen-client", f"{service} first seen from {client.address}", points)
             text = f"learning: day {learning.day} of {learning.days:g}; first seen on {who} does not count yet"
             return Finding(self.name, points, (term, Reason("learning", text)), fact=False)
-        points = POINTS[f"first-seen-{scope}"]
+        points = self.points(f"first-seen-{scope}")
         known = "" if scope == "client" else f", in {learning.day - 1} days of log"
         preposition = {"client": "from", "group": "in", "network": "on"}[scope]
         term = Reason(f"first-seen-{scope}", f"{service} first seen {preposition} {who}{known}", points)

@@ -7,9 +7,8 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from dnswatch.core.detect.score import POINTS
 from dnswatch.core.detect.signal import Past, Signal
-from dnswatch.core.model import Finding, Reason, Sighting
+from dnswatch.core.model import Finding, Sighting
 
 UNATTENDED = {"server": "a server", "iot": "an IoT device"}
 TUNNELS = frozenset({"oob-interaction", "tunnel-agent"})
@@ -29,4 +28,4 @@ class Role(Signal):
         term, text = "segment", f"{client.address} is {what} (group {client.group})"
         if client.role == "server" and category in TUNNELS:
             term, text = "server-tunnel", f"{category} from {what} (group {client.group})"
-        return Finding(self.name, POINTS[term], (Reason(term, text, POINTS[term]),))
+        return self.finding(term, text)

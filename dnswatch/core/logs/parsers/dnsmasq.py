@@ -327,7 +327,7 @@ def _lease(at: float, message: bytes, line: bytes, offset: int) -> Event | None:
     if address is None:
         return Weird(at, "bad client address", "", line, offset)
     name = (fields.raw(found[3]) or "") if found[3] else ""
-    return Lease(at, address, name, _mac(found[2].decode("ascii").lower()), None)
+    return Lease(at, address, name, _mac(found[2].decode("ascii").lower()), None, offset)
 
 
 def _mac(text: str) -> str:

@@ -1,0 +1,199 @@
+"""What a client is, told from how it behaves: asks for many others, resolves whatever it reads, browses.
+
+Fed with sampled lines and with watched lookups; only whole days that are over speak, so nothing that a client does
+today excuses what it does today. Never: keeps names (a bitmap counts them), grows without bound, overrules the roles
+that an operator configured. Read next: ``core/detect/history.py``.
+"""
+
+from __future__ import annotations
+
+import math
+import zlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from dnswatch.core.detect.changes import Row, Table
+
+DAY_S = 86400
+CLIENTS = 100_000
+"""Clients remembered; about 300 bytes each."""
+BITS = 256
+"""Size of the bitmap that counts a day's distinct domains (linear counting: within 10 % up to some 800)."""
+BUSY_SERVICES = 12
+"""So many watched services on one day: nobody who works or steals needs that many (the widest rotation seen in an
+infection had 11 names of one kind), a mail gateway or sandbox that resolves every link does."""
+BUSY_DAYS = 2
+BUSY_FOR_DAYS = 7
+CROWD_TIMES = 8
+"""A client that is sampled so many times as often as the average other one speaks for a crowd (NAT, forwarder)."""
+CROWD_SAMPLES = 40
+CROWD_DOMAINS = 60
+HTTPS_TYPES = frozenset({"HTTPS", "TYPE65", "type=65"})
+
+
+@dataclass(frozen=True, slots=True)
+class Behaviour:
+    """What the days before say of a client."""
+
+    crowd: bool = False  # NAT or forwarder: many people behind one address
+    scanner: bool = False  # resolves every name it meets: mail gateway, sandbox, enrichment
+    samples: int = 0  # sampled lookups of its last whole day
+    https: int = 0  # how many of those asked for type HTTPS
+
+
+UNKNOWN = Behaviour()
+
+
+class Activity:
+    """One client: the day at hand, and the last whole day on which it was active."""
+
+    __slots__ = ("before", "bits", "busy", "day", "https", "n", "samples", "services")
+
+    def __init__(self, day: int) -> None:
+        self.n = 0
+        self.day = day
+        self.samples = self.https = self.bits = 0
+        self.services: list[str] = []
+        self.before = (0, 0, 0)  # samples, HTTPS among them, distinct domains
+        self.busy: list[int] = []  # last days with many services
+
+    def roll(self, day: int) -> None:
+        """Begin another day."""
+        self.before, self.busy = self.whole(day)
+        self.day = day
+        self.samples = self.https = self.bits = 0
+        self.services = []
+
+    def whole(self, day: int) -> tuple[tuple[int, int, int], list[int]]:
+        """Give what the last whole day before ``day`` says, and the busy days."""
+        if day <= self.day:
+            return self.before, self.busy
+        busy = [*self.busy, self.day][-BUSY_DAYS:] if len(self.services) >= BUSY_SERVICES else self.busy
+        return (self.samples, self.https, _distinct(self.bits)), busy
+
+    def row(self) -> Row:
+        """Give the plain form."""
+        return {
+            "n": self.n, "day": self.day, "samples": self.samples, "https": self.https, "bits": f"{self.bits:x}",
+            "services": self.services, "before": list(self.before), "busy": self.busy,
+        }  # fmt: skip
+
+    @classmethod
+    def of_row(cls, row: Row) -> Activity:
+        """Take a stored row."""
+        activity = cls(row["day"])
+        activity.n, activity.samples, activity.https = row["n"], row["samples"], row["https"]
+        activity.bits, activity.services = int(row["bits"], 16), list(row["services"])
+        samples, https, domains = row["before"]
+        activity.before, activity.busy = (samples, https, domains), list(row["busy"])
+        return activity
+
+
+class Day:
+    """All clients together: how many were active, today and on the day before."""
+
+    __slots__ = ("before", "clients", "day", "n", "samples")
+
+    def __init__(self, day: int, clients: int = 0, samples: int = 0, before: tuple[int, int] = (0, 0)) -> None:
+        self.n = 0
+        self.day = day
+        self.clients = clients
+        self.samples = samples
+        self.before = before  # clients and samples of the last whole day
+
+    def row(self) -> Row:
+        """Give the plain form."""
+        return {"n": self.n, "day": self.day, "clients": self.clients, "samples": self.samples,
+                "before": list(self.before)}  # fmt: skip
+
+
+class Roles:
+    """Every client's activity, by address."""
+
+    def __init__(self) -> None:
+        self.clients: Table[Activity] = Table("activity", CLIENTS)
+        self.days: Table[Day] = Table("activity-day", 1)
+
+    # ── Writing ───────────────────────────────────────────────────────────────────────────────────────────────
+
+    def saw(self, address: str, at: float) -> Activity:
+        """Note that a client is active."""
+        day = int(at // DAY_S)
+        activity = self.clients.rows.get(address)
+        if activity is None:
+            activity = Activity(day)
+            self.clients.put(address, activity)
+            self._network(day).clients += 1
+        elif day > activity.day:
+            activity.roll(day)
+            self.clients.put(address, activity)
+            self._network(day).clients += 1
+        return activity
+
+    def sampled(self, address: str, at: float, qname: str, qtype: str) -> None:
+        """Count a sampled lookup."""
+        activity = self.saw(address, at)
+        activity.samples += 1
+        activity.https += qtype in HTTPS_TYPES
+        domain = ".".join(qname.rsplit(".", 2)[-2:])
+        activity.bits |= 1 << zlib.crc32(domain.encode("ascii", "backslashreplace")) % BITS
+        self._network(activity.day).samples += 1
+        self.clients.changed.add(address)
+
+    def met(self, address: str, at: float, service: str) -> None:
+        """Note that a client met a watched service."""
+        services = self.saw(address, at).services
+        if service not in services and len(services) < BUSY_SERVICES:
+            services.append(service)
+            self.clients.changed.add(address)
+
+    def _network(self, day: int) -> Day:
+        today = self.days.rows.get("")
+        if today is None:
+            today = Day(day)
+            self.days.put("", today)
+        elif day > today.day:
+            today.before = (today.clients, today.samples)
+            today.day, today.clients, today.samples = day, 0, 0
+        self.days.changed.add("")
+        return today
+
+    # ── Reading ───────────────────────────────────────────────────────────────────────────────────────────────
+
+    def active(self, at: float) -> int:
+        """Give how many clients a day has: those seen today, or on the last whole day if that is more."""
+        today = self.days.rows.get("")
+        if today is None:
+            return 0
+        return max(today.clients, today.before[0]) if int(at // DAY_S) <= today.day else today.clients
+
+    def behaviour(self, address: str, at: float) -> Behaviour:
+        """Give what a client's whole days before ``at`` say of it."""
+        activity, today = self.clients.rows.get(address), self.days.rows.get("")
+        if activity is None or today is None:
+            return UNKNOWN
+        day = int(at // DAY_S)
+        (samples, https, domains), busy = activity.whole(day)
+        clients, total = today.before if day <= today.day else (today.clients, today.samples)
+        others = max(total - samples, 0) / max(clients - 1, 1)
+        crowd = samples >= CROWD_SAMPLES and domains >= CROWD_DOMAINS and samples >= CROWD_TIMES * others
+        recent = [one for one in busy if one >= day - BUSY_FOR_DAYS]
+        return Behaviour(crowd, len(recent) >= BUSY_DAYS, samples, https)
+
+    # ── State ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def restore(self, kind: str, rows: Iterable[tuple[str, Row]]) -> bool:
+        """Take stored rows of one kind; False when the kind is not one of ours."""
+        if kind == self.clients.kind:
+            self.clients.restore([(key, Activity.of_row(row)) for key, row in rows])
+        elif kind == self.days.kind:
+            self.days.restore([(key, Day(r["day"], r["clients"], r["samples"], tuple(r["before"]))) for key, r in rows])
+        else:
+            return False
+        return True
+
+
+def _distinct(bits: int) -> int:
+    """Estimate how many domains set these bits (linear counting)."""
+    free = BITS - bits.bit_count()
+    return round(-BITS * math.log(max(free, 1) / BITS))
