@@ -174,7 +174,7 @@ def _table(alerts: list[Alert]) -> None:
 
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
     for heading in HEADINGS:
-        table.add_column(heading, justify="right" if heading == "COUNT" else "left", overflow="fold")
+        table.add_column(heading, justify="right" if heading == "COUNT" else "left", overflow="ellipsis", no_wrap=True)
     for row in rows[:SHOWN_ON_TERMINAL]:  # Text: what a client chose is never read as markup
         table.add_row(Text(row[0], style=COLOURS[row[0]]), *(Text(escaped(cell)) for cell in row[1:]))
     Console().print(table)
@@ -191,7 +191,7 @@ def _names(alert: Alert) -> str:
 
 def _why(alert: Alert) -> str:
     terms = sorted((term for term in alert.because if term.points), key=lambda term: -term.points)
-    return "; ".join(str(term) for term in terms[:WHYS])
+    return ", ".join(f"{term.term} {term.points:+d}" for term in terms[:WHYS])  # sentences: --format text or json
 
 
 def _summary(scan: Scan, took_s: float, timezone: str | None) -> None:

@@ -8,14 +8,23 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
+from dnswatch import scan as scan_module
 from dnswatch.cli import root
+from dnswatch.config.catalogue import load_catalogue
 from dnswatch.core.alerts.flat import FIELDS
 
+CATALOG = load_catalogue()
 LINE = "22-Nov-2026 19:18:{:02}.281 queries: info: client @0x7f {}#38510 ({}): query: {} IN A + (127.0.0.1)\n"
 
 
 def line(second: int, client: str, name: str) -> str:
     return LINE.format(second, client, name, name)
+
+
+@pytest.fixture(autouse=True)
+def _loaded_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Reading 165 files for every invocation would be most of this module's time."""
+    monkeypatch.setattr(scan_module, "load_catalogue", lambda: CATALOG)
 
 
 @pytest.fixture
