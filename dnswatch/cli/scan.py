@@ -18,7 +18,6 @@ import click
 from dnswatch.cli import DEFAULT_CONFIG
 from dnswatch.cli.tables import COLOURS, amount, print_table, span, time_text
 from dnswatch.core.alerts import Context, render
-from dnswatch.core.alerts.flat import who
 from dnswatch.core.logs.parsers import PARSERS
 from dnswatch.core.model import SEVERITIES, Alert
 from dnswatch.errors import EXIT_FAILED, EXIT_OK
@@ -35,7 +34,9 @@ SENSOR = "scan"
 SHOWN_ON_TERMINAL = 200
 WHYS = 3
 """Score terms shown in the table, the heaviest first."""
-HEADINGS = ("SEVERITY", "CLIENT", "SERVICE", "NAME", "COUNT", "FIRST SEEN", "LAST SEEN", "OUTCOME", "WHY")
+HEADINGS = ("SEVERITY", "FIRST SEEN", "CLIENT", "SERVICE", "COUNT", "NAME", "OUTCOME", "WHY")
+ELASTIC = ("NAME", "OUTCOME", "WHY")
+"""Columns that give way on a narrow terminal."""
 
 
 @click.command("scan", short_help="Analyse log files, rotated and compressed ones too; needs no configuration.")
@@ -160,8 +161,8 @@ def _table(alerts: list[Alert]) -> None:
     """Print the alerts, the most severe first."""
     alerts.sort(key=lambda one: (-SEVERITIES.index(one.severity), -one.score, one.first_at, one.id))
     rows = [
-        (one.severity, who(one), one.service, _names(one), str(one.count), time_text(one.first_at),
-         time_text(one.last_at), one.outcome, _why(one))
+        (one.severity, time_text(one.first_at), _client(one), one.service, str(one.count), _names(one), one.outcome,
+         _why(one))
         for one in alerts
     ]  # fmt: skip
     if not sys.stdout.isatty():
@@ -173,8 +174,10 @@ def _table(alerts: list[Alert]) -> None:
     from rich.text import Text
 
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
-    for heading in HEADINGS:
-        table.add_column(heading, justify="right" if heading == "COUNT" else "left", overflow="ellipsis", no_wrap=True)
+    for i, heading in enumerate(HEADINGS):
+        width = max(len(heading), *(len(row[i]) for row in rows[:SHOWN_ON_TERMINAL]))
+        table.add_column(heading, justify="right" if heading == "COUNT" else "left", overflow="ellipsis", no_wrap=True,
+                         min_width=None if heading in ELASTIC else width)  # fmt: skip
     for row in rows[:SHOWN_ON_TERMINAL]:  # Text: what a client chose is never read as markup
         table.add_row(Text(row[0], style=COLOURS[row[0]]), *(Text(escaped(cell)) for cell in row[1:]))
     Console().print(table)
@@ -182,6 +185,11 @@ def _table(alerts: list[Alert]) -> None:
         _say(
             f"{len(rows) - SHOWN_ON_TERMINAL} less severe ones are not shown: redirect the output or use --format json."
         )
+
+
+def _client(alert: Alert) -> str:
+    client = alert.client
+    return " ".join(filter(None, (client.address, client.name, client.group and f"({client.group})")))
 
 
 def _names(alert: Alert) -> str:

@@ -44,7 +44,7 @@ def test_a_table_of_alerts_and_a_summary(log: Path) -> None:
     result = scan(log)
     assert result.exit_code == 0, result.output
     heading, first, second = result.stdout.splitlines()
-    assert heading.split()[:3] == ["SEVERITY", "CLIENT", "SERVICE"]
+    assert heading.split()[:5] == ["SEVERITY", "FIRST", "SEEN", "CLIENT", "SERVICE"]
     assert first.startswith("high")
     assert "webhook.site" in first
     assert "api.telegram.org" in second
