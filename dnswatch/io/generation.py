@@ -55,6 +55,10 @@ class OpenGeneration:
         self.changed_ns = info.st_mtime_ns
         return info.st_size
 
+    def deleted(self) -> bool:
+        """Say whether the open file has no name any more."""
+        return os.fstat(self.fd).st_nlink == 0
+
     def same(self) -> bool:
         """Say whether the bytes that were read are still there."""
         if self.stream is not None:

@@ -226,6 +226,9 @@ class FileTail:
                 self.waiting = no_access(Path(following.path), error, "just rotated")
                 return False
             if opened.id == (following.device, following.inode):
+                if file.deleted() and following == found[0] and len(found) > 1:
+                    # Ours was the oldest and went; even the oldest left is newer, so others may have gone unseen.
+                    self.losses["rotated away before it was read"] += 1
                 self._leave(file, {(each.device, each.inode): each.path for each in found}.get(file.id))
                 self._file, self.size = opened, 0
                 self.generations["rotated"] += 1

@@ -173,6 +173,22 @@ async def test_reads_generations_that_passed_while_it_was_busy(log: Path) -> Non
         await reader.reads("b", "c", "d", "e")
 
 
+async def test_counts_generations_that_were_deleted_unread(log: Path) -> None:
+    """The server keeps too few files: what is left is read in order, and the gap is counted."""
+    add(log, "a")
+    async with following(log, start="start") as reader:
+        await reader.reads("a")
+        reader.gate.clear()
+        add(log, "b")
+        await asyncio.sleep(0.02)
+        log.unlink()  # and its successor, which nobody saw
+        add(log.with_name("query.log.0"), "d")
+        add(log, "e")
+        reader.gate.set()
+        await reader.reads("b", "d", "e")
+        assert reader.tail.losses == {"rotated away before it was read": 1}
+
+
 @pytest.mark.parametrize("regrown", [["x"], ["x" * 40, "y" * 40, "z" * 40]])
 async def test_follows_copytruncate(log: Path, regrown: list[str]) -> None:
     """The log is copied and truncated, and may have grown past our offset again: it starts anew."""
