@@ -48,11 +48,12 @@ def service(id_: str, category: str, base: Severity, *names: str, **more: Any) -
 SERVICES = (
     service("telegram-bot", "bot-api", "medium", "api.telegram.org", companions=("web.telegram.org",)),
     service("slack-webhook", "chat-webhook", "low", "hooks.slack.com"),
-    service("discord", "chat-webhook", "low", "discord.com", block_safety="collateral", shared=True),
+    service("discord", "chat-webhook", "low", "discord.com", block_safety="collateral", shared=True,
+            companion_effect="exonerates", companions=("discord.media",)),
     service("webhook-site", "request-bin", "high", "webhook.site", "*.webhook.site"),
     service("interactsh", "oob-interaction", "high", "*.oast.fun"),
     service("ntfy", "push-notification", "info", "ntfy.sh"),
-)
+)  # fmt: skip
 GROUPS = (
     Group("servers", ("10.0.10.0/24", "fd00:10::/64"), "server"),
     Group("build", ("10.0.20.0/24",), "ci"),
@@ -64,7 +65,8 @@ def catalog(*services: Service) -> Catalog:
     """Make a catalogue in which everything is watched."""
     chosen = services or SERVICES
     recon = (Indicator("api.ipify.org", "exact", "recon", "recon", "ipify.org"),)
-    return Catalog({one.id: one for one in chosen}, frozenset(one.id for one in chosen), recon)
+    doh = (Indicator("dns.google", "domain", "doh", "doh", "dns.google"),)
+    return Catalog({one.id: one for one in chosen}, frozenset(one.id for one in chosen), recon, doh)
 
 
 def policy(

@@ -9,12 +9,23 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dnswatch.core.detect.engine import Engine, SightingRow
-from dnswatch.core.model import Alert, Event, Lease, Query, Verdict, Weird
+from dnswatch.core.logs.digest import Digested
+from dnswatch.core.model import Alert, Event, Lease, Position, Query, Verdict, Weird
 from dnswatch.core.policy import DAY_S, Policy
-from tests.core.detection import T0, alerts, feed, policy
+from tests.core.detection import T0, alerts, policy
 
 CLIENTS = ("10.1.0.9", "10.0.10.7", "10.0.20.5", "127.0.0.1", "fd00:10::7")
-NAMES = ("api.telegram.org", "hooks.slack.com", "x.webhook.site", "web.telegram.org", "api.ipify.org", "ntfy.sh")
+NAMES = (
+    "api.telegram.org",
+    "hooks.slack.com",
+    "x.webhook.site",
+    "web.telegram.org",
+    "api.ipify.org",
+    "ntfy.sh",
+    "discord.com",
+    "x.discord.media",
+    "dns.google",
+)
 GAPS = (0.0, 0.004, 0.5, 1.9, 2.0, 2.1, 4.9, 5.0, 5.1, 60.0, 3600.0, DAY_S, 7 * DAY_S, 8 * DAY_S, -1.0, -30.0)
 
 Step = tuple[float, str, str, str, int]
@@ -46,7 +57,7 @@ def event(at: float, client: str, name: str, kind: str, number: int, i: int) -> 
     if kind == "query":
         return Query(at, client, 5000 + number, name, "AAAA" if number else "A", "udp", "", number, line, i * 100)
     if kind == "lease":
-        return Lease(at, client, f"host-{number}", f"10:20:30:40:50:5{number}", None)
+        return Lease(at, client, f"host-{number}", f"10:20:30:40:50:5{number}", None, i * 100)
     if kind == "weird":
         return Weird(at, "unprintable name", client, line, i * 100)
     if kind in ("answer", "plain"):
@@ -57,6 +68,13 @@ def event(at: float, client: str, name: str, kind: str, number: int, i: int) -> 
     action = "passthru" if kind == "shadow" else "nxdomain"
     via = f"{name}.any.rpz.dnswatch.internal"
     return Verdict(at, client, 5000 + number, name, "A", 0, "rewrite", action, False, via, (), line, i * 100)
+
+
+def feed(engine: Engine, events: list[Event], source: str) -> list[Alert]:
+    """Let the engine receive a block; every third line is a sample too, as position in a file would have it."""
+    samples = [(one.offset, one) for one in events if one.offset % 300 == 0]
+    block = Digested(list(events), samples, 0, 0)
+    return alerts(engine.receive(source, block, Position(source, f"/var/log/{source}.log", 0)))
 
 
 RULES = (

@@ -217,9 +217,9 @@ class Engine:
             return
         episode.reviews.remove(deadline)
         self._episodes.changed.add(key)
-        sighting = judgement.sight_again(self.policy, episode, deadline)
+        sighting = judgement.sight_again(self.policy, episode)
         if sighting is not None:
-            cause = episode.add_review(self._panel.review(sighting, self.history))
+            cause = episode.add_review(self._panel.review(sighting, deadline, self.history))
             if cause:
                 self._revise(episode, deadline, cause)
 

@@ -48,13 +48,14 @@ def sight(policy: Policy, client: Client, indicator: Indicator, qname: Name, qty
     return Sighting(at, client, indicator, service, qname, qtype, expected, because)
 
 
-def sight_again(policy: Policy, episode: Episode, at: float) -> Sighting | None:
-    """Give an episode's first attempt as seen at a later time; None when its service is no longer known."""
+def sight_again(policy: Policy, episode: Episode) -> Sighting | None:
+    """Give an episode's first attempt again; None when its service is no longer known."""
     service = policy.catalog.services.get(episode.service)
     if service is None:
         return None
     indicator = api_indicator(policy.catalog.find(episode.qname)) or service.indicators[0]
-    return Sighting(at, episode.client, indicator, service, episode.qname, episode.qtype, False, episode.judged)
+    at, because = episode.first_at, episode.judged
+    return Sighting(at, episode.client, indicator, service, episode.qname, episode.qtype, False, because)
 
 
 def findings(signals: Iterable[Signal], sighting: Sighting, past: Past) -> list[Finding]:

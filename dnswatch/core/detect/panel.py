@@ -40,9 +40,9 @@ class Panel:
         asked = {after for one in self.signals if (after := one.review_after(sighting)) is not None}
         return [sighting.at + after for after in sorted(asked)]
 
-    def review(self, sighting: Sighting, past: Past) -> list[Finding]:
+    def review(self, sighting: Sighting, now: float, past: Past) -> list[Finding]:
         """Ask again about an episode, some time after its first attempt."""
-        found = (signal.review(sighting, past) for signal in self.signals)
+        found = (signal.review(sighting, now, past) for signal in self.signals)
         return [finding for finding in found if finding is not None]
 
     # ── State ─────────────────────────────────────────────────────────────────────────────────────────────────

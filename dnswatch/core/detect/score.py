@@ -28,6 +28,7 @@ POINTS: Mapping[str, int] = {
     "second-category": 15,
     "segment": 10,
     "sequence": 25,
+    "sequence-repeated": 10,
     "server-tunnel": 15,
 }
 """Points by term. First-seen counts at its widest scope only, for what the network never saw no client of it saw."""

@@ -9,7 +9,7 @@ complete one; ``signals/sequence.py`` for one with memory and options.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import ClassVar, Protocol
+from typing import Any, ClassVar, Protocol
 
 from dnswatch.core.clients.roles import Behaviour
 from dnswatch.core.detect.changes import Row
@@ -63,7 +63,7 @@ class Signal:
     """
 
     name: ClassVar[str]
-    Options: ClassVar[type | None] = None  # frozen dataclass of what can be set, each field with its default
+    options_type: ClassVar[type[Any] | None] = None  # frozen dataclass of what can be set, each with its default
 
     def __init__(self, detection: Detection) -> None:
         self.configure(detection)
@@ -89,8 +89,8 @@ class Signal:
         """Give how many seconds after an episode's first attempt `review` shall be called, or None."""
         return None
 
-    def review(self, sighting: Sighting, past: Past) -> Finding | None:
-        """State the fact when some time has passed since the first attempt; ``sighting.at`` is that time."""
+    def review(self, sighting: Sighting, now: float, past: Past) -> Finding | None:
+        """State the fact again, some time after an episode's first attempt, which ``sighting`` is."""
         return None
 
     def observe(self, sighting: Sighting, past: Past) -> None:

@@ -7,12 +7,16 @@ from __future__ import annotations
 
 from dnswatch.core.detect.signal import Signal
 from dnswatch.core.detect.signals.category import Category
+from dnswatch.core.detect.signals.companion import Companion
 from dnswatch.core.detect.signals.first_seen import FirstSeen
 from dnswatch.core.detect.signals.role import Role
+from dnswatch.core.detect.signals.sequence import Sequence
 
 SIGNALS: dict[str, type[Signal]] = {
     "category": Category,
+    "companion": Companion,
     "first-seen": FirstSeen,
     "role": Role,
+    "sequence": Sequence,
 }
 """Name → signal, sorted by name: the order of the terms in every alert."""

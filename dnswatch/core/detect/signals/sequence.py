@@ -1,0 +1,194 @@
+"""Fact: the client asked for its own public address, and for the service right after that.
+
+So do stealers that tell whose data they bring: IP check, then bot or webhook, one after the other within seconds. The
+order matters: the same two names the other way round, or hours apart, are a person who is curious. A name that the
+client asks for on many hours of its days (dynamic DNS updaters, monitoring) is a habit and does not count.
+
+Never: required; about half of the reported stealers make no IP check. Read next: ``companion.py``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import ClassVar
+
+from dnswatch.core.detect.changes import Row, Table
+from dnswatch.core.detect.signal import Past, Signal, known
+from dnswatch.core.model import SEVERITIES, Finding, Indicator, Name, Reason, Severity, Sighting
+from dnswatch.core.policy import DAY_S, Detection
+
+CLIENTS = 20_000
+"""Clients whose IP checks are remembered; at most some 900 bytes each. One host in 40 ever makes one (measured)."""
+RECENT = 8
+NAMES = 6
+HOURS = 6
+COLLAPSE_S = 5.0
+"""A, AAAA and resends of one check (DESIGN §3)."""
+STEPS = 2
+"""IP check, then service, is two steps graver where nothing speaks for the client."""
+MIXED_ROLES = frozenset({"forwarder", "scanner"})
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """Settings, in seconds and counts."""
+
+    before_s: float = 300.0
+    """So long before the service's lookup the IP check counts."""
+    after_s: float = 60.0
+    """So long after it: a program with threads does not keep the order."""
+    close_s: float = 60.0
+    """So close before a client's first lookup ever, with no app in sight, the two are one program's doing."""
+    repeats: int = 3
+    """So many checks in that time are a program's, not a person's."""
+    habit_hours: int = 4
+    """A name asked for on so many different hours before, within `habit_s`, is a habit."""
+    habit_s: float = 7 * DAY_S
+
+
+class Checks:
+    """The IP checks of one client: the last ones, and the hours in which each name was asked for."""
+
+    __slots__ = ("hours", "n", "recent")
+
+    def __init__(
+        self, recent: list[tuple[float, Name]] | None = None, hours: dict[Name, list[int]] | None = None
+    ) -> None:
+        self.n = 0
+        self.recent = recent if recent is not None else []
+        self.hours = hours if hours is not None else {}
+
+    def row(self) -> Row:
+        """Give the plain form."""
+        return {"n": self.n, "recent": [[at, name] for at, name in self.recent], "hours": self.hours}
+
+
+class Sequence(Signal):
+    """IP check → service."""
+
+    name: ClassVar[str] = "sequence"
+    options_type = Options
+    options: Options
+
+    def __init__(self, detection: Detection) -> None:
+        super().__init__(detection)
+        self._checks: Table[Checks] = Table("sequence", CLIENTS)
+
+    def configure(self, detection: Detection) -> None:
+        """Take settings."""
+        super().configure(detection)
+        self.options = Options(**detection.options.get(self.name, {}))
+
+    def note(self, client: str, indicator: Indicator, at: float) -> None:
+        """Remember an IP check."""
+        if indicator.role != "recon":
+            return
+        checks = self._checks.rows.get(client)
+        if checks is None:
+            checks = Checks()
+            self._checks.put(client, checks)
+        if any(name == indicator.name and abs(at - seen) < COLLAPSE_S for seen, name in checks.recent):
+            return
+        hour = int(at // 3600)
+        hours = checks.hours.get(indicator.name)
+        if hours is None and len(checks.hours) < NAMES:
+            hours = checks.hours[indicator.name] = []
+        if hours is not None and hour not in hours:
+            if not checks.recent or at - checks.recent[-1][0] > 3600.0:
+                self._checks.put(client, checks)  # fresh again
+            hours.append(hour)
+            del hours[:-HOURS]
+        checks.recent.append((at, indicator.name))
+        checks.recent.sort()
+        del checks.recent[:-RECENT]
+        self._checks.changed.add(client)
+
+    def judge(self, sighting: Sighting, past: Past) -> Finding | None:
+        """Say what was checked before."""
+        first = past.client(sighting.client.address, sighting.service.id) is None
+        alone = sighting.service.companion_effect != "exonerates"  # else an app may still show itself
+        return self._state(sighting, past, 0.0, first and alone)
+
+    def review_after(self, sighting: Sighting) -> float | None:
+        """Look again when a check that came late would be there."""
+        return self.options.after_s
+
+    def review(self, sighting: Sighting, now: float, past: Past) -> Finding | None:
+        """Say what was checked around the first lookup, and whether an app showed itself."""
+        seen = past.client(sighting.client.address, sighting.service.id)
+        first = seen is not None and seen.first_at >= sighting.at
+        return self._state(sighting, past, self.options.after_s, first)
+
+    def _state(self, sighting: Sighting, past: Past, after_s: float, first: bool) -> Finding | None:
+        checks = self._checks.rows.get(sighting.client.address)
+        if checks is None:
+            return None
+        at, before_s = sighting.at, self.options.before_s
+        found = [
+            (seen, name) for seen, name in checks.recent
+            if -before_s <= seen - at <= after_s and not self._habit(checks, name, seen)
+        ]  # fmt: skip
+        if not found:
+            return None
+        seen, name = found[-1]
+        gap = at - seen
+        when = f"{gap:.0f} s before" if gap >= 0 else f"{-gap:.0f} s after"
+        service = sighting.service
+        terms = [Reason("sequence", f"{name}, which tells a client its public address, {when} {service.id}",
+                        self.points("sequence"))]  # fmt: skip
+        if len(found) >= self.options.repeats:
+            text = f"{len(found)} such checks within {before_s + after_s:.0f} s"
+            terms.append(Reason("sequence-repeated", text, self.points("sequence-repeated")))
+        floor = None
+        if first and -after_s <= gap <= self.options.close_s and self._alone(sighting, past):
+            floor = _steps(service.base_severity)
+            terms.append(Reason("sequence-close", f"the first {service.id} lookup ever from {sighting.client.address}, "
+                                f"so close to the check: at least {floor}"))  # fmt: skip
+        return Finding(self.name, sum(term.points for term in terms), tuple(terms), floor=floor)
+
+    def _habit(self, checks: Checks, name: Name, at: float) -> bool:
+        """Say whether the client has long been asking for this name, hour after hour."""
+        now = int(at // 3600)
+        since = now - int(self.options.habit_s // 3600)
+        return sum(since <= hour < now for hour in checks.hours.get(name, ())) >= self.options.habit_hours
+
+    def _alone(self, sighting: Sighting, past: Past) -> bool:
+        """Say whether the two lookups are the same program's: no app of the service here, no crowd."""
+        client, service = sighting.client, sighting.service
+        if client.role in MIXED_ROLES:
+            return False
+        if service.companion_effect == "exonerates" and known(past, client, "companion", service.id) is not None:
+            return False
+        behaviour = past.behaviour(client.address, sighting.at)
+        return not behaviour.crowd and not behaviour.scanner
+
+    # ── State ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def take_changes(self) -> Iterable[tuple[str, Row | None]]:
+        """Hand over the clients whose checks changed."""
+        rows: dict[tuple[str, str], Row | None] = {}
+        self._checks.take_changes(rows)
+        return [(key, row) for (_, key), row in rows.items()]
+
+    def restore(self, rows: Iterable[tuple[str, Row]]) -> None:
+        """Take stored rows back."""
+        found = []
+        for key, row in rows:
+            checks = Checks([(at, name) for at, name in row["recent"]], {k: list(v) for k, v in row["hours"].items()})
+            checks.n = row["n"]
+            found.append((key, checks))
+        self._checks.restore(found)
+
+    def size(self) -> int:
+        """Give the number of clients."""
+        return len(self._checks.rows)
+
+    def evicted(self) -> int:
+        """Give the number of clients that had to go."""
+        return self._checks.evicted
+
+
+def _steps(base: Severity) -> Severity:
+    """Go two steps up from a base severity, at most to high: critical is for points to reach."""
+    return SEVERITIES[min(SEVERITIES.index(base) + STEPS, SEVERITIES.index("high"))]
