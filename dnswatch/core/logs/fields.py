@@ -8,6 +8,7 @@ Read next: ``core/logs/parsers/bind.py``.
 from __future__ import annotations
 
 import ipaddress
+import re
 from functools import lru_cache
 
 from dnswatch.core import names
@@ -21,6 +22,7 @@ NAMES = 16_384
 TYPES = 1_024
 """Query types and server addresses remembered at once: more than there are, short of a client counting TYPEn."""
 
+_ADDRESS = re.compile(rb"[0-9A-Fa-f:.]+(?:%|\Z)")
 _MNEMONIC = {64: "SVCB", 65: "HTTPS", 257: "CAA"}
 """Types that older servers print as numbers (BIND before 9.16.21, dnsmasq before 2.87): one spelling for joins."""
 
@@ -28,6 +30,8 @@ _MNEMONIC = {64: "SVCB", 65: "HTTPS", 257: "CAA"}
 @lru_cache(maxsize=ADDRESSES)
 def address(text: bytes) -> str | None:
     """Give an address in canonical text: IPv6 compressed, lower-case, without zone; v4-mapped IPv6 as IPv4."""
+    if not _ADDRESS.match(text):  # what dnsmasq answers for may be an address; a failed conversion costs 2 µs
+        return None
     try:
         found = ipaddress.ip_address(text.partition(b"%")[0].decode("ascii"))
     except ValueError:

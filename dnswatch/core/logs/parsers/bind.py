@@ -5,8 +5,8 @@ Never: trusts a position inside a name or a view. BIND escapes every space, quot
 follows it is found from the right. Grammar: log_formats §1.1; versions: §1.4. Read next: ``dnsmasq.py``.
 
 One possessive expression reads the whole of a query line, and everything that repeats (second, address, type, name)
-comes from a cache: a query line costs about seven times what building its `Query` tuple alone costs, a third of it
-the expression itself.
+comes from a cache. The form that BIND's own files have had since 9.11 is tried first, by an expression without optional
+parts: it takes half the time of the general one, and what it cannot read goes the general way.
 
 Of two stamps on a line (``print-time`` through syslog) BIND's own counts: it has milliseconds; unless only the
 outer one names its zone.
@@ -34,6 +34,10 @@ _QUERY = re.compile(
     _STAMP + _LABELS + _PEER + _ASKED + _VIEW
     + rb"query: ([^ ]++) [^ ]++ ([^ ]++) ([+-][^ ]*+)(?: \(([^ )]++)\))?+" + _ECS + rb"\r?\Z"
 )  # fmt: skip
+_USUAL = re.compile(  # of `_QUERY`: 0.5 µs instead of 1.0 µs. What is loose here (stamp, address) is judged afterwards
+    rb"([0-9A-Za-z: -]{20})(\.[0-9]{3}) (?:[a-z-]++: [a-z]++: )?+client @0x[0-9a-f]++ ([^#]++)#([0-9]{1,5}+)"
+    rb" \([^ ]++(?<=:) query: ([^ ]++) [^ ]++ ([^ ]++) ([+-][^ ]*+) \(([^ )]++)\)\Z"
+)
 _OWN_SHAPE = re.compile(  # its own kind of stamp, or a category with an ISO stamp or a severity
     rb"\d\d-[A-Z][a-z]{2}-\d{4} \d\d:\d\d:\d\d\.\d{3} (?![A-Z]{2} )"  # not dnstap-read's "CQ 127.0.0.1:…"
     rb"|(?:(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}(?:Z|[+-]\d\d:\d\d)? ))?"
@@ -83,6 +87,8 @@ _BROKEN = re.compile(
     rb"(?:view .*: )?(?:query: |response: |(?:disabled )?rpz |query failed |query '|query \(cache\) ')"
 )  # what should have matched above
 _T = ord("T")
+_new = tuple.__new__
+"""Builds a `Query` in 0.14 µs; calling the class, which only passes on its arguments, takes 0.27 µs."""
 _NAME_TEXT = 1023
 """Longest text of a name in a BIND log (log_formats §1.6)."""
 
@@ -111,6 +117,13 @@ class BindParser:
 
     def parse(self, line: bytes, offset: int) -> Event | None:
         """Turn a line into an event; None for what named says without concern to us."""
+        if found := _USUAL.match(line):
+            second, fraction, client, port, qname, qtype, flags, server = found.groups()
+            at, address = self.stamps.read(second, fraction), fields.address(client)
+            name = fields.escaped(qname) if len(qname) <= _NAME_TEXT else None
+            if at is not None and address is not None and name is not None:
+                return _new(Query, (at, address, int(port), name, fields.qtype(qtype), "tcp" if _T in flags else "udp",
+                                    fields.server(server), 0, line, offset))  # fmt: skip
         found = _QUERY.match(line)
         if found is None:
             return self._other(line, offset)

@@ -6,13 +6,14 @@ Never: believes the middle of a line. dnsmasq prints names raw, spaces included,
 may have lost the end of its client's address (§0.4) and is not trusted. Grammar: log_formats §2; Pi-hole: §2.6.
 Read next: ``core/logs/formats.py``.
 
-The usual query line (one name without spaces, in dnsmasq's own file) is read by one possessive expression and costs
-about four fifths of a query line of BIND; every other line takes the way through its prefix, about twice as long.
+The usual lines (query, answer of one address, forwarded; a name without spaces; in dnsmasq's own file) are each read by
+one possessive expression; every other line takes the way through its prefix, about twice as long.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple
 
 from dnswatch.core.logs import fields, prefixes
@@ -26,7 +27,10 @@ _PLAIN = rb"(?:query|auth)\[([^ \]]++)\] ([^ ]++) from (" + _ADDRESS + rb")\Z"
 _OWN_QUERY = re.compile(_OWN + _SERIAL + _PLAIN)
 _QUERY = re.compile(_SERIAL + _PLAIN)
 _OWN_PREFIX = re.compile(_OWN)
-_REPLY = re.compile(_SERIAL + rb"(?:reply|cached|cached-stale|auth) ([^ ]++) is (" + _ADDRESS + rb")\Z")
+_ANSWERED = rb"(?:reply|cached|cached-stale|auth) ([^ ]++) is (" + _ADDRESS + rb")\Z"
+_REPLY = re.compile(_SERIAL + _ANSWERED)
+_OWN_REPLY = re.compile(_OWN + _SERIAL + _ANSWERED)
+_OWN_FORWARDED = re.compile(_OWN + _SERIAL + rb"forwarded ")
 _BARE = re.compile(rb"(dnsmasq(?:-[a-z]+)?)(?:\[(\d++)\])?: ")  # -k on stderr, -d: no time
 _TAG = re.compile(rb"(?:[\w.-]+/)*dnsmasq(?:-[a-z]+)?\Z")
 _PREFIX = re.compile(_SERIAL)
@@ -57,6 +61,7 @@ _MAC = re.compile(r"(?:[0-9a-f]{2}-)?((?:[0-9a-f]{2}:){5}[0-9a-f]{2})\Z")  # "06
 _DUID = re.compile(r"(?:00:01:00:01(?::[0-9a-f]{2}){4}|00:03:00:01):((?:[0-9a-f]{2}:){5}[0-9a-f]{2})\Z")
 _ACTION = {"NXDOMAIN": "nxdomain", "NODATA": "nodata", "REFUSED": "refused", "CNAME": "cname"}
 _TRANSPORT: dict[bytes | None, Transport] = {None: "", b"UDP": "udp", b"TCP": "tcp"}
+_new = tuple.__new__  # see ``bind.py``
 _NO_NAME = (b"error", b"query", b"result")  # words that dnsmasq puts where the name would be (log_formats §2.2, §2.3)
 _UNPRINTABLE = b"<name unprintable>"
 _WHOLE_LINE = 1023
@@ -110,10 +115,18 @@ class DnsmasqParser:
     def parse(self, line: bytes, offset: int) -> Event | None:
         """Turn a line into an event; None for what has nothing for us (forwarded, validation, reverse answers …)."""
         found = _OWN_QUERY.match(line)
-        if found is not None and len(line) < _WHOLE_LINE:
-            at = self.stamps.read(found[1])
-            if at is not None and (event := _usual_query(at, found.groups()[1:], line, offset)) is not None:
+        usual = _usual_query
+        if found is None and (found := _OWN_REPLY.match(line)) is not None:
+            usual = _usual_reply
+        if found is not None:
+            second, *groups = found.groups()
+            at = self.stamps.read(second)
+            if at is not None and len(line) < _WHOLE_LINE and (event := usual(at, groups, line, offset)) is not None:
                 return event
+        elif found := _OWN_FORWARDED.match(line):  # a fifth of the lines that are sampled for health
+            second, _, _, asker, _ = found.groups()
+            if self.stamps.read(second) is not None and (asker is None or fields.address(asker) is not None):
+                return None
         return self._other(line, offset)
 
     @staticmethod
@@ -187,7 +200,7 @@ class DnsmasqParser:
         return None
 
 
-def _usual_query(at: float, groups: tuple[Any, ...], line: bytes, offset: int) -> Event | None:
+def _usual_query(at: float, groups: Sequence[Any], line: bytes, offset: int) -> Event | None:
     """Build the query of a name without spaces; None sends the line the long way, which says what is odd about it."""
     proto, serial, asker, port, qtype, qname, sender = groups
     name = fields.raw(qname) if len(qname) <= _NAME_TEXT else None
@@ -195,10 +208,11 @@ def _usual_query(at: float, groups: tuple[Any, ...], line: bytes, offset: int) -
     if name is None or client is None or (asker is None and serial is not None):
         return None
     number = 0 if serial is None else _number(serial)
-    return Query(at, client, int(port or b"0"), name, fields.qtype(qtype), _TRANSPORT[proto], "", number, line, offset)
+    return _new(Query, (at, client, int(port or b"0"), name, fields.qtype(qtype), _TRANSPORT[proto], "", number, line,
+                        offset))  # fmt: skip
 
 
-def _usual_reply(at: float, groups: tuple[Any, ...], line: bytes, offset: int) -> Event | None:
+def _usual_reply(at: float, groups: Sequence[Any], line: bytes, offset: int) -> Event | None:
     """Build the answer of one address to a name without spaces; None sends the line the long way."""
     _, serial, asker, port, qname, data = groups
     name = fields.raw(qname) if len(qname) <= _NAME_TEXT else None
@@ -208,8 +222,8 @@ def _usual_reply(at: float, groups: tuple[Any, ...], line: bytes, offset: int) -
         return None
     if fields.address(qname) is not None or qname in _NO_NAME:
         return None
-    return Verdict(at, client, int(port or b"0"), name, "", _number(serial), "answer", "NOERROR", False, "", (answer,),
-                   line, offset)  # fmt: skip
+    return _new(Verdict, (at, client, int(port or b"0"), name, "", _number(serial), "answer", "NOERROR", False, "",
+                          (answer,), line, offset))  # fmt: skip
 
 
 def _number(serial: bytes | None) -> int:
