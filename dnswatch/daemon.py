@@ -2,7 +2,7 @@
 
     logs ─ io/following ─► engine ─► io/ledger ─ checkpoint ─► outbox ─ io/deliver ─► sinks
                              ▲                                   policy ─ io/publish ─► feeds (files, HTTP)
-              policy, leases ┘        io/jobs: leases, feeds, expectations, retention
+              policy, leases ┘        io/housekeeping: leases, feeds, expectations, retention
 
 Never: decides what a line means or when to alert. Start here to see how it runs, then read ``io/ledger.py``.
 """
@@ -24,15 +24,13 @@ from typing import Any
 from dnswatch import __version__
 from dnswatch.config.build import Loaded, load_policy
 from dnswatch.config.model import Config
-from dnswatch.core.clients.expectations import until_text
 from dnswatch.core.detect.engine import Engine
-from dnswatch.core.feeds.formats import FORMATS
 from dnswatch.errors import ConfigError, DnswatchError, StateError
-from dnswatch.io import publish, systemd
+from dnswatch.io import systemd
 from dnswatch.io.deliver import Courier
 from dnswatch.io.following import Following
+from dnswatch.io.housekeeping import Housekeeping
 from dnswatch.io.jobs import Jobs
-from dnswatch.io.leases import LeaseFiles
 from dnswatch.io.ledger import Ledger
 from dnswatch.io.lock import StateLock
 from dnswatch.io.metrics import registry
@@ -40,19 +38,12 @@ from dnswatch.io.sinks import SINKS
 from dnswatch.io.store import FILE, Store
 from dnswatch.io.supervise import describe
 from dnswatch.io.web.app import Web
-from dnswatch.io.web.feeds import FeedFile, PublishedFeeds
+from dnswatch.io.web.feeds import PublishedFeeds
 
 TICK_S = 0.25
 """How often log time follows the clock at the end of a log: bounds how late a timer fires."""
 STATUS_S = 2.0
-LOOK_S = 3.0  # for new files of a pattern
-LEASES_S = 30.0
-FEEDS_S = 60.0  # ends of expectations and lease changes reach the zones within this
-DAY_S = 86400.0
-ALERTS_DAYS, SIGHTINGS_DAYS = 400, 100
-"""Retention: a year of closed alerts with some slack; attempts as far back as baselines look."""
-SNAPSHOTS = 50  # versions kept of each zone, for `feed diff`
-UNUSED_CURSOR_S = 30 * DAY_S
+RELOAD_AGAIN_S = 5.0  # after a reload that the disk did not let finish
 
 log = logging.getLogger("dnswatch")
 
@@ -76,7 +67,6 @@ class Daemon:
         self.engine = Engine(self.loaded.policy)
         self.feeds = PublishedFeeds()
         self.jobs = Jobs()
-        self.leases = LeaseFiles(self.loaded.config.clients.leases)
         self.reload = Reload(at=time.time())
         self.couriers: dict[str, tuple[Any, Courier]] = {}  # sink id → its settings and its courier
         self.started_at = time.time()
@@ -85,11 +75,11 @@ class Daemon:
         self.store: Store
         self.ledger: Ledger
         self.following: Following
+        self.upkeep: Housekeeping
         self._group: asyncio.TaskGroup
         self._end = asyncio.Event()
         self._reload_asked = asyncio.Event()
         self._backlog: dict[str, tuple[int, float | None]] = {}
-        self._feed_rows: dict[str, dict[str, Any]] = {}
 
     # ── Life ──────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -131,12 +121,13 @@ class Daemon:
         self.ledger = Ledger(self.engine, self.store, lambda: self.following.states())
         self.following = Following(self.engine, self.ledger, self.store, self._spawn)
         self.following.begin(saved.positions)
+        self.upkeep = Housekeeping(lambda: self.loaded, self.engine, self.store, self.jobs, self.feeds)
+        self.upkeep.plan(self.following.look, lambda: list(self.couriers))
         await self._serve_http(config)
-        await self.leases.refresh(self.engine.identity, time.time())
+        await self.upkeep.refresh_leases()
         await self._set_sinks(self.loaded)
         self._checkpoints = self._spawn(self.ledger.task.run())
         await self._follow(self.loaded)
-        self._plan_jobs()
         self.jobs.start()
         systemd.ready(f"watching {len(self.following.readers)} logs")
         log.info("ready")
@@ -199,10 +190,15 @@ class Daemon:
         except DnswatchError as error:
             self._reload_failed(str(error))
         else:
-            await self._swap(loaded)
-            self.reload.error = ""
-            self.reload.at = time.time()
-            log.info("reloaded %s", self.config_path)
+            try:
+                await self._swap(loaded)
+            except OSError as error:  # every step can be done again
+                self._reload_failed(f"{describe(error)}; trying again in {RELOAD_AGAIN_S:.0f} s")
+                asyncio.get_running_loop().call_later(RELOAD_AGAIN_S, self._reload_asked.set)
+            else:
+                self.reload.error = ""
+                self.reload.at = time.time()
+                log.info("reloaded %s", self.config_path)
         systemd.ready(f"watching {len(self.following.readers)} logs")
 
     def _reload_failed(self, why: str) -> None:
@@ -219,9 +215,7 @@ class Daemon:
         if config.http.listen is None and self.web is not None:
             await self.web.stop()
             self.web = None
-        if config.clients.leases != before.clients.leases:
-            self.leases = LeaseFiles(config.clients.leases)
-            await self.leases.refresh(self.engine.identity, time.time())
+        await self.upkeep.refresh_leases()
         await self._follow(loaded)
         await self._set_sinks(loaded)
         self.jobs.now("feeds")
@@ -272,61 +266,7 @@ class Daemon:
             log.info("sink %s: %s as %s, from severity %s", name, settings.type, settings.format, settings.min_severity)
         self.ledger.on_revision([courier.wake for _, courier in self.couriers.values()])
 
-    # ── Periodic work ─────────────────────────────────────────────────────────────────────────────────────────
-
-    def _plan_jobs(self) -> None:
-        self.jobs.every("leases", LEASES_S, self._refresh_leases)
-        self.jobs.every("feeds", FEEDS_S, self._publish, first_s=0)
-        self.jobs.every("new logs", LOOK_S, self.following.look)
-        self.jobs.daily("expectations", 6, 0, self._tell_expired)
-        self.jobs.daily("retention", 3, 17, self._prune)
-
-    async def _refresh_leases(self) -> None:
-        if await self.leases.refresh(self.engine.identity, time.time()):
-            self.jobs.now("feeds")
-
-    async def _publish(self) -> None:
-        """Bring the published zones up to date with policy, leases and time."""
-        config, policy = self.loaded.config, self.loaded.policy
-        hooks = [publish.Hook(tuple(one.run or ()), one.signal or "", one.pidfile) for one in config.feeds.on_change]
-        now = time.time()
-        rebuilt = await publish.rebuild(policy, self.engine.identity, now, self.store, config.feeds_directory, hooks)
-        for warning in rebuilt.warnings:
-            log.warning("feeds: %s", warning)
-        for snapshot in rebuilt.publication.changed:
-            log.info("feeds: %s has serial %d, %d rules", snapshot.zone.name, snapshot.serial, len(snapshot.zone.rules))
-        snapshots = rebuilt.publication.snapshots
-        if rebuilt.publication.changed or not self._feed_rows:
-            self.feeds.replace({
-                file.name: file
-                for _, writer in sorted(FORMATS.items()) for one in snapshots if writer.accepts(one)
-                for file in [FeedFile(writer.file_name(one), writer.render(one), one.serial, one.at)]
-            })  # fmt: skip
-        self._feed_rows = {
-            f"feed:{one.zone.name}": {
-                "serial": one.serial, "rules": len(one.zone.rules), "audience": one.zone.audience, "at": one.at,
-                "mode": policy.feeds.mode,
-            }
-            for one in snapshots
-        }  # fmt: skip
-
-    async def _tell_expired(self) -> None:
-        """Remind daily of expectations that have ended: their clients raise alerts, and the feed blocks them soon."""
-        now, grace_s = time.time(), self.loaded.policy.feeds.grace_s
-        for one in self.loaded.policy.expectations.expired(now):
-            assert one.until is not None
-            left = (one.until + grace_s - now) / DAY_S
-            feed = f"feeds allow for {left:.0f} days more" if left > 0 else "feeds do not allow for it any more"
-            log.warning("%s: expected until %s (%s, owner %s): alerts are raised, %s", one.origin,
-                        until_text(one.until), one.because, one.owner or "unknown", feed)  # fmt: skip
-
-    async def _prune(self) -> None:
-        now = time.time()
-        gone = await self.store.prune(now - ALERTS_DAYS * DAY_S, now - SIGHTINGS_DAYS * DAY_S)
-        await self.store.forget_cursors(self.couriers, now - UNUSED_CURSOR_S)
-        await self.store.prune_snapshots(SNAPSHOTS)
-        if any(gone.values()):
-            log.info("retention: removed %s", ", ".join(f"{count} {table}" for table, count in gone.items() if count))
+    # ── Ticks ─────────────────────────────────────────────────────────────────────────────────────────────────
 
     async def _tick(self) -> None:
         """Let log time follow the clock once everything has been read, and keep an eye on the loop."""
@@ -375,7 +315,7 @@ class Daemon:
                 "alerts": dict(sorted(self.ledger.alerts.items())),
             },
             **self.following.rows(),
-            **self._feed_rows,
+            **self.upkeep.feed_rows,
         }  # fmt: skip
         for name, (_, courier) in sorted(self.couriers.items()):
             rows[f"sink:{name}"] = self._sink_row(name, courier)
@@ -407,7 +347,7 @@ class Daemon:
                 reasons.append(f"source {name}: {waiting}")
         if error := self.jobs.errors.get("feeds"):
             reasons.append(f"feeds: {error}")
-        elif not self._feed_rows and self.loaded.policy.feeds.mode != "off":
+        elif not self.upkeep.feed_rows and self.loaded.policy.feeds.mode != "off":
             reasons.append("feeds are not published yet")
         return reasons
 
