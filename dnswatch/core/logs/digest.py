@@ -69,6 +69,8 @@ class Digest:
         if offset != self._at:
             self._inside = ""
             self.sample_at = -(-offset // SAMPLE_EVERY) * SAMPLE_EVERY
+        if self.sample == "all":
+            self.sample_at = offset
         walk = _Walk(data, self._inside)
         self._inside = walk.inside
         self._at = offset + walk.end
@@ -144,6 +146,7 @@ class _Lines:
         self.data = data
         self.offset = offset
         self.walk = walk
+        self.every = 1 if digest.sample == "all" else SAMPLE_EVERY
         self.events: list[Event] = []
         self.samples: list[tuple[int, Event | None]] = []
         self.candidates = 0
@@ -169,8 +172,10 @@ class _Lines:
         kept = bytes(self.data[gap.start : min(gap.end, gap.start + KEPT_OF_LONG)])
         weird = Weird(0.0, gap.why, "", kept, at)
         self.events.append(weird)
-        if gap.why == LONG and (self.digest.sample == "all" or self._sample(gap.start, gap.end) == gap.start):
-            self._sampled(gap.start, weird, MAX_LINE)  # its full length may not be known yet
+        if gap.why == LONG and self.digest.sample_at <= at:
+            self.samples.append((at, weird))
+            self.sampled_bytes += MAX_LINE  # its full length may not be known yet
+            self.digest.sample_at = at + self.every - at % self.every
 
     def _stretch(self, start: int, end: int, lines: list[int]) -> None:
         """Parse candidates and samples of ``data[start:end]``: whole lines, no gap between them."""
@@ -178,51 +183,42 @@ class _Lines:
             return
         if self.walk.gaps:  # a line that follows a hole starts behind it
             lines = sorted({max(line, start) for line in lines if self._line_end(line) > start and line < end})
-        if self.digest.sample == "all":
-            candidates = set(lines)
-            while start < end:
-                start = self._parse(start, start in candidates, True)
-            return
-        sample = self._sample(start, end)
-        for line in lines:
-            while -1 < sample < line:
-                sample = self._sample(self._parse(sample, False, True), end)
-            after = self._parse(line, True, sample == line)
-            if sample == line:
-                sample = self._sample(after, end)
-        while sample != -1:
-            sample = self._sample(self._parse(sample, False, True), end)
+        samples = self._due(start, end)
+        candidates, sampled = set(lines), set(samples)
+        # One loop for both kinds, without a call of its own for each line: 0.9 instead of 1.9 µs a line beside parsing.
+        data, offset, parse = self.data, self.offset, self.digest.parser.parse
+        for line in sorted(candidates | sampled) if samples else lines:
+            newline = data.find(b"\n", line)
+            stop = newline - 1 if newline > line and data[newline - 1] == 0x0D else newline
+            begin = line
+            if data[line] == 0:
+                begin = _after_nuls(data, line)
+                self.events.append(Weird(0.0, HOLE, "", b"", offset + line))
+            event = parse(bytes(data[begin:stop]), offset + begin)
+            if line in candidates:
+                self.candidates += 1
+                if event is not None:
+                    self.events.append(event)
+            if line in sampled:
+                self.samples.append((offset + line, event))
+                self.sampled_bytes += newline + 1 - line
 
-    def _sample(self, start: int, end: int) -> int:
-        """Give the first line from line start ``start`` on that is a sample, or -1."""
-        due = self.digest.sample_at - self.offset
-        if due <= start:
-            return start if start < end else -1
-        newline = self.data.find(b"\n", due - 1, end)
-        return newline + 1 if -1 < newline < end - 1 else -1
+    def _due(self, start: int, end: int) -> list[int]:
+        """Give the lines of ``data[start:end]`` that are samples, and move on to the next one that is due."""
+        data, offset, every = self.data, self.offset, self.every
+        due = self.digest.sample_at - offset
+        line, lines = start, []
+        while line < end:
+            if line < due:  # the first line that starts at or after what is due
+                newline = data.find(b"\n", due - 1, end)
+                if newline == -1 or newline == end - 1:
+                    break
+                line = newline + 1
+            lines.append(line)
+            at = offset + line
+            due = line + every - at % every
+        self.digest.sample_at = due + offset
+        return lines
 
     def _line_end(self, line: int) -> int:
         return self.data.find(b"\n", line) + 1 or len(self.data)
-
-    def _parse(self, line: int, candidate: bool, sample: bool) -> int:
-        """Parse the line at ``line`` and file what it says; give where the next line starts."""
-        data = self.data
-        newline = data.find(b"\n", line)
-        end = newline - 1 if newline > line and data[newline - 1] == 0x0D else newline
-        start = _after_nuls(data, line) if data[line] == 0 else line
-        if start > line:
-            self.events.append(Weird(0.0, HOLE, "", b"", self.offset + line))
-        event = self.digest.parser.parse(bytes(data[start:end]), self.offset + start)
-        if candidate:
-            self.candidates += 1
-            if event is not None:
-                self.events.append(event)
-        if sample:
-            self._sampled(line, event, newline + 1 - line)
-        return newline + 1
-
-    def _sampled(self, line: int, event: Event | None, size: int) -> None:
-        offset = self.offset + line
-        self.samples.append((offset, event))
-        self.sampled_bytes += size
-        self.digest.sample_at = (offset // SAMPLE_EVERY + 1) * SAMPLE_EVERY

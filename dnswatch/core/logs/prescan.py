@@ -120,6 +120,7 @@ class HyperScan:
         import hyperscan  # not on every platform, and 30 ms that `--help` need not pay
 
         self._tails = tuple(tails)
+        self._firsts = frozenset(tail[0] for tail in tails)
         self._sizes = [*map(len, kinds), *(0 for _ in literals)]
         self._kinds = [*kinds.values(), *(_LITERAL for _ in literals)]
         expressions = [re.escape(text) for text in (*kinds, *literals)]
@@ -142,7 +143,7 @@ class HyperScan:
         with memoryview(data) as whole, whole[:end] as view:
             self._database.scan(cast(bytes, view), match_event_handler=_report, context=reports, scratch=self._scratch)
         reports.sort()  # hyperscan promises no order
-        tails, kinds, sizes = self._tails, self._kinds, self._sizes
+        tails, firsts, kinds, sizes = self._tails, self._firsts, self._kinds, self._sizes
         found = []
         for report in reports:
             to = report >> _SHIFT
@@ -150,7 +151,7 @@ class HyperScan:
             kind = kinds[pattern]
             if kind == _LITERAL:
                 found.append(to - 1)
-            elif data.startswith(tails, to, end):
+            elif data[to] in firsts and data.startswith(tails, to, end):  # "(name):" of BIND needs no further look
                 start = to - sizes[pattern]
                 left = data[start - 1] if start else 0x0A
                 if (kind & _BELOW) if left == 0x2E else (kind & _EXACT and left in LEFT):
