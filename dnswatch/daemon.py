@@ -49,10 +49,11 @@ log = logging.getLogger("dnswatch")
 
 
 @dataclass(slots=True)
-class Reload:
+class Reloads:
     """How reloads went."""
 
     asked: int = 0
+    done: int = 0  # taken or refused
     error: str = ""  # of the last one; "" = taken
     at: float = 0.0
 
@@ -67,7 +68,7 @@ class Daemon:
         self.engine = Engine(self.loaded.policy)
         self.feeds = PublishedFeeds()
         self.jobs = Jobs()
-        self.reload = Reload(at=time.time())
+        self.reloads = Reloads(at=time.time())
         self.couriers: dict[str, tuple[Any, Courier]] = {}  # sink id → its settings and its courier
         self.started_at = time.time()
         self.loop_lag_s = 0.0
@@ -77,6 +78,7 @@ class Daemon:
         self.following: Following
         self.upkeep: Housekeeping
         self._group: asyncio.TaskGroup
+        self.is_ready = asyncio.Event()
         self._end = asyncio.Event()
         self._reload_asked = asyncio.Event()
         self._backlog: dict[str, tuple[int, float | None]] = {}
@@ -86,7 +88,6 @@ class Daemon:
     async def run(self) -> None:
         """Watch until SIGTERM or SIGINT. Raises `DnswatchError` when it cannot start."""
         config = self.loaded.config
-        self._on_signals()
         with StateLock(config.state_dir):
             async with await Store.open(config.state_dir / FILE) as store:
                 self.store = store
@@ -104,11 +105,20 @@ class Daemon:
         await self._serve()
         await self._stop(ticks)
 
-    def _on_signals(self) -> None:
+    def end(self) -> None:
+        """Ask it to leave in order (SIGTERM)."""
+        self._end.set()
+
+    def reload(self) -> None:
+        """Ask it to read its configuration again (SIGHUP)."""
+        self._reload_asked.set()
+
+    def obey_signals(self) -> None:
+        """Let SIGTERM and SIGINT end, SIGHUP reload. Needs the main thread's loop."""
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self._end.set)
-        loop.add_signal_handler(signal.SIGHUP, self._reload_asked.set)
+            loop.add_signal_handler(number, self.end)
+        loop.add_signal_handler(signal.SIGHUP, self.reload)
 
     async def _start(self) -> None:
         config, policy = self.loaded.config, self.loaded.policy
@@ -130,6 +140,7 @@ class Daemon:
         await self._follow(self.loaded)
         self.jobs.start()
         systemd.ready(f"watching {len(self.following.readers)} logs")
+        self.is_ready.set()
         log.info("ready")
 
     async def _serve(self) -> None:
@@ -177,7 +188,7 @@ class Daemon:
     async def _reload(self) -> None:
         """Validate everything, then swap; on an error everything stays as it is and the log says why."""
         systemd.reloading()
-        self.reload.asked += 1
+        self.reloads.asked += 1
         try:
             loaded = await asyncio.to_thread(load_policy, self.config_path)
             loaded.config.require_sources()
@@ -196,13 +207,14 @@ class Daemon:
                 self._reload_failed(f"{describe(error)}; trying again in {RELOAD_AGAIN_S:.0f} s")
                 asyncio.get_running_loop().call_later(RELOAD_AGAIN_S, self._reload_asked.set)
             else:
-                self.reload.error = ""
-                self.reload.at = time.time()
+                self.reloads.error = ""
+                self.reloads.at = time.time()
                 log.info("reloaded %s", self.config_path)
+        self.reloads.done += 1
         systemd.ready(f"watching {len(self.following.readers)} logs")
 
     def _reload_failed(self, why: str) -> None:
-        self.reload.error = why
+        self.reloads.error = why
         log.error("the new configuration is not used, the old one stays: %s", why)
 
     async def _swap(self, loaded: Loaded) -> None:
@@ -301,8 +313,8 @@ class Daemon:
                 "pid": os.getpid(), "version": __version__, "config": str(self.config_path),
                 "started_at": self.started_at, "stopped_at": None, "ready": not self.unready(),
                 "unready": self.unready(), "feeds_mode": self.loaded.policy.feeds.mode,
-                "reloads": self.reload.asked, "reload_error": self.reload.error,
-                "reload_ok": int(not self.reload.error), "reloaded_at": self.reload.at,
+                "reloads": self.reloads.asked, "reload_error": self.reloads.error,
+                "reload_ok": int(not self.reloads.error), "reloaded_at": self.reloads.at,
                 "checkpoints": self.ledger.commits, "checkpoint_at": self.ledger.committed_at,
                 "checkpoint_s": round(self.ledger.commit_s, 4), "checkpoint_error": self.ledger.task.error,
                 "checkpoint_failures": self.ledger.task.failures, "revisions": self.ledger.revisions,

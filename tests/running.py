@@ -1,5 +1,6 @@
-"""A daemon in a process of its own, for tests: its configuration, its logs, its end."""
+"""A daemon for tests, in a process of its own (`Running`) or in the test's loop (`InLoop`): configuration, log, end."""
 
+import asyncio
 import json
 import os
 import signal
@@ -11,6 +12,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar
+
+from dnswatch.daemon import Daemon
 
 T = TypeVar("T")
 
@@ -31,8 +34,8 @@ def until(what: Callable[[], T], within_s: float = 10.0) -> T:
     return value
 
 
-class Running:
-    """`dnswatch run` below ``folder``, with a query log, a file sink and whatever ``more`` configures."""
+class Place:
+    """A folder with a configuration, a query log, a file sink and whatever ``more`` configures."""
 
     def __init__(self, folder: Path, more: str = "", sources: str = "") -> None:
         self.folder = folder
@@ -42,15 +45,30 @@ class Running:
         self.stderr = folder / "stderr"
         self.sources = sources or f"sources: [{{type: bind, path: {self.log}, timezone: UTC}}]"
         self.configure(more)
-        self.process: subprocess.Popen[bytes] | None = None
 
     def configure(self, more: str = "") -> None:
         """Write the configuration."""
         self.config.write_text(
             f"state_dir: {self.folder}/state\nsensor: ns1\n{self.sources}\n"
             f"sinks: [{{type: file, path: {self.alerts_file}}}]\n{more}"
-            + ("" if "http:" in more else "http: {listen: null}\n")
+            + ("" if "http:" in more else "http: {listen: off}\n")
         )
+
+    def write(self, *lines: str) -> None:
+        """Append lines to the query log."""
+        with self.log.open("a") as log:
+            log.write("".join(lines))
+
+    def alerts(self) -> list[dict[str, Any]]:
+        """What the file sink has."""
+        text = self.alerts_file.read_text() if self.alerts_file.exists() else ""
+        return [json.loads(line) for line in text.splitlines()]
+
+
+class Running(Place):
+    """`dnswatch run` in a process of its own."""
+
+    process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> "Running":
         """Start it and wait until it says that it is ready."""
@@ -68,19 +86,6 @@ class Running:
     def said(self) -> str:
         """Everything it logged."""
         return self.stderr.read_text()
-
-    def write(self, *lines: str) -> None:
-        """Append lines to the query log."""
-        with self.log.open("a") as log:
-            log.write("".join(lines))
-
-    def alerts(self) -> list[dict[str, Any]]:
-        """What the file sink has."""
-        return (
-            [json.loads(line) for line in self.alerts_file.read_text().splitlines()]
-            if self.alerts_file.exists()
-            else []
-        )
 
     def send(self, number: int) -> None:
         """Send it a signal."""
@@ -108,3 +113,50 @@ class Running:
         """Run another command with the same configuration."""
         command = [sys.executable, "-m", "dnswatch", "--config", str(self.config), *arguments]
         return subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+
+
+class InLoop(Place):
+    """The daemon in the loop of the test: what a process of its own would not show better."""
+
+    daemon: Daemon
+    _task: "asyncio.Task[None]"
+
+    async def start(self) -> None:
+        """Start it and wait until it is ready."""
+        self.daemon = Daemon(self.config)
+        self._task = asyncio.create_task(self.daemon.run())
+        ready = asyncio.create_task(self.daemon.is_ready.wait())
+        async with asyncio.timeout(20):
+            await asyncio.wait([self._task, ready], return_when=asyncio.FIRST_COMPLETED)
+        ready.cancel()
+        if self._task.done():
+            await self._task
+
+    async def reload(self) -> str:
+        """Ask for a reload and wait for its end; give the error, "" when it was taken."""
+        done = self.daemon.reloads.done
+        self.daemon.reload()
+        await soon(lambda: self.daemon.reloads.done > done)
+        return self.daemon.reloads.error
+
+    async def stop(self) -> None:
+        """End it in order."""
+        self.daemon.end()
+        async with asyncio.timeout(15):
+            await self._task
+
+    async def __aenter__(self) -> "InLoop":
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
+    ) -> None:
+        await self.stop()
+
+
+async def soon(what: Callable[[], object], within_s: float = 10.0) -> None:
+    """Wait for something that is about to happen in this loop."""
+    async with asyncio.timeout(within_s):
+        while not what():  # noqa: ASYNC110 (there is no event for what the test looks at)
+            await asyncio.sleep(0.005)

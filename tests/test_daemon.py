@@ -1,16 +1,22 @@
-"""The daemon as a process: a line becomes an alert, a reload loses nothing, the end is clean, a crash counts once."""
+"""The daemon: a line becomes an alert, a reload loses nothing, the end is clean, a crash counts once."""
 
+import asyncio
 import json
+import logging
 import signal
 import socket
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
 
-from tests.running import Running, bind_line, until
+from dnswatch import daemon as daemon_module
+from dnswatch.errors import StateError
+from dnswatch.io.web.app import Web
+from tests.running import InLoop, Running, bind_line, soon, until
 
 EXPECT = "expect: [{who: [10.0.10.7], services: [telegram-bot], because: ops bot, owner: ops}]\n"
 
@@ -57,19 +63,17 @@ def test_a_line_becomes_an_alert_and_the_end_is_clean(tmp_path: Path) -> None:
     assert running.said().rstrip().endswith("stopped")
 
 
-def test_restart_goes_on_where_it_stopped(tmp_path: Path) -> None:
+async def test_restart_goes_on_where_it_stopped(tmp_path: Path) -> None:
     """Lines written while it was down are read at the next start; nothing is told twice; counts go on."""
-    running = Running(tmp_path)
+    running = InLoop(tmp_path)
     running.log.touch()
-    with running:
+    async with running:
         running.write(bind_line("api.telegram.org"))
-        until(running.alerts)
-        assert running.stop(signal.SIGINT) == 0
+        await soon(running.alerts)
     later = time.time() + 60
     running.write(*(bind_line("api.telegram.org", at=later + 10 * n) for n in range(9)))
-    with running:
-        until(lambda: len(running.alerts()) == 2)
-        running.stop()
+    async with running:
+        await soon(lambda: len(running.alerts()) == 2)
     first, second = running.alerts()
     assert (second["id"], second["rev"], second["count"]) == (first["id"], 2, 10)
 
@@ -79,8 +83,8 @@ def test_killed_at_any_moment_counts_once(tmp_path: Path) -> None:
     running = Running(tmp_path)
     running.log.touch()
     at = time.time()
-    clients = [f"10.0.11.{number}" for number in range(1, 41)]
-    for part in range(4):
+    clients = [f"10.0.11.{number}" for number in range(1, 31)]
+    for part in range(3):
         running.start()
         for n, client in enumerate(clients[part * 10 : part * 10 + 10]):
             running.write(
@@ -101,71 +105,71 @@ def test_killed_at_any_moment_counts_once(tmp_path: Path) -> None:
     assert len({identity for identity, _ in told}) == len(clients)
 
 
-def test_reload_takes_a_new_expectation_without_losing_a_line(tmp_path: Path) -> None:
-    """After SIGHUP the client is expected; every line before, during and after counts; a bad file changes nothing."""
-    running = Running(tmp_path)
+async def test_reload_takes_a_new_expectation_without_losing_a_line(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """After a reload the client is expected; every line before, during and after counts; a bad file changes nothing."""
+    running = InLoop(tmp_path)
     running.log.touch()
-    with running:
+    async with running:
         running.write(bind_line("api.telegram.org", "10.0.10.8"))
-        until(running.alerts)
+        await soon(running.alerts)
         running.configure(EXPECT)
-        running.send(signal.SIGHUP)
+        reload = asyncio.create_task(running.reload())
         running.write(bind_line("api.telegram.org", "10.0.10.9"))
-        until(lambda: "reloaded" in running.said())
+        assert await reload == ""
         running.write(bind_line("api.telegram.org", "10.0.10.7"), bind_line("api.telegram.org", "10.0.10.10"))
-        until(lambda: len(running.alerts()) == 3)
+        await soon(lambda: len(running.alerts()) == 3)
         assert [one["client_ip"] for one in running.alerts()] == ["10.0.10.8", "10.0.10.9", "10.0.10.10"]
 
         running.configure("sinkz: []\nexpect: [{who: [nobody], services: [no-such], because: x}]\n")
-        running.send(signal.SIGHUP)
-        until(lambda: "the old one stays" in running.said())
-        assert "sinkz" in running.said()
-        assert "dnswatch.yaml:" in running.said()
+        assert "sinkz" in await running.reload()
+        told = [record.getMessage() for record in caplog.records if record.levelname == "ERROR"]
+        assert any("the old one stays" in text for text in told)
+        assert any("no-such" in text for text in told)
         running.write(bind_line("api.telegram.org", "10.0.10.7"), bind_line("api.telegram.org", "10.0.10.11"))
-        until(lambda: len(running.alerts()) == 4)
-        until(lambda: "the last reload was not taken" in running.run("status").stdout)
-        assert running.stop() == 0
-    assert "Traceback" not in running.said()
+        await soon(lambda: len(running.alerts()) == 4)
+        assert "sinkz" in running.daemon.rows()["run"]["reload_error"]
 
 
-def test_reload_swaps_sources_sinks_and_http(tmp_path: Path) -> None:
+async def test_reload_swaps_sources_sinks_and_http(tmp_path: Path) -> None:
     """A reload adds and removes logs, sinks and the HTTP address; what stays goes on where it was."""
-    first, second = free_port(), free_port()
     other, spare = tmp_path / "other.log", tmp_path / "spare.jsonl"
     other.touch()
-    running = Running(tmp_path, f'http: {{listen: "127.0.0.1:{first}"}}\n')
+    running = InLoop(tmp_path, 'http: {listen: "127.0.0.1:0"}\n')
     running.log.touch()
-    with running:
+    async with running:
+        assert running.daemon.web
+        ((_, first),) = running.daemon.web.addresses()
         running.write(bind_line("api.telegram.org", "10.0.10.1"))
-        until(running.alerts)
+        await soon(running.alerts)
         running.sources = f"sources: [{{type: bind, path: {other}, timezone: UTC}}]"
+        second = free_port()
         running.configure(f'http: {{listen: "127.0.0.1:{second}"}}\n')
         text = running.config.read_text().replace("sinks: [", f"sinks: [{{type: file, path: {spare}}}, ")
         running.config.write_text(text)
-        running.send(signal.SIGHUP)
-        until(lambda: "reloaded" in running.said())
-        assert get(second, "/healthz")[0] == 200
+        assert await running.reload() == ""
+        assert (await asyncio.to_thread(get, second, "/healthz"))[0] == 200
         with pytest.raises(urllib.error.URLError):
-            get(first, "/healthz")
+            await asyncio.to_thread(get, first, "/healthz")
         running.write(bind_line("api.telegram.org", "10.0.10.2"))
         with other.open("a") as log:
             log.write(bind_line("api.telegram.org", "10.0.10.3"))
-        until(lambda: len(running.alerts()) == 2)
+        await soon(lambda: len(running.alerts()) == 2)
         assert running.alerts()[-1]["client_ip"] == "10.0.10.3"
-        until(lambda: spare.exists() and spare.read_text().count("\n") == 1)
+        await soon(lambda: spare.exists() and spare.read_text().count("\n") == 1)
 
         running.sources = f"sources: [{{type: bind, path: {running.log}, timezone: UTC}}]"
         running.configure()
-        running.send(signal.SIGHUP)
-        until(lambda: running.said().count("reloaded") == 2)
-        until(lambda: len(running.alerts()) == 3)  # what came while the log was not followed
+        assert await running.reload() == ""
+        assert running.daemon.web is None
+        await soon(lambda: len(running.alerts()) == 3)  # what came while the log was not followed
         assert running.alerts()[-1]["client_ip"] == "10.0.10.2"
-        assert running.stop() == 0
 
 
 def test_second_run_names_the_first(tmp_path: Path) -> None:
-    """A second daemon on one state_dir exits 1 and names the pid; a taken port exits 1 and names the port."""
-    running = Running(tmp_path, f'http: {{listen: "127.0.0.1:{free_port()}"}}\n')
+    """A second daemon on one state_dir exits 1 and names the pid."""
+    running = Running(tmp_path)
     running.log.touch()
     with running:
         assert running.process
@@ -173,53 +177,117 @@ def test_second_run_names_the_first(tmp_path: Path) -> None:
         assert refused.returncode == 1
         assert f"pid {running.process.pid}" in refused.stderr
         assert "Traceback" not in refused.stderr
-        text = running.config.read_text()
-        running.config.write_text(text.replace(f"{tmp_path}/state", f"{tmp_path}/state2"))
-        refused = running.run("run")
-        assert refused.returncode == 1
-        assert "another program listens there" in refused.stderr
-        assert "Traceback" not in refused.stderr
         running.stop()
 
 
-def test_missing_log_is_waited_for(tmp_path: Path) -> None:
-    """A log that does not exist yet is said once, makes it unready, and is read from its start when it comes."""
-    port = free_port()
-    running = Running(tmp_path, f'http: {{listen: "127.0.0.1:{port}"}}\n')
-    with running:
-        found = until(lambda: (found := get(port, "/readyz"))[0] == 503 and found)
-        assert str(running.log) in found[1]
-        until(lambda: "no such file" in running.said())
-        running.write(bind_line("api.telegram.org"))
-        until(running.alerts)
-        assert until(lambda: get(port, "/readyz")[0] == 200)
-        running.stop()
-    assert running.said().count("no such file") == 1
-
-
-def test_wrong_format_is_told(tmp_path: Path) -> None:
-    """A log of another server is said so, with what it looks like."""
-    line = "Nov 22 10:00:00 dnsmasq[1]: query[A] api.telegram.org from 10.0.10.7\n"
-    running = Running(tmp_path)
+async def test_taken_port_ends_it_only_where_it_was_asked_for(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A configured address that is taken is an error; the default one is told, and watching goes on without it."""
+    running = InLoop(tmp_path, "http: {}\n")
     running.log.touch()
-    with running:
+
+    async def taken(web: Web, listen: str) -> None:
+        raise StateError(f"cannot serve HTTP on {listen}: another program listens there")
+
+    monkeypatch.setattr(Web, "start", taken)
+    async with running:
+        running.write(bind_line("api.telegram.org"))
+        await soon(running.alerts)
+    assert "127.0.0.1:8053: another program listens there. Going on without HTTP" in caplog.text
+    running.configure('http: {listen: "127.0.0.1:8053"}\n')
+    with pytest.raises(StateError, match="another program listens there"):
+        await running.start()
+
+
+async def test_missing_log_is_waited_for(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """A log that does not exist yet is said once, makes it unready, and is read from its start when it comes."""
+    caplog.set_level(logging.INFO, "dnswatch")
+    running = InLoop(tmp_path)
+    async with running:
+        assert any(str(running.log) in reason for reason in running.daemon.unready())
+        await soon(lambda: "no such file" in caplog.text)
+        running.write(bind_line("api.telegram.org"))
+        await soon(running.alerts)
+        await soon(lambda: not running.daemon.unready())
+    assert caplog.text.count("no such file") == 1
+
+
+async def test_wrong_format_and_missing_zone_are_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """A log of another server is said so, with what it looks like; stamps without a zone are told once."""
+    line = "Nov 22 10:00:00 dnsmasq[1]: query[A] api.telegram.org from 10.0.10.7\n"
+    other = tmp_path / "zoneless.log"
+    sources = f"sources: [{{type: bind, path: {tmp_path}/query.log}}, {{type: bind, path: {other}}}]"
+    running = InLoop(tmp_path, sources=sources)
+    running.log.touch()
+    other.touch()
+    async with running:
         running.write(*[line] * 4000)
-        until(lambda: "it looks like dnsmasq" in running.said())
-        running.stop()
-    assert running.said().count("it looks like dnsmasq") == 1
+        other.write_text(bind_line("api.telegram.org") * 50)
+        await soon(lambda: "it looks like dnsmasq" in caplog.text)
+        await soon(lambda: "stamps carry no zone" in caplog.text)
+        row = running.daemon.rows()[f"source:{running.log}"]
+        assert row["wrong_format"]
+    assert caplog.text.count("it looks like dnsmasq") == 1
+    assert caplog.text.count("stamps carry no zone") == 1
 
 
-def test_pattern_follows_new_files(tmp_path: Path) -> None:
+async def test_pattern_follows_new_files(tmp_path: Path) -> None:
     """A pattern means every log that matches; their rotated siblings are their past, read once."""
     (tmp_path / "a.log").write_text(bind_line("api.telegram.org", "10.0.10.1"))
     (tmp_path / "a.log.1").write_text(bind_line("api.telegram.org", "10.0.10.2"))
     source = f"sources: [{{type: bind, path: '{tmp_path}/*.log*', timezone: UTC, from: start}}]"
-    with Running(tmp_path, sources=source) as running:
-        until(lambda: len(running.alerts()) == 2)
+    async with InLoop(tmp_path, sources=source) as running:
+        await soon(lambda: len(running.alerts()) == 2)
         (tmp_path / "b.log").write_text(bind_line("api.telegram.org", "10.0.10.3"))
-        until(lambda: len(running.alerts()) == 3, 15)
+        running.daemon.jobs.now("new logs")
+        await soon(lambda: len(running.alerts()) == 3)
         assert [one["client_ip"] for one in running.alerts()] == ["10.0.10.2", "10.0.10.1", "10.0.10.3"]
-        running.stop()
+
+
+async def test_leases_and_exempt_clients_reach_alerts_and_feeds(tmp_path: Path) -> None:
+    """A lease names the client in its alert, and an expectation by name exempts its address in the feeds."""
+    leases = tmp_path / "dnsmasq.leases"
+    leases.write_text(f"{time.time() + 9999:.0f} 10:20:30:40:50:59 10.0.10.7 printer-3 *\n")
+    more = (f"clients: {{leases: [{leases}]}}\n"
+            "expect: [{who: ['name:printer-3'], services: [slack-webhook], because: jobs}]\n")  # fmt: skip
+    running = InLoop(tmp_path, more)
+    running.log.touch()
+    async with running:
+        running.write(bind_line("hooks.slack.com"), bind_line("api.telegram.org"))
+        await soon(running.alerts)
+        (told,) = running.alerts()
+        assert (told["client_name"], told["client_mac"]) == ("printer-3", "10:20:30:40:50:59")
+        zone = tmp_path / "state" / "feeds" / "exempt.rpz.dnswatch.internal.zone"
+        await soon(lambda: zone.exists() and "32.7.10.0.10.rpz-client-ip" in zone.read_text())
+        leases.write_text("")
+        leases.write_text(f"{time.time() + 9999:.0f} 10:20:30:40:50:59 10.0.10.8 printer-3 *\n")
+        running.daemon.jobs.now("leases")
+        await soon(lambda: "32.8.10.0.10.rpz-client-ip" in zone.read_text())
+
+
+async def test_full_disk_at_a_reload_is_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """When the store cannot take a reload the daemon goes on, says so, and does it again by itself."""
+    monkeypatch.setattr(daemon_module, "RELOAD_AGAIN_S", 0.05)
+    running = InLoop(tmp_path)
+    running.log.touch()
+    async with running:
+        real, failures = running.daemon.store.cursors, 0
+
+        async def full(sinks: Iterable[str]) -> dict[str, int]:
+            nonlocal failures
+            failures += 1
+            if failures < 3:
+                raise OSError(28, "no space left for the store")
+            return await real(sinks)
+
+        monkeypatch.setattr(running.daemon.store, "cursors", full)
+        text = running.config.read_text()
+        running.config.write_text(text.replace("sinks: [", f"sinks: [{{type: file, path: {tmp_path}/more.jsonl}}, "))
+        assert "no space left" in await running.reload()
+        await soon(lambda: running.daemon.reloads.error == "")
+        running.write(bind_line("api.telegram.org"))
+        await soon(lambda: (tmp_path / "more.jsonl").exists() and running.alerts())
 
 
 def test_no_sources_is_a_configuration_error(tmp_path: Path) -> None:

@@ -24,6 +24,10 @@ def command(ctx: click.Context, verbose: bool) -> None:
     from dnswatch.daemon import Daemon
     from dnswatch.io.log import log_to_stderr
 
+    async def run() -> None:
+        daemon.obey_signals()
+        await daemon.run()
+
     log_to_stderr(verbose)
     daemon = Daemon(Path(config_path(ctx)))
-    asyncio.run(daemon.run())
+    asyncio.run(run())

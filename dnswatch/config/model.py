@@ -366,7 +366,9 @@ class Dns(Section):
 class Http(Section):
     """Health, metrics and feeds over HTTP."""
 
-    listen: ListenText | None = Field(default="127.0.0.1:8053", description="ADDRESS:PORT; null: no HTTP at all.")
+    listen: Annotated[ListenText | None, BeforeValidator(lambda text: None if text == "off" else text)] = Field(
+        default="127.0.0.1:8053", description="ADDRESS:PORT; off: no HTTP at all."
+    )
 
 
 class Config(Section):

@@ -64,7 +64,7 @@ class Web:
             why = "another program listens there" if taken else (error.strerror or str(error))
             raise StateError(
                 f'cannot serve HTTP on {listen}: {why}. Choose another address with `http: {{listen: "HOST:PORT"}}`, '
-                "or turn it off with `http: {listen: null}`"
+                "or turn it off with `http: {listen: off}`"
             ) from error
         self._runner = runner
 
