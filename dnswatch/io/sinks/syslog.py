@@ -141,7 +141,7 @@ class SyslogSink:
                 await self._send_stream(address, b"".join(map(self._frame, messages)))
             else:
                 await self._send_datagrams(address, messages)
-        except BaseException:
+        except (OSError, asyncio.CancelledError):
             # What the other side has of this batch is unknown, and a half message may be in the stream.
             await self.close()
             self._current = (self._current + 1) % len(self._addresses)
