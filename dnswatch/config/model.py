@@ -107,6 +107,7 @@ Network = Annotated[str, AfterValidator(canonical_network)]
 GroupName = Annotated[str, AfterValidator(canonical_group)]
 WhoText = Annotated[str, AfterValidator(lambda text: str(parse_who(text)))]
 HostName = Annotated[str, AfterValidator(names.canonical)]
+Audience = Annotated[str, Field(pattern=r"^[a-z0-9-]{1,63}$")]
 ListenText = Annotated[str, AfterValidator(values.listen)]
 SinkAddress = Annotated[str, AfterValidator(values.sink_address)]
 Sentence = Annotated[str, Field(min_length=1, max_length=500)]
@@ -338,28 +339,56 @@ class Feeds(Section):
 
 
 class DnsKey(Section):
-    """A TSIG key."""
+    """A TSIG key. The secret is base64, as `tsig-keygen` prints it; its whole output is understood too."""
 
     algorithm: Literal["hmac-sha256", "hmac-sha384", "hmac-sha512"] = "hmac-sha256"
     secret: SecretText
 
+    @model_validator(mode="after")
+    def _readable(self) -> DnsKey:
+        values.tsig_secret(self.secret, self.algorithm)
+        return self
+
+    @property
+    def octets(self) -> bytes:
+        """The secret itself."""
+        return values.tsig_secret(self.secret, self.algorithm)
+
 
 class Consumer(Section):
-    """A resolver that fetches zones."""
+    """A resolver that fetches zones, and hears of new versions."""
 
-    name: str
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,63}$")]
     address: Address
-    port: Annotated[int, Field(ge=1, le=65535)] = 53
-    type: str
-    key: str = ""
+    port: Annotated[int, Field(ge=1, le=65535)] = Field(default=53, description="Where it takes NOTIFY.")
+    type: Literal["bind", "unbound", "powerdns", "other"]
+    key: HostName | Literal[""] = Field(default="", description="It must sign with this key of dns.keys.")
+    views: dict[Audience, HostName] = Field(
+        default={}, description="BIND views: the group that each serves (or any), and the key that opens it."
+    )
+    networks: Annotated[list[Network], BeforeValidator(_one_or_many)] = Field(
+        default=[], description="Where else it may ask from; with a key: where it must ask from."
+    )
+    zones: Annotated[list[Audience], BeforeValidator(_one_or_many)] = Field(
+        default=[], description="Groups whose zones it may have, any and exempt; default: all."
+    )
     notify: bool = True
+
+
+class DnsTls(Section):
+    """Zone transfers over TLS (RFC 9103)."""
+
+    listen: ListenText
+    cert: File
+    key: File
 
 
 class Dns(Section):
     """Zone transfers."""
 
-    listen: ListenText
-    keys: dict[str, DnsKey] = {}
+    listen: Annotated[list[ListenText], Field(min_length=1), BeforeValidator(_one_or_many)]
+    tls: DnsTls | None = None
+    keys: dict[HostName, DnsKey] = {}
     consumers: list[Consumer] = []
 
 

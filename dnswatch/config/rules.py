@@ -20,7 +20,6 @@ from dnswatch.core.clients.who import canonical_network, parse_who
 from dnswatch.errors import Problem
 
 LATER_KEYS = {
-    "dns": "not available yet: zone transfers over DNS (feeds are written to files: feeds.directory, feeds.on_change)",
     "store": "not available yet: another store than the embedded one in state_dir (PostgreSQL comes with the fleet)",
     "database": "not available yet: another store than the embedded one in state_dir (PostgreSQL comes with the fleet)",
 }
@@ -66,7 +65,21 @@ def warnings(config: Config, now: float) -> list[Problem]:
     if config.http.listen is not None and not _is_loopback(split_listen(config.http.listen).host):
         text = "reachable from other hosts, without authentication: 127.0.0.1 or a firewall is safer"
         found.append(config.problem(("http", "listen"), text))
+    found += _transfer_warnings(config)
     return found
+
+
+def _transfer_warnings(config: Config) -> Iterator[Problem]:
+    if config.dns is None:
+        return
+    for i, text in enumerate(config.dns.listen):
+        if split_listen(text).host in ("0.0.0.0", "::"):
+            message = "every address: replies over UDP may leave from another one than was asked; name addresses"
+            yield config.problem(("dns", "listen", i), message)
+    for i, consumer in enumerate(config.dns.consumers):
+        if not consumer.key and not consumer.views and not _is_loopback(consumer.address):
+            message = f"has no key: whoever sends from {consumer.address} may read the zones"
+            yield config.problem(("dns", "consumers", i), message)
 
 
 def _later_keys(tree: Tree, data: dict[str, Any]) -> Iterator[Problem]:
@@ -153,6 +166,40 @@ def _zone_names_fit(tree: Tree, data: dict[str, Any]) -> Iterator[Problem]:
             yield tree.problem(("feeds", "zone"), text)
 
 
+def _consumers_have_keys(tree: Tree, data: dict[str, Any]) -> Iterator[Problem]:
+    dns = data.get("dns")
+    dns = dns if isinstance(dns, dict) else {}
+    known = dns.get("keys")
+    keys = [str(name).removesuffix(".").lower() for name in known] if isinstance(known, dict) else []
+    audiences = [*_groups(data), "any", "exempt"]
+    seen: dict[str, tuple[Step, ...]] = {}
+    for path, consumer in _items(dns, "consumers"):
+        path = ("dns", *path)
+        name = str(consumer.get("name"))
+        other = seen.setdefault(name, path)
+        if other != path:
+            yield tree.problem((*path, "name"), f"a second consumer {name!r} (first at {tree.origin(other)})")
+        views = consumer.get("views")
+        views = views if isinstance(views, dict) else {}
+        used = [((*path, "key"), consumer.get("key")), *(((*path, "views", view), key) for view, key in views.items())]
+        for at, key in used:
+            if isinstance(key, str) and key and key.removesuffix(".").lower() not in keys:
+                hint = close_to(key, keys) or (f": known are {', '.join(keys)}" if keys else ": dns.keys is empty")
+                yield tree.problem(at, f"unknown key {key!r}{hint}")
+        for at, audience in [*(((*path, "views", view), view) for view in views),
+                             *_texts((*path, "zones"), consumer.get("zones"))]:  # fmt: skip
+            if audience not in audiences:
+                hint = close_to(audience, audiences) or f": known are {', '.join(audiences)}"
+                yield tree.problem(at, f"unknown group {audience!r}{hint}")
+        if views and consumer.get("key"):
+            text = "key and views: BIND picks the view by the key, so each view has its own, and no other is needed"
+            yield tree.problem((*path, "key"), text, key=True)
+        if consumer.get("type") == "unbound" and (views or consumer.get("key")):
+            place = (*path, "key" if consumer.get("key") else "views")
+            text = "Unbound has no TSIG: leave this out (it is known by its address), and use dns.tls over networks"
+            yield tree.problem(place, text, key=True)
+
+
 _RULES: tuple[Callable[[Tree, dict[str, Any]], Iterator[Problem]], ...] = (
     _later_keys,
     _one_prefix_one_group,
@@ -160,6 +207,7 @@ _RULES: tuple[Callable[[Tree, dict[str, Any]], Iterator[Problem]], ...] = (
     _one_reader_per_log,
     _sinks_apart,
     _zone_names_fit,
+    _consumers_have_keys,
 )
 
 

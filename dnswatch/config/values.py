@@ -6,6 +6,7 @@ Never: knows where a value stands (``load.py``) or what it is for (``model.py``,
 
 from __future__ import annotations
 
+import base64
 import difflib
 import os
 import re
@@ -191,3 +192,28 @@ def secret(value: object, base: Path | None = None) -> Secret:
     if not text:
         raise ValueError(f"{path} is empty")
     return Secret(f"file:{path}", text)
+
+
+_KEY_STATEMENT = re.compile(
+    r'\s*key\s+"?(?P<name>[^\s"{]+)"?\s*\{\s*algorithm\s+"?(?P<algorithm>[\w-]+)"?\s*;\s*'
+    r'secret\s+"?(?P<secret>[A-Za-z0-9+/=]+)"?\s*;\s*\}\s*;\s*\Z'
+)
+LEAST_KEY = 16
+"""Octets of a TSIG secret: RFC 2104 §3 calls shorter ones weak; `tsig-keygen` makes 32 and more."""
+
+
+def tsig_secret(secret: Secret, algorithm: str) -> bytes:
+    """Give the octets of a TSIG secret: base64, or the ``key`` statement that `tsig-keygen` prints."""
+    text = secret.reveal()
+    statement = _KEY_STATEMENT.match(text)
+    if statement and statement["algorithm"].lower() != algorithm:
+        raise ValueError(f"{secret.reference} is a key for {statement['algorithm']}: write algorithm: "
+                         f"{statement['algorithm'].lower()}")  # fmt: skip
+    try:
+        octets = base64.b64decode(statement["secret"] if statement else text.strip(), validate=True)
+    except ValueError:
+        raise ValueError(f"{secret.reference} is not base64: make one with `tsig-keygen -a {algorithm}`") from None
+    if len(octets) < LEAST_KEY:
+        raise ValueError(f"{secret.reference} has {len(octets)} octets, fewer than {LEAST_KEY}: make one with "
+                         f"`tsig-keygen -a {algorithm}`")  # fmt: skip
+    return octets

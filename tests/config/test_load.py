@@ -202,11 +202,13 @@ def test_secrets_stand_elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     """A secret comes from a file or the environment, and no rendering of it shows it."""
     from dnswatch.config.model import DnsKey
 
-    (tmp_path / "k1").write_text("c2VjcmV0\n")
-    monkeypatch.setenv("DNSWATCH_K2", "aGlkZGVu")
-    for reference, value in ((f"file:{tmp_path}/k1", "c2VjcmV0"), ("env:DNSWATCH_K2", "aGlkZGVu")):
+    first, second = "c2VjcmV0LXNlY3JldC1zZWNyZXQ=", "aGlkZGVuLWhpZGRlbi1oaWRkZW4="
+    (tmp_path / "k1").write_text(first + "\n")
+    monkeypatch.setenv("DNSWATCH_K2", second)
+    for reference, value in ((f"file:{tmp_path}/k1", first), ("env:DNSWATCH_K2", second)):
         key = DnsKey.model_validate({"secret": reference})
         assert key.secret.reveal() == value
+        assert key.octets in (b"secret-secret-secret", b"hidden-hidden-hidden")
         for shown in (repr(key), str(key.secret), key.model_dump_json()):
             assert value not in shown
             assert reference in shown

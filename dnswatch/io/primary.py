@@ -1,0 +1,219 @@
+"""The primary server of our zones: sockets, keys, versions and NOTIFY, from the section ``dns`` of the configuration.
+
+A zone is served from the store at once when the server starts: a version that the guard refuses later changes nothing
+for consumers. Never: decides content, serves a version that is not stored. Read next: ``consumers.py``,
+``publish/dns.py``, ``publish/notify.py``.
+"""
+
+from __future__ import annotations
+
+import logging
+import ssl
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+from dnswatch.config.model import Config, Consumer, Dns
+from dnswatch.config.values import split_listen
+from dnswatch.core.clients.who import parse_address
+from dnswatch.core.feeds.access import Access
+from dnswatch.core.feeds.responder import Responder
+from dnswatch.core.feeds.xfr import KEPT_VERSIONS, Served
+from dnswatch.core.feeds.zones import EVERYONE
+from dnswatch.core.model import Name, Snapshot
+from dnswatch.errors import StateError
+from dnswatch.io.consumers import Consumers
+from dnswatch.io.publish.dns import DnsServer
+from dnswatch.io.publish.notify import Notifier, Target
+
+log = logging.getLogger("dnswatch")
+
+
+class History(Protocol):
+    """The part of the store that keeps versions."""
+
+    async def latest_snapshots(self) -> Mapping[Name, Snapshot]:
+        """Give the newest version of every zone ever published."""
+        ...
+
+    async def snapshots(self, zone: Name, most: int = ...) -> list[Snapshot]:
+        """Give versions of one zone, the newest first."""
+        ...
+
+
+class Primary:
+    """Serves zones by DNS while the configuration has a section ``dns``; else it does nothing."""
+
+    def __init__(self, history: History) -> None:
+        self.server: DnsServer | None = None
+        self._history = history
+        self._responder = Responder()
+        self._notifier = Notifier()
+        self._settings: Dns | None = None
+        self._consumers: Consumers | None = None
+        self._context: ssl.SSLContext | None = None
+
+    async def configure(self, config: Config) -> None:
+        """Follow the configuration: start, listen elsewhere, take other keys and certificates, stop.
+
+        Raises `StateError`, and nothing has changed then.
+        """
+        settings = config.dns
+        if settings is None:
+            await self.stop()
+            return
+        context = _tls_context(settings)
+        if not self._responder.zones:
+            await self._serve((await self._history.latest_snapshots()).values())
+        before, access = self._settings, self._responder.access
+        consumers = Consumers(settings, config.feeds.zone)
+        self._responder.access = consumers.access
+        try:
+            if self.server is None or before is None or _sockets(before) != _sockets(settings):
+                await self._restart(settings, context, before)
+            elif self._context is not None and settings.tls is not None:
+                _load(self._context, settings.tls.cert, settings.tls.key)
+        except StateError:
+            self._responder.access = access
+            raise
+        self._settings, self._consumers = settings, consumers
+        targets = {target: served.serial for zone, served in self._responder.zones.items()
+                   for target in self._targets(zone)}  # fmt: skip
+        await self._notifier.forget(keep=targets)
+        for target, serial in targets.items():
+            if target not in self._notifier.told:
+                self._notifier.tell([target], serial)
+
+    async def publish(self, snapshots: Sequence[Snapshot]) -> None:
+        """Serve these versions, which are stored, and tell consumers of those that are new."""
+        if self._settings is not None:
+            await self._serve(snapshots)
+
+    async def _serve(self, snapshots: Iterable[Snapshot]) -> None:
+        zones: dict[Name, Served] = {}
+        for one in snapshots:
+            if one.zone.audience == EVERYONE:
+                continue
+            served = self._responder.zones.get(one.zone.name)
+            if served is None:
+                served = Served(one, await self._history.snapshots(one.zone.name, KEPT_VERSIONS))
+            zones[one.zone.name] = served.followed_by(one)
+        before, self._responder.zones = self._responder.zones, zones
+        for name, served in zones.items():
+            known = before.get(name)
+            if known is None or known.serial != served.serial:
+                self._notifier.tell(self._targets(name), served.serial)
+
+    async def stop(self) -> None:
+        """Stop serving and telling."""
+        await self._notifier.forget()
+        if self.server is not None:
+            await self.server.stop()
+            log.info("zones: no longer served over DNS")
+        self.server = self._settings = self._consumers = self._context = None
+        self._responder.zones = {}
+        self._responder.access = Access()
+
+    async def _restart(self, settings: Dns, context: ssl.SSLContext | None, before: Dns | None) -> None:
+        """Listen as the settings say; first no longer where we listened before, for it may be the same port."""
+        old, old_context = self.server, self._context
+        if old is not None:
+            await old.stop()
+        server = DnsServer(self._responder)
+        try:
+            await server.start(*_places(settings, context))
+        except StateError:
+            if old is not None and before is not None:
+                await old.start(*_places(before, old_context))
+            raise
+        if old is not None:
+            server.transfers = old.transfers
+            server.counters = old.counters
+        self.server, self._context = server, context
+        for address, port, kind in server.addresses:
+            where = f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
+            log.info("zones on %s (%s)", where, "TLS" if kind == "tls" else "UDP and TCP")
+
+    # ── Showing ───────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _targets(self, zone: Name) -> Iterator[Target]:
+        """Yield whom to tell of a new version of the zone."""
+        if self._consumers is not None:
+            yield from self._consumers.targets(zone, self._source)
+
+    def _source(self, address: str) -> str:
+        """Give the address of ours that the consumer knows: one that we listen on, of its family."""
+        theirs = parse_address(address)
+        for ours, _, _ in self.server.addresses if self.server else ():
+            parsed = parse_address(ours)
+            if theirs and parsed and parsed.version == theirs.version and not parsed.is_unspecified:
+                return ours
+        return ""
+
+    def rows(self) -> dict[str, dict[str, Any]]:
+        """Give the status rows: the server, and each consumer with the versions that it has fetched."""
+        if self.server is None or self._settings is None:
+            return {}
+        server = self.server
+        rows: dict[str, dict[str, Any]] = {
+            "dns": {
+                "listen": [f"{address}:{port}/{kind}" for address, port, kind in server.addresses],
+                "zones": {name: served.serial for name, served in sorted(self._responder.zones.items())},
+                "connections": server.connections, "replies": dict(sorted(server.counters.items())),
+                "notifies": self._notifier.sent,
+            }
+        }  # fmt: skip
+        for one in self._settings.consumers:
+            rows[f"consumer:{one.name}"] = self._consumer_row(one, server)
+        return rows
+
+    def _consumer_row(self, consumer: Consumer, server: DnsServer) -> dict[str, Any]:
+        had = {zone: one for (name, zone), one in sorted(server.transfers.items()) if name == consumer.name}
+        told = [one for target, one in self._notifier.told.items() if target.consumer == consumer.name]
+        behind = [zone for zone, one in had.items()
+                  if zone in self._responder.zones and one.serial != self._responder.zones[zone].serial]  # fmt: skip
+        errors = sorted({one.error for one in told if one.error})
+        return {
+            "type": consumer.type, "address": consumer.address, "behind": behind, "behind_count": len(behind),
+            "zones": {zone: {"serial": one.serial, "kind": one.kind, "at": one.at} for zone, one in had.items()},
+            "fetched_at": max((one.at for one in had.values()), default=None),
+            "notified_at": max((one.at for one in told), default=0.0) or None,
+            "error": errors[0] if errors else "", "failing": int(bool(errors)),
+        }  # fmt: skip
+
+
+def _sockets(settings: Dns) -> tuple[tuple[str, ...], str]:
+    return tuple(settings.listen), settings.tls.listen if settings.tls else ""
+
+
+def _places(
+    settings: Dns, context: ssl.SSLContext | None
+) -> tuple[list[tuple[str, int]], tuple[str, int, ssl.SSLContext] | None]:
+    listen = [(one.host, one.port) for one in map(split_listen, settings.listen)]
+    if settings.tls is None or context is None:
+        return listen, None
+    tls = split_listen(settings.tls.listen)
+    return listen, (tls.host, tls.port, context)
+
+
+def _tls_context(settings: Dns) -> ssl.SSLContext | None:
+    """Make the TLS side: 1.3 only, ALPN ``dot`` for those who ask for it (RFC 9103 §7.1)."""
+    if settings.tls is None:
+        return None
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    context.set_alpn_protocols(["dot"])
+    _load(context, settings.tls.cert, settings.tls.key)
+    return context
+
+
+def _load(context: ssl.SSLContext, cert: Path, key: Path) -> None:
+    """Take certificate and key from their files; handshakes from now on use them."""
+    try:
+        context.load_cert_chain(cert, key, password=lambda: "")
+    except ssl.SSLError as error:
+        why = error.reason.replace("_", " ").lower() if error.reason else "not PEM files"
+        raise StateError(f"cannot use dns.tls: {cert} and {key}: {why}") from error
+    except OSError as error:
+        unreadable = next((path for path in (cert, key) if not path.is_file()), cert)
+        raise StateError(f"cannot use dns.tls: cannot read {unreadable}: {error.strerror}") from error
