@@ -93,7 +93,8 @@ def test_show_tells_everything(alerts: Alerts) -> None:
     code, out, _ = alerts("show", alert(1).id.lower())
     assert code == 0
     for text in ("CRITICAL", "10.0.10.7", "group servers", "MAC 10:20:30:40:50:59", "telegram-bot (bot-api)",
-                 "T1102.002", "Telegram Bot API is watched", "/var/log/named/query.log:512", "opened: high", "severity: critical",
+                 "T1102.002", "Telegram Bot API is watched",
+                 "/var/log/named/query.log:512", "opened: high", "severity: critical",
                  "dnswatch expect add 10.0.10.7 --service telegram-bot", "dnswatch alerts ack"):  # fmt: skip
         assert text in out, text
     assert "\x1b" not in out
