@@ -13,7 +13,7 @@ import errno
 import sqlite3
 import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -54,22 +54,19 @@ class Database:
         if not path.exists() and (readonly or not create):
             raise StateError(f"there is no store at {path}: dnswatch has not run with this state_dir yet")
         store = cls(path, _engine(path, "ro" if readonly else "rw"))
-        try:
-            try:
-                await store._prepare(readonly)
-            except DBAPIError as error:
-                # Without write permission for the directory, a WAL file that nobody has open can only be read so.
-                if not readonly or _code(error) != sqlite3.SQLITE_CANTOPEN:
-                    raise
-                await store._engine.dispose()
-                store._engine = _engine(path, "immutable")
-                await store._prepare(readonly)
-        except DBAPIError as error:
-            await store.close()
-            raise meaning(error, path) from error
-        except BaseException:
-            await store.close()
-            raise
+        async with AsyncExitStack() as opened:
+            opened.push_async_callback(store.close)
+            with store._meaning():
+                try:
+                    await store._prepare(readonly)
+                except DBAPIError as error:
+                    # Without write permission for the directory, a WAL file that nobody has open can only be read so.
+                    if not readonly or _code(error) != sqlite3.SQLITE_CANTOPEN:
+                        raise
+                    await store._engine.dispose()
+                    store._engine = _engine(path, "immutable")
+                    await store._prepare(readonly)
+            opened.pop_all()
         return store
 
     async def _prepare(self, readonly: bool) -> None:
