@@ -1,7 +1,7 @@
 """The daemon: builds the engine, starts the shell around it, routes effects, reloads and ends. The composition root.
 
     logs ─ io/following ─► engine ─► io/ledger ─ checkpoint ─► outbox ─ io/deliver ─► sinks
-                             ▲                                   policy ─ io/publish ─► feeds (files, HTTP)
+                             ▲                                   policy ─ io/publish ─► feeds (files, HTTP, DNS)
               policy, leases ┘        io/housekeeping: leases, feeds, expectations, retention
 
 Never: decides what a line means or when to alert. Start here to see how it runs, then read ``io/ledger.py``.
@@ -34,6 +34,7 @@ from dnswatch.io.jobs import Jobs
 from dnswatch.io.ledger import Ledger
 from dnswatch.io.lock import StateLock
 from dnswatch.io.metrics import registry
+from dnswatch.io.primary import Primary
 from dnswatch.io.sinks import SINKS
 from dnswatch.io.store import FILE, Store
 from dnswatch.io.supervise import describe
@@ -77,6 +78,7 @@ class Daemon:
         self.ledger: Ledger
         self.following: Following
         self.upkeep: Housekeeping
+        self.primary: Primary
         self._group: asyncio.TaskGroup
         self.is_ready = asyncio.Event()
         self._end = asyncio.Event()
@@ -131,9 +133,11 @@ class Daemon:
         self.ledger = Ledger(self.engine, self.store, lambda: self.following.states())
         self.following = Following(self.engine, self.ledger, self.store, self._spawn)
         self.following.begin(saved.positions)
-        self.upkeep = Housekeeping(lambda: self.loaded, self.engine, self.store, self.jobs, self.feeds)
+        self.primary = Primary(self.store)
+        self.upkeep = Housekeeping(lambda: self.loaded, self.engine, self.store, self.jobs, self.feeds, self.primary)
         self.upkeep.plan(self.following.look, lambda: list(self.couriers))
         await self._serve_http(config)
+        await self.primary.configure(config)
         await self.upkeep.refresh_leases()
         await self._set_sinks(self.loaded)
         self._checkpoints = self._spawn(self.ledger.task.run())
@@ -177,6 +181,7 @@ class Daemon:
         await asyncio.gather(self.jobs.stop(), *(courier.stop() for _, courier in self.couriers.values()))
         if self.web is not None:
             await self.web.stop()
+        await self.primary.stop()
         with suppress(OSError):
             self._backlog = await self.store.backlog()
             rows = self.rows()
@@ -193,6 +198,7 @@ class Daemon:
             loaded = await asyncio.to_thread(load_policy, self.config_path)
             loaded.config.require_sources()
             await self._serve_http(loaded.config)
+            await self.primary.configure(loaded.config)
         except ConfigError as error:
             for problem in error.problems[1:]:
                 log.error("%s", problem)
@@ -328,6 +334,7 @@ class Daemon:
             },
             **self.following.rows(),
             **self.upkeep.feed_rows,
+            **self.primary.rows(),
         }  # fmt: skip
         for name, (_, courier) in sorted(self.couriers.items()):
             rows[f"sink:{name}"] = self._sink_row(name, courier)

@@ -19,6 +19,7 @@ from dnswatch.core.model import Snapshot
 from dnswatch.io import publish
 from dnswatch.io.jobs import Jobs
 from dnswatch.io.leases import LeaseFiles
+from dnswatch.io.primary import Primary
 from dnswatch.io.store import Store
 from dnswatch.io.web.feeds import FeedFile, PublishedFeeds
 
@@ -38,7 +39,13 @@ class Housekeeping:
     """The jobs, under whatever configuration ``loaded`` gives at their time."""
 
     def __init__(
-        self, loaded: Callable[[], Loaded], engine: Engine, store: Store, jobs: Jobs, feeds: PublishedFeeds
+        self,
+        loaded: Callable[[], Loaded],
+        engine: Engine,
+        store: Store,
+        jobs: Jobs,
+        feeds: PublishedFeeds,
+        primary: Primary,
     ) -> None:
         self.feed_rows: dict[str, dict[str, Any]] = {}  # status rows of the published zones
         self._loaded = loaded
@@ -46,6 +53,7 @@ class Housekeeping:
         self._store = store
         self._jobs = jobs
         self._feeds = feeds
+        self._primary = primary
         self._leases = LeaseFiles(())
 
     def plan(self, look: Callable[[], Awaitable[None]], sinks: Callable[[], Iterable[str]]) -> None:
@@ -74,8 +82,9 @@ class Housekeeping:
         feeds = loaded.config.feeds
         hooks = [publish.Hook(tuple(one.run or ()), one.signal or "", one.pidfile) for one in feeds.on_change]
         rebuilt = await publish.rebuild(
-            loaded.policy, self._engine.identity, time.time(), self._store, loaded.config.feeds_directory, hooks
-        )
+            loaded.policy, self._engine.identity, time.time(), self._store, loaded.config.feeds_directory, hooks,
+            self._primary.publish,
+        )  # fmt: skip
         for warning in rebuilt.warnings:
             log.warning("feeds: %s", warning)
         for one in rebuilt.publication.changed:

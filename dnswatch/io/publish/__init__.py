@@ -6,7 +6,7 @@ Never: decides content (``core/feeds/publication.py`` does). Read next: ``files.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -43,16 +43,23 @@ class Rebuilt:
     warnings: tuple[str, ...]  # hooks that failed, ready for the operator
 
 
-async def rebuild(
-    policy: Policy, identity: Identity | None, at: float, history: History, directory: Path, after: Sequence[Hook]
-) -> Rebuilt:
-    """Compile policy, store new versions, write their files, then run the hooks if any file changed.
+Serve = Callable[[Sequence[Snapshot]], Awaitable[None]]
 
-    Serials are stored before anybody can see them (research rpz.md §5.4). Raises `FeedRefused` before anything is
+
+async def rebuild(
+    policy: Policy, identity: Identity | None, at: float, history: History, directory: Path, after: Sequence[Hook],
+    serve: Serve | None = None,
+) -> Rebuilt:  # fmt: skip
+    """Compile policy, store new versions, ``serve`` them, write their files, then run the hooks if any file changed.
+
+    Serials are stored before anybody can see them (research rpz.md §5.4). Whoever transfers zones does not wait for
+    files and hooks. Raises `FeedRefused` before anything is
     stored or written, `OSError` when the directory cannot be written.
     """
     publication = plan(policy, identity, at, await history.latest_snapshots())
     await history.save_snapshots(publication.changed)
+    if serve is not None:
+        await serve(publication.snapshots)
     written = await asyncio.to_thread(files.write, directory, list(publication.files()))
     warnings: list[str] = []
     if written:

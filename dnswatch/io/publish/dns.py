@@ -15,7 +15,7 @@ from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from dnswatch.core.feeds.limits import Buckets
 from dnswatch.core.feeds.request import MOST
@@ -210,8 +210,7 @@ class _Datagrams(asyncio.DatagramProtocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Keep the socket to answer on."""
-        assert isinstance(transport, asyncio.DatagramTransport)
-        self._transport = transport
+        self._transport = cast(asyncio.DatagramTransport, transport)  # Python 3.11's is no subclass of it
 
     def datagram_received(self, data: bytes, addr: tuple[Any, ...]) -> None:
         """Answer a packet."""
