@@ -14,7 +14,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import tzinfo
 from pathlib import Path
 from types import TracebackType
@@ -69,7 +69,7 @@ class Scan:
         self.options = options or Options()
         self.engine = Engine(policy)
         self.alerts: dict[str, Alert] = {}
-        """Latest revision of each alert that this scan opened or changed."""
+        """Latest revision of each alert that this scan opened or changed, without its evidence."""
         self._names = list(policy.catalog.names())
         self._prescans: dict[str, Prescan] = {}
         reading = Reading(
@@ -122,9 +122,10 @@ class Scan:
 
     def _note(self, effects: Iterable[Effect], keeper: _Keeper) -> Iterator[Alert]:
         for effect in effects:
-            keeper.effects.append(effect)
+            if self.options.state is not None:
+                keeper.effects.append(effect)
             if isinstance(effect, Alert):
-                self.alerts[effect.id] = effect
+                self.alerts[effect.id] = replace(effect, evidence=())  # two thirds of its size
                 yield effect
 
     def _prescan(self, kind: str) -> Prescan:
@@ -157,8 +158,10 @@ class _Keeper:
 
     def keep(self, engine: Engine) -> None:
         """Take the engine's changes since the last call."""
-        changes = engine.changes()
-        if self._store is not None and self._runner is not None:
+        if self._store is None or self._runner is None:
+            engine.forget_changes()
+        else:
+            changes = engine.changes()
             alerts = [effect for effect in self.effects if isinstance(effect, Alert)]
             decisions = [effect for effect in self.effects if isinstance(effect, Decision)]
             self._runner.run(self._store.checkpoint([], changes, alerts, decisions))

@@ -5,6 +5,7 @@ Never: reads ``sources`` of a configuration, touches the daemon's store or a sin
 
 from __future__ import annotations
 
+import gc
 import sys
 import time
 import zoneinfo
@@ -76,6 +77,7 @@ def command(
         scan = Scan(policy, families, options, advance)
         scan.tally.skipped += given.skipped
         scan.tally.failed += given.failed
+        _spare_collector()
         for alert in scan.revisions():
             if form != "table":
                 sys.stdout.buffer.write(render(form, alert, Context(SENSOR)) + b"\n")
@@ -122,6 +124,15 @@ def _policy(config: str | None) -> Policy:
     _say(f"No configuration: {len(policy.catalog.enabled)} services of the core catalogue are watched, "
          f"and no client is expected to use any of them{known}.")  # fmt: skip
     return policy
+
+
+def _spare_collector() -> None:
+    """Let Python look for reference cycles 300 times as rarely: a scan makes none, and looking took a third of it.
+
+    Memory stays the same (measured on 500 000 watched lookups, with the collector switched off as well).
+    """
+    gc.freeze()
+    gc.set_threshold(200_000, 50, 100)
 
 
 def _zone(name: str | None) -> zoneinfo.ZoneInfo | None:

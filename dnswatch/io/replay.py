@@ -67,22 +67,18 @@ class Tally:
         self.lines += digested.lines
         self.candidates += digested.candidates
         for event in digested.events:
-            if isinstance(event, Weird):
+            if type(event) is Weird:
                 self.weird[event.why] += 1
-            elif isinstance(event, Notice):
+            elif type(event) is Notice:
                 self.notices[event.kind] += event.count if event.kind == "overflow" else 1  # lost lines
-            self._saw(event.at)
-        for _, sample in digested.samples:
-            if isinstance(sample, Weird):
-                self.samples_bad += 1
-            elif sample is not None:
-                self.samples_good += 1
-                self._saw(sample.at)
-
-    def _saw(self, at: float) -> None:
-        if at > 0:
-            self.first_at = min(self.first_at, at) if self.first_at else at
-            self.last_at = max(self.last_at, at)
+        said = [sample for _, sample in digested.samples if sample is not None]
+        good = [sample.at for sample in said if type(sample) is not Weird]
+        self.samples_good += len(good)
+        self.samples_bad += len(said) - len(good)
+        times = [at for at in (*good, *(event.at for event in digested.events)) if at > 0]
+        if times:
+            self.first_at = min(self.first_at or times[0], *times)
+            self.last_at = max(self.last_at, *times)
 
 
 @dataclass(frozen=True, slots=True)

@@ -505,6 +505,16 @@ class Engine:
             self._clock_changed = False
         return changes
 
+    def forget_changes(self) -> None:
+        """Drop what `changes` would give, where nobody keeps it: making the rows takes an eighth of a scan's time."""
+        self._tally.take()
+        self._attempts.changed.clear()
+        for table in (self._sources.table, self._episodes, self._holds.table):
+            table.changed.clear()
+        self.history.forget_changes()
+        self.identity.changes()
+        self._panel.take_changes({})
+
     def restore(self, rows: Iterable[tuple[str, str, Row]]) -> None:
         """Take the rows of `changes` back into a new engine. Rows of unknown kinds are counted and left alone."""
         kinds: dict[str, list[tuple[str, Row]]] = {}

@@ -128,6 +128,12 @@ class History:
         self.roles.clients.take_changes(changes.rows)
         self.roles.days.take_changes(changes.rows)
 
+    def forget_changes(self) -> None:
+        """Drop what `take_changes` would hand over."""
+        for changed in (*(table.changed for table in self._tables()), self.roles.clients.changed,
+                        self.roles.days.changed):  # fmt: skip
+            changed.clear()
+
     def restore(self, kind: str, rows: Iterable[tuple[str, Row]]) -> bool:
         """Take stored rows of one kind; False when the kind is not one of ours."""
         for table in self._tables():
