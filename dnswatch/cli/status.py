@@ -93,6 +93,7 @@ def _print(rows: Rows, pid: int | None, age_s: float, unready: list[str]) -> Non
 def _source(row: dict[str, Any]) -> list[str]:
     notes = [row["waiting"], row["wrong_format"]]
     notes += [f"{count} × {why}" for why, count in row["weird"].items()]
+    notes += [f"{count} × lost: {why}" for why, count in row["lost"].items()]
     notes += [f"{row['lost_lines']} lines lost by the server"] if row["lost_lines"] else []
     behind = f"{amount(row['lag_bytes'])}, {span(row['lag_s'])}" if row["lag_bytes"] else "-"
     parsed = "-" if row["parse_ratio"] is None else f"{row['parse_ratio']:.1%}"

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections import Counter
 from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -42,6 +43,7 @@ class Following:
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._stored: dict[str, SourceState] = {}
         self._said: dict[str, str] = {}
+        self._lost: Counter[tuple[str, str]] = Counter()
         self._left: dict[str, SourceState] = {}
         self._sources: Sequence[Source] = ()
         self._policy: Policy | None = None
@@ -105,8 +107,12 @@ class Following:
         return max(times, default=None)
 
     def tell(self) -> None:
-        """Say once when a log cannot be read, and when it can be again."""
+        """Say once when a log cannot be read, and when it can be again; and each time when some of it was lost."""
         for name, reader in self.readers.items():
+            for why, count in reader.lost().items():
+                if count > self._lost[name, why]:
+                    self._lost[name, why] = count
+                    log.warning("source %s: lost: %s (%d times so far)", name, why, count)
             waiting = reader.waiting()
             if waiting == self._said.get(name, ""):
                 continue

@@ -190,9 +190,14 @@ class Reader:
             "samples": self.counts["samples"], "samples_bad": bad,
             "parse_ratio": round(good / (good + bad), 4) if good + bad else None,
             "weird": dict(sorted(self.weird.items())), "notices": dict(sorted(self.losses.items())),
+            "rotations": dict(self.tail.generations) if self.tail else {}, "lost": self.lost(),
             "lost_lines": self.losses["overflow"], "failures": self.task.failures, "waiting": waiting,
             "waiting_flag": int(bool(waiting)), "wrong_format": self.wrong_format,
         }  # fmt: skip
+
+    def lost(self) -> dict[str, int]:
+        """Give what could not be read any more when we came to it, by reason."""
+        return {why: n for why, n in sorted(self.tail.losses.items()) if n} if self.tail is not None else {}
 
     def _size(self) -> int | None:
         try:

@@ -95,6 +95,11 @@ class RowCollector(Collector):
             for why, count in sorted(row.get("weird", {}).items()):
                 weird.add_metric([name, why], count)
         yield weird
+        lost = _family(True, "source_lost", "Parts of a log that could not be read any more.", ["source", "why"])
+        for name, row in _of(rows, "source"):
+            for why, count in sorted(row.get("lost", {}).items()):
+                lost.add_metric([name, why], count)
+        yield lost
         engine = rows.get("engine", {})
         events = _family(True, "engine_events", "What the engine counted.", ["what"])
         for what, count in sorted(engine.get("counters", {}).items()):
