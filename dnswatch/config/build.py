@@ -74,6 +74,8 @@ def build_policy(config: Config, catalog: Catalog) -> Policy:
             learning_s=config.detect.learning.days * DAY_S,
             episode_gap_s=config.detect.episode_gap,
             forwarders={source.path: frozenset(source.forwarders) for source in config.sources if source.forwarders},
+            points=config.detect.points,
+            options=config.detect.signals,
         ),
         feeds=_feed_policy(config),
     )

@@ -26,6 +26,7 @@ from pydantic import (
 )
 
 from dnswatch.config import values
+from dnswatch.config.detection import check_options, check_points
 from dnswatch.config.merge import Tree
 from dnswatch.config.yaml import Step
 from dnswatch.core import names
@@ -202,6 +203,12 @@ class Detect(Section):
     learning: Learning = Learning()
     episode_gap: Annotated[Duration, Field(gt=0)] = Field(
         default=7 * DAY_S, description="An episode ends after this much log time without an attempt."
+    )
+    points: Annotated[dict[str, Annotated[int, Field(ge=-100, le=100)]], AfterValidator(check_points)] = Field(
+        default={}, description="Points of a term, where they shall differ from the built-in ones."
+    )
+    signals: Annotated[dict[str, dict[str, Any]], AfterValidator(check_options)] = Field(
+        default={}, description="Options of a signal, by its name, where they shall differ from its defaults."
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, cast
 
@@ -74,6 +74,7 @@ def policy(
     forwarders: dict[str, frozenset[str]] | None = None,
     learning_days: float = 14,
     until: float | None = None,
+    options: Mapping[str, Mapping[str, Any]] | None = None,
     **feeds: Any,
 ) -> Policy:
     """Make a policy; ``expected``: (who, service) pairs."""
@@ -81,7 +82,7 @@ def policy(
         Expectation((parse_who(who),), frozenset({name}), "so agreed", "ops", until, "test.yaml:1")
         for who, name in expected
     ]
-    detection = Detection(learning_s=learning_days * DAY_S, forwarders=forwarders or {})
+    detection = Detection(learning_s=learning_days * DAY_S, forwarders=forwarders or {}, options=options or {})
     return Policy(catalog(), Groups(GROUPS), Expectations(expectations), detection, FeedPolicy(**feeds))
 
 

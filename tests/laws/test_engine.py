@@ -77,9 +77,17 @@ def feed(engine: Engine, events: list[Event], source: str) -> list[Alert]:
     return alerts(engine.receive(source, block, Position(source, f"/var/log/{source}.log", 0)))
 
 
+EAGER = {
+    "burst": {"lookups": 2, "days": 0, "expected_days": 0, "p": 0.5, "z": 0.1},
+    "companion": {"wait_s": 3.0},
+    "prevalence": {"clients": 2, "users": 1, "rare": 0.3},
+    "regularity": {"lookups": 3, "score": 0.5},
+    "sequence": {"habit_hours": 1, "repeats": 2},
+}
+"""Settings under which every signal speaks often, so that the law is about something."""
 RULES = (
     policy(("group:build", "telegram-bot"), ("name:host-1", "slack-webhook")),
-    policy(("group:build", "telegram-bot"), mode="enforce", learning_days=1.0),
+    policy(("group:build", "telegram-bot"), mode="enforce", learning_days=1.0, options=EAGER),
     policy(("127.0.0.1", "ntfy"), mode="enforce", forwarders={"back": frozenset({"127.0.0.1"})}),
 )
 POLICIES = st.integers(0, len(RULES) - 1)
@@ -166,9 +174,13 @@ def test_the_law_holds_with_full_tables(
 ) -> None:
     """What has to go for others goes in the same order after a restart."""
     detect = "dnswatch.core.detect"
+    signals = f"{detect}.signals"
     with (
         patch(f"{detect}.engine.EPISODES", 2), patch(f"{detect}.attempts.LIMIT", 3), patch(f"{detect}.holds.LIMIT", 1),
         patch.multiple(f"{detect}.history", PAIRS=3, NOTES=2, WEIRD_CLIENTS=2), patch(f"{detect}.timers.SLACK", 2),
+        patch("dnswatch.core.clients.roles.CLIENTS", 2), patch(f"{signals}.burst.PAIRS", 2),
+        patch(f"{signals}.prevalence.SERVICES", 2), patch(f"{signals}.regularity.SERIES", 4),
+        patch(f"{signals}.second_category.CLIENTS", 2), patch(f"{signals}.sequence.CLIENTS", 2),
     ):  # fmt: skip
         check(RULES[number], log, cuts, stops)
 

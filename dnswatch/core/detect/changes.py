@@ -107,6 +107,12 @@ class Table(Generic[V]):
             into[self.kind, key] = None if value is None else value.row()
         self.changed.clear()
 
+    def rows_changed(self) -> list[tuple[str, Row | None]]:
+        """Give (key, row) for what changed since the last call; None = gone."""
+        rows: dict[tuple[str, str], Row | None] = {}
+        self.take_changes(rows)
+        return [(key, row) for (_, key), row in rows.items()]
+
     def restore(self, values: list[tuple[str, V]]) -> None:
         """Take stored values, in any order, as if they had been put in then."""
         self.rows = dict(sorted(values, key=lambda item: item[1].n))

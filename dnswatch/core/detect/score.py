@@ -25,6 +25,7 @@ POINTS: Mapping[str, int] = {
     "prevalence-high": -20,
     "prevalence-low": 10,
     "regular": 10,
+    "regular-long": 10,
     "second-category": 15,
     "segment": 10,
     "sequence": 25,

@@ -15,7 +15,7 @@ from dnswatch.core.clients.roles import Behaviour
 from dnswatch.core.detect.changes import Row
 from dnswatch.core.detect.history import Learning, Seen
 from dnswatch.core.detect.score import POINTS
-from dnswatch.core.model import Client, Finding, Indicator, IndicatorRole, Reason, Sighting
+from dnswatch.core.model import Finding, Indicator, IndicatorRole, Reason, Sighting
 from dnswatch.core.policy import Detection
 
 
@@ -113,12 +113,3 @@ class Signal:
     def evicted(self) -> int:
         """Give the number of rows that had to go for others."""
         return 0
-
-
-def known(past: Past, client: Client, role: IndicatorRole, service: str) -> Seen | None:
-    """Say when the host asked for such a name, by its address or, where a lease tells, by its MAC."""
-    by_address = past.note(client.address, role, service)
-    by_mac = past.note(f"mac:{client.mac}", role, service) if client.mac else None
-    if by_address is None or by_mac is None:
-        return by_address or by_mac
-    return max(by_address, by_mac, key=lambda seen: seen.last_at)

@@ -6,17 +6,25 @@ Never: order that matters; signals do not see each other's findings. Read next: 
 from __future__ import annotations
 
 from dnswatch.core.detect.signal import Signal
+from dnswatch.core.detect.signals.burst import Burst
 from dnswatch.core.detect.signals.category import Category
 from dnswatch.core.detect.signals.companion import Companion
 from dnswatch.core.detect.signals.first_seen import FirstSeen
+from dnswatch.core.detect.signals.prevalence import Prevalence
+from dnswatch.core.detect.signals.regularity import Regularity
 from dnswatch.core.detect.signals.role import Role
+from dnswatch.core.detect.signals.second_category import SecondCategory
 from dnswatch.core.detect.signals.sequence import Sequence
 
 SIGNALS: dict[str, type[Signal]] = {
+    "burst": Burst,
     "category": Category,
     "companion": Companion,
     "first-seen": FirstSeen,
+    "prevalence": Prevalence,
+    "regularity": Regularity,
     "role": Role,
+    "second-category": SecondCategory,
     "sequence": Sequence,
 }
 """Name → signal, sorted by name: the order of the terms in every alert."""

@@ -13,8 +13,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import ClassVar
 
+from dnswatch.core.detect import visibility
 from dnswatch.core.detect.changes import Row, Table
-from dnswatch.core.detect.signal import Past, Signal, known
+from dnswatch.core.detect.signal import Past, Signal
 from dnswatch.core.model import SEVERITIES, Finding, Indicator, Name, Reason, Severity, Sighting
 from dnswatch.core.policy import DAY_S, Detection
 
@@ -27,7 +28,6 @@ COLLAPSE_S = 5.0
 """A, AAAA and resends of one check (DESIGN §3)."""
 STEPS = 2
 """IP check, then service, is two steps graver where nothing speaks for the client."""
-MIXED_ROLES = frozenset({"forwarder", "scanner"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,21 +155,14 @@ class Sequence(Signal):
 
     def _alone(self, sighting: Sighting, past: Past) -> bool:
         """Say whether the two lookups are the same program's: no app of the service here, no crowd."""
-        client, service = sighting.client, sighting.service
-        if client.role in MIXED_ROLES:
-            return False
-        if service.companion_effect == "exonerates" and known(past, client, "companion", service.id) is not None:
-            return False
-        behaviour = past.behaviour(client.address, sighting.at)
-        return not behaviour.crowd and not behaviour.scanner
+        client, service, at = sighting.client, sighting.service, sighting.at
+        return visibility.app(past, client, service, at) is None and not visibility.mixed(past, client, at)
 
     # ── State ─────────────────────────────────────────────────────────────────────────────────────────────────
 
     def take_changes(self) -> Iterable[tuple[str, Row | None]]:
         """Hand over the clients whose checks changed."""
-        rows: dict[tuple[str, str], Row | None] = {}
-        self._checks.take_changes(rows)
-        return [(key, row) for (_, key), row in rows.items()]
+        return self._checks.rows_changed()
 
     def restore(self, rows: Iterable[tuple[str, Row]]) -> None:
         """Take stored rows back."""

@@ -1,0 +1,163 @@
+"""Booster: a program asks, at regular times.
+
+Per client and service, per client and category, and over all unexpected services together: some malware rotates over
+names so that none of them alone is regular. Software is as regular as malware, so this never opens an alert nor lifts
+one above low by itself. Names that people's apps share count only where the app would have shown itself and did not:
+chat apps ask again whenever the answer expires, and that is a metronome.
+
+A stub resolver hides whatever is faster than the answer may be cached, so a period is a lower bound. Never: scores
+expected lookups. Read next: ``../regular.py``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import ClassVar
+
+from dnswatch.core.detect import visibility
+from dnswatch.core.detect.changes import Row, Table
+from dnswatch.core.detect.regular import regularity
+from dnswatch.core.detect.signal import Past, Signal
+from dnswatch.core.model import Finding, Reason, Sighting
+from dnswatch.core.policy import Detection
+
+SERIES = 200_000
+"""Series of gaps remembered, up to three for a pair; at most some 300 bytes each."""
+GAPS = 48
+EVERY = 6
+"""Once a series is long, it is scored again after so many further lookups only."""
+REFRESH_S = 3600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """Settings."""
+
+    score: float = 0.85
+    """Research names 0.9 for RITA's own score; folding and forgiven noise move the same line here."""
+    lookups: int = 10
+    """Fewer attempts than this prove nothing."""
+    long: int = 24
+    """So many that chance has no part in it: more points."""
+
+
+class Series:
+    """The last gaps between attempts of one client for one service or kind of service, in whole seconds."""
+
+    __slots__ = ("count", "gaps", "last_at", "n", "put_at")
+
+    def __init__(
+        self, last_at: float, count: int = 1, gaps: Iterable[int] = (), put_at: float = 0.0, n: int = 0
+    ) -> None:
+        self.n = n
+        self.last_at = last_at
+        self.count = count
+        self.gaps = list(gaps)
+        self.put_at = put_at or last_at
+
+    def row(self) -> Row:
+        """Give the plain form."""
+        return {"n": self.n, "last_at": self.last_at, "count": self.count, "gaps": self.gaps, "put_at": self.put_at}
+
+
+class Regularity(Signal):
+    """Regular gaps."""
+
+    name: ClassVar[str] = "regularity"
+    options_type = Options
+    options: Options
+
+    def __init__(self, detection: Detection) -> None:
+        super().__init__(detection)
+        self._series: Table[Series] = Table("regularity", SERIES)
+
+    def configure(self, detection: Detection) -> None:
+        """Take settings."""
+        super().configure(detection)
+        self.options = Options(**detection.options.get(self.name, {}))
+
+    def judge(self, sighting: Sighting, past: Past) -> Finding | None:
+        """Say how regular the client's lookups are, this one included."""
+        plain: bool | None = None
+        best: tuple[float, float, int, str] | None = None
+        for key, what in _keys(sighting):
+            series = self._series.rows.get(key)
+            if series is None or sighting.at <= series.last_at:
+                continue
+            count = series.count + 1
+            if count < self.options.lookups or (count > 2 * self.options.lookups and count % EVERY):
+                continue
+            if plain is None:
+                plain = visibility.plain(past, sighting.client, sighting.service, sighting.at)
+            if not plain:
+                return None
+            score, period = regularity([*series.gaps, max(1, round(sighting.at - series.last_at))][-GAPS:])
+            if score >= self.options.score and (best is None or score > best[0]):
+                best = (score, period, count, what)
+        if best is None:
+            return None
+        score, period, count, what = best
+        pace = f"one every {_span(period)} or faster"
+        text = f"a program's rhythm: {count} lookups of {what}, {pace} (regularity {score:.2f})"
+        terms = [Reason("regular", text, self.points("regular"))]
+        if count >= self.options.long:
+            text = f"kept up for {self.options.long} lookups and more"
+            terms.append(Reason("regular-long", text, self.points("regular-long")))
+        return Finding(self.name, sum(term.points for term in terms), tuple(terms), fact=False)
+
+    def observe(self, sighting: Sighting, past: Past) -> None:
+        """Remember when an unexpected attempt was."""
+        if sighting.expected or not visibility.plain(past, sighting.client, sighting.service, sighting.at):
+            return
+        at = sighting.at
+        for key, _ in _keys(sighting):
+            series = self._series.rows.get(key)
+            if series is None:
+                self._series.put(key, Series(at))
+            elif at > series.last_at:
+                series.gaps = [*series.gaps, max(1, round(at - series.last_at))][-GAPS:]
+                series.last_at = at
+                series.count += 1
+                if at - series.put_at > REFRESH_S:
+                    series.put_at = at
+                    self._series.put(key, series)
+                else:
+                    self._series.changed.add(key)
+
+    # ── State ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def take_changes(self) -> Iterable[tuple[str, Row | None]]:
+        """Hand over the series that grew."""
+        return self._series.rows_changed()
+
+    def restore(self, rows: Iterable[tuple[str, Row]]) -> None:
+        """Take stored rows back."""
+        self._series.restore(
+            [(key, Series(r["last_at"], r["count"], r["gaps"], r["put_at"], r["n"])) for key, r in rows]
+        )
+
+    def size(self) -> int:
+        """Give the number of series."""
+        return len(self._series.rows)
+
+    def evicted(self) -> int:
+        """Give the number of series that had to go."""
+        return self._series.evicted
+
+
+def _keys(sighting: Sighting) -> tuple[tuple[str, str], ...]:
+    """Give the three series of an attempt, and what each is called. ``/`` and ``*`` stand in no service id."""
+    address, service = sighting.client.address, sighting.service
+    return (
+        (f"{address} {service.id}", service.id),
+        (f"{address} /{service.category}", f"{service.category} services together"),
+        (f"{address} *", "unexpected services together"),
+    )
+
+
+def _span(seconds: float) -> str:
+    for unit, size in (("d", 86400.0), ("h", 3600.0), ("min", 60.0)):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.3g} {unit}"
+    return f"{seconds:.0f} s"

@@ -1,0 +1,71 @@
+"""What a log cannot show of a client: companions known from another address, names asked for out of sight, crowds.
+
+Signals that rest on something missing, or on two lookups being one program's, ask here first. Never: judges. Read
+next: ``signals/companion.py``.
+"""
+
+from __future__ import annotations
+
+from dnswatch.core.detect.history import Seen
+from dnswatch.core.detect.signal import Past
+from dnswatch.core.model import Client, IndicatorRole, Service
+from dnswatch.core.policy import DAY_S
+
+MEMORY_S = 14 * DAY_S
+"""So long a companion vouches for its client: a week at least (a running app asks for the interface alone, hours
+later), two to cover a holiday."""
+DOH_S = DAY_S
+"""So long after a DNS-over-HTTPS name a client's missing lookups mean nothing."""
+MIXED_ROLES = {"forwarder": "many clients", "scanner": "whatever it reads"}
+
+
+def known(past: Past, client: Client, role: IndicatorRole, service: str) -> Seen | None:
+    """Say when the host asked for such a name, by its address or, where a lease tells, by its MAC."""
+    by_address = past.note(client.address, role, service)
+    by_mac = past.note(f"mac:{client.mac}", role, service) if client.mac else None
+    if by_address is None or by_mac is None:
+        return by_address or by_mac
+    return max(by_address, by_mac, key=lambda seen: seen.last_at)
+
+
+def app(past: Past, client: Client, service: Service, at: float, memory_s: float = MEMORY_S) -> Seen | None:
+    """Say that the client runs the service's own app: a companion that exonerates was seen within the memory."""
+    if service.companion_effect != "exonerates":
+        return None
+    seen = known(past, client, "companion", service.id)
+    return seen if seen is not None and at - seen.last_at <= memory_s else None
+
+
+def mixed(past: Past, client: Client, at: float) -> str:
+    """Say why two lookups of this client need not be the same program's, or ""."""
+    if client.role in MIXED_ROLES:
+        return f"is a {client.role} and asks for {MIXED_ROLES[client.role]}"
+    behaviour = past.behaviour(client.address, at)
+    if behaviour.crowd:
+        return f"behaves like many clients ({behaviour.samples} sampled lookups a day)"
+    return "resolves whatever it reads, as mail gateways and sandboxes do" if behaviour.scanner else ""
+
+
+def unseen(past: Past, client: Client, at: float, doh_s: float = DOH_S) -> str:
+    """Say why a name that is missing in the log may have been asked for nonetheless, or ""."""
+    doh = known(past, client, "doh", "doh")
+    if doh is not None and at - doh.last_at <= doh_s:
+        return f"uses DNS over HTTPS, seen {ago(at - doh.last_at)}"
+    return mixed(past, client, at)
+
+
+def plain(past: Past, client: Client, service: Service, at: float) -> bool:
+    """Say whether the lookup tells of a script: nobody's app asks for this name, or it would have shown itself."""
+    if not service.shared:
+        return True
+    return service.companion_effect == "exonerates" and not (app(past, client, service, at) or unseen(past, client, at))
+
+
+def ago(seconds: float) -> str:
+    """Write how long ago something was."""
+    if seconds < 0:
+        return "just now"
+    for unit, size in (("d", 86400.0), ("h", 3600.0), ("min", 60.0)):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.0f} {unit} ago"
+    return f"{seconds:.0f} s ago"

@@ -1,0 +1,103 @@
+"""Signals with a memory: what they count, how big it grows, what a restart keeps."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator
+
+import pytest
+
+from dnswatch.core.detect.engine import Engine
+from dnswatch.core.detect.signals import SIGNALS
+from dnswatch.core.detect.signals.burst import tail
+from dnswatch.core.model import Alert, Lease
+from dnswatch.core.policy import DAY_S, Detection
+from tests.core.detection import T0, alerts, feed, policy, query
+
+
+def terms(alert: Alert) -> set[str]:
+    return {reason.term for reason in alert.because}
+
+
+def test_the_chance_of_a_burst() -> None:
+    """Negative binomial, checked against its definition; small tails keep their digits."""
+    shape, rate, span = 2.5, 3.0, 1 / 24
+    p = span / (rate + span)
+    point = [math.exp(math.lgamma(shape + k) - math.lgamma(shape) - math.lgamma(k + 1)) * (1 - p) ** shape * p**k
+             for k in range(60)]  # fmt: skip
+    for count in (0, 1, 3, 8):
+        assert tail(count, shape, rate, span) == pytest.approx(sum(point[count:]), rel=1e-9)
+    assert 0 < tail(20, 0.5, 15.0, 1 / 24) < 1e-40
+
+
+def busy_engine() -> Engine:
+    """An engine whose every signal has all it can remember of one client."""
+    engine = Engine(policy(learning_days=1.0))
+    names = ("api.telegram.org", "hooks.slack.com", "webhook.site", "x.oast.fun", "ntfy.sh", "api.ipify.org")
+    feed(engine, [query(i * 700.0, "10.1.0.9", names[i % len(names)]) for i in range(3000)])
+    return engine
+
+
+def test_a_pair_takes_less_than_a_kilobyte() -> None:
+    """Every row of a signal's memory stays small however long it runs."""
+    sizes: dict[str, int] = {}
+    for (kind, _), row in busy_engine().changes().rows.items():
+        if kind.startswith("signal:") or kind == "activity":
+            sizes[kind] = max(sizes.get(kind, 0), len(json.dumps(row)))
+    assert set(sizes) >= {"signal:burst", "signal:regularity", "signal:sequence", "signal:second-category", "activity"}
+    assert all(size < 1024 for size in sizes.values()), sizes
+    assert sizes["signal:burst"] + sizes["signal:regularity"] < 1024
+
+
+def stored(engine: Engine) -> Iterator[tuple[str, str, dict[str, object]]]:
+    for (kind, key), row in engine.changes().rows.items():
+        if row is not None:
+            yield kind, key, json.loads(json.dumps(row))
+
+
+def test_memories_survive_a_restart() -> None:
+    """Each signal's rows are as many in a new engine."""
+    engine = busy_engine()
+    rules = policy(learning_days=1.0)
+    again = Engine(rules)
+    again.restore(stored(engine))
+    remembering = {name: size for name, size in engine.sizes().items() if name.startswith("signal:") and size}
+    assert len(remembering) >= 5
+    assert {name: again.sizes()[name] for name in remembering} == remembering
+
+
+def test_judging_remembers_nothing() -> None:
+    """`explain` asks the signals as often as it likes."""
+    engine = busy_engine()
+    engine.changes()
+    engine.judge("10.1.0.9", "api.telegram.org", "A", engine.log_now + 1)
+    assert not [kind for kind, _ in engine.changes().rows if kind.startswith("signal:")]
+
+
+def test_a_companion_follows_the_host_that_a_lease_names() -> None:
+    """DHCP gives a person another address; the app that was seen before vouches for the host."""
+    engine = Engine(policy(learning_days=1.0))
+    mac = "10:20:30:40:50:59"
+    feed(engine, [Lease(T0, "10.1.0.9", "", mac, T0 + 9 * DAY_S), query(60, "10.1.0.9", "x.discord.media")])
+    moved = Lease(T0 + 5 * DAY_S, "10.1.0.20", "", mac, T0 + 9 * DAY_S)
+    made = feed(engine, [moved, query(5 * DAY_S + 60, "10.1.0.20", "discord.com")])
+    made += feed(engine, [query(5 * DAY_S + 61, "10.1.0.21", "discord.com")])
+    made += alerts(engine.advance(T0 + 5 * DAY_S + 600, 0.0))
+    known, stranger = (next(a for a in reversed(made) if a.client.address == f"10.1.0.{n}") for n in (20, 21))
+    assert "companion-known" in terms(known)
+    assert "companion-absent" in terms(stranger)
+
+
+def test_a_review_that_finds_nothing_makes_no_revision() -> None:
+    """Looking again is silent unless severity rises."""
+    engine = Engine(policy())
+    assert len(feed(engine, [query(0, "10.1.0.9", "discord.com")])) == 1
+    assert engine.advance(T0 + 600, 0.0) == []
+
+
+def test_points_and_options_come_from_the_policy() -> None:
+    """An operator's number is used and printed."""
+    detection = Detection(points={"segment": 33}, options={"burst": {"lookups": 3}})
+    assert SIGNALS["role"](detection).points("segment") == 33
+    assert SIGNALS["burst"](detection).options.lookups == 3  # type: ignore[attr-defined]
