@@ -18,6 +18,7 @@ from dnswatch.cli import DEFAULT_CONFIG, config_path
 from dnswatch.core.host.draft import configuration
 from dnswatch.core.host.findings import discover, look_into, zone_shown
 from dnswatch.core.host.tree import Findings, LogSource, Note
+from dnswatch.core.logs.follow import own_path
 from dnswatch.errors import ConfigError, DnswatchError
 from dnswatch.io.host import HostTree
 
@@ -69,8 +70,13 @@ def command(ctx: click.Context, logs: tuple[Path, ...], output: str | None, root
 def _with_logs(found: Findings, tree: HostTree, logs: tuple[Path, ...]) -> Findings:
     """Add the logs that the user named; their format is read from their content."""
     sources = list(found.sources)
+    known = {source.path for source in sources} | {str(log.absolute()) for log in logs}
     for log in logs:
         path = str(log.absolute())
+        if own_path(path) != path and own_path(path) in known:
+            click.echo(f"{_safe(path)} is a rotated file of {_safe(own_path(path))}: read with it, no source of its own",
+                       err=True)  # fmt: skip
+            continue
         if tree.state(path) == "absent":
             raise click.BadParameter(f"{log} is not a file", param_hint="LOG")
         if tree.state(path) == "unreadable":

@@ -17,6 +17,7 @@ from dnswatch.config.yaml import Step
 from dnswatch.core.catalog import Catalog
 from dnswatch.core.clients.expectations import until_text
 from dnswatch.core.clients.who import canonical_network, parse_who
+from dnswatch.core.logs.follow import own_path
 from dnswatch.errors import Problem
 
 LATER_KEYS = {
@@ -136,6 +137,12 @@ def _one_reader_per_log(tree: Tree, data: dict[str, Any]) -> Iterator[Problem]:
             other = seen.setdefault(log, path)
             if other != path:
                 yield tree.problem((*path, "path"), f"{log} is already read by another source ({tree.origin(other)})")
+    for log, path in seen.items():
+        own = own_path(log)
+        if own != log and own in seen:
+            text = (f"{log} is a rotated file of {own} ({tree.origin(seen[own])}), which is read with its rotated files: "
+                    "leave this source out, or every line counts twice")  # fmt: skip
+            yield tree.problem((*path, "path"), text)
 
 
 def _sinks_apart(tree: Tree, data: dict[str, Any]) -> Iterator[Problem]:

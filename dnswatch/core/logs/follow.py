@@ -123,6 +123,12 @@ def split_rotation(name: str) -> tuple[str, Order]:
     return plain, (2, "", 0)
 
 
+def own_path(path: str) -> str:
+    """Give the path of the log that a file belongs to: without its rotation, ``/var/log/query.log`` for its ``.0``."""
+    directory, slash, name = path.rpartition("/")
+    return directory + slash + split_rotation(name)[0]
+
+
 def siblings(base: str, names: Iterable[str]) -> list[str]:
     """Choose the rotated files of the log ``base`` among ``names``, oldest first.
 

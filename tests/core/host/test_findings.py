@@ -181,3 +181,14 @@ def test_an_empty_host_says_what_to_do() -> None:
 def test_leases_of_other_servers(path: str) -> None:
     """Kea and ISC dhcpd are found in their usual places."""
     assert [lease.path for lease in discover(Files({path: ""})).leases] == [path]
+
+
+def test_rotated_files_are_no_sources_of_their_own() -> None:
+    """`versions 5` leaves query.log.0 beside query.log: reading both would count everything twice."""
+    rotated = {f"/var/log/named/query.log{end}": BIND_LINE for end in (".0", ".1", "-20261121", ".20261122191938353")}
+    logs = {"/var/log/named/query.log": BIND_LINE, **rotated}
+    named = LOGGING.replace("q.log", "query.log")
+    for files in ({"/etc/bind/named.conf": named, **logs}, {"/etc/bind/named.conf": "options { };", **logs}, logs):
+        assert [source.path for source in discover(Files(files)).sources] == ["/var/log/named/query.log"]
+    # Without the log itself its newest file stands for all of them.
+    assert [source.path for source in discover(Files(rotated)).sources] == ["/var/log/named/query.log.0"]
