@@ -74,8 +74,7 @@ def _with_logs(found: Findings, tree: HostTree, logs: tuple[Path, ...]) -> Findi
     for log in logs:
         path = str(log.absolute())
         if own_path(path) != path and own_path(path) in known:
-            click.echo(f"{_safe(path)} is a rotated file of {_safe(own_path(path))}: read with it, no source of its own",
-                       err=True)  # fmt: skip
+            click.echo(f"{_safe(path)} is a rotated file of {_safe(own_path(path))}, and read with it", err=True)
             continue
         if tree.state(path) == "absent":
             raise click.BadParameter(f"{log} is not a file", param_hint="LOG")

@@ -140,8 +140,8 @@ def _one_reader_per_log(tree: Tree, data: dict[str, Any]) -> Iterator[Problem]:
     for log, path in seen.items():
         own = own_path(log)
         if own != log and own in seen:
-            text = (f"{log} is a rotated file of {own} ({tree.origin(seen[own])}), which is read with its rotated files: "
-                    "leave this source out, or every line counts twice")  # fmt: skip
+            text = (f"{log} is a rotated file of {own} ({tree.origin(seen[own])}), and read with it: leave this source "
+                    "out, or every line counts twice")  # fmt: skip
             yield tree.problem((*path, "path"), text)
 
 
