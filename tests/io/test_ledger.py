@@ -108,8 +108,9 @@ async def test_without_revisions_it_waits_for_the_second(tmp_path: Path) -> None
         assert ("clock", "", {"log_now": 7.0}) in (await made.store.load()).rows
 
 
-async def test_a_full_disk_keeps_everything_for_the_next_try(tmp_path: Path) -> None:
+async def test_a_full_disk_keeps_everything_for_the_next_try(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Refused checkpoints are merged with what comes later; each attempt and revision is stored once."""
+    monkeypatch.setattr(module, "EVERY_S", 0.05)
     async with world(tmp_path) as made:
         made.broken = 4
         made.states["bind"] = state(offset=10)
@@ -132,6 +133,7 @@ async def test_a_full_disk_keeps_everything_for_the_next_try(tmp_path: Path) -> 
 async def test_sources_wait_while_too_much_is_uncommitted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Back-pressure: a source may go on only after a commit made room."""
     monkeypatch.setattr(module, "EVERY_BYTES", 1000)
+    monkeypatch.setattr(module, "EVERY_S", 0.05)
     async with world(tmp_path) as made:
         made.broken = 3
         await made.ledger.room()
