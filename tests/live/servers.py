@@ -344,6 +344,25 @@ def dnsmasq(installed: Installed) -> Server:
     return Server(command, installed.root / "dnsmasq.out", lambda: dig(ready, "127.0.0.1", "ready.test").status)
 
 
+def named_with(text: str, root: Path, port: int) -> Server:
+    """Give a named for a configuration of a test; ready when it answers on ``port``."""
+    config = root / "named.conf"
+    config.write_text(text)
+    user = daemon_user("bind")
+    if user:
+        shutil.chown(root, user)
+    command = [program("named", root), "-f", "-n", "1", "-c", str(config), *(["-u", user] if user else [])]
+    return Server(command, root / "named.out", lambda: dig(port, "127.0.0.1", "ready.test").status)
+
+
+def unbound_with(text: str, root: Path, port: int) -> Server:
+    """Give an unbound for a configuration of a test; ready when it answers on ``port``."""
+    config = root / "unbound.conf"
+    config.write_text(text)
+    command = [program("unbound", root), "-d", "-p", "-c", str(config)]
+    return Server(command, root / "unbound.out", lambda: dig(port, "127.0.0.1", "ready.test").status)
+
+
 @contextmanager
 def example(name: str, prepare: Callable[[Installed], object] = lambda installed: None) -> Iterator[Installed]:
     """Run an example's resolver, its upstream and its path unit. ``prepare`` runs before the resolver starts.

@@ -12,7 +12,6 @@ import logging
 import secrets
 import time
 from collections.abc import Iterable
-from contextlib import suppress
 from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import Any
@@ -65,13 +64,16 @@ class Notifier:
         self.sent = 0  # packets
         self._wanted: dict[Target, int] = {}
         self._tasks: dict[Target, asyncio.Task[None]] = {}
+        self._newer: dict[Target, asyncio.Event] = {}  # set when what is being told is old
 
     def tell(self, targets: Iterable[Target], serial: int) -> None:
         """Tell the targets of a new serial; one that is being told of an older one hears of this one instead."""
         for target in targets:
             self._wanted[target] = serial
             if target not in self._tasks:
+                self._newer[target] = asyncio.Event()
                 self._tasks[target] = asyncio.create_task(self._work(target))
+            self._newer[target].set()
 
     async def forget(self, keep: Iterable[Target] = ()) -> None:
         """Stop telling everybody but ``keep``, and forget what became of it."""
@@ -89,11 +91,12 @@ class Notifier:
     async def _work(self, target: Target) -> None:
         try:
             while (serial := self._wanted.pop(target, None)) is not None:
+                self._newer[target].clear()
                 error = await self._tell(target, serial)
                 self._note(target, serial, error)
                 await asyncio.sleep(APART_S)
         finally:
-            del self._tasks[target]
+            del self._tasks[target], self._newer[target]
 
     def _note(self, target: Target, serial: int, error: str | None) -> None:
         if error is None:  # a newer serial came in between, and is told next
@@ -118,19 +121,22 @@ class Notifier:
             )
         except OSError as error:
             return f"cannot send: {error.strerror or error}"
+        newer = asyncio.create_task(self._newer[target].wait())
+        either: set[asyncio.Future[Any]] = {reply, newer}
         try:
             packet = wire.message(id_, _NOTIFY, wire.question(target.zone, wire.SOA), [wire.soa(serial)])
             for wait_s in WAITS_S:
                 signer = Signer(target.key) if target.key else None
                 transport.sendto(signer.sign(packet, time.time()) if signer else packet)
                 self.sent += 1
-                with suppress(TimeoutError):
-                    answer = await asyncio.wait_for(asyncio.shield(reply), wait_s)
-                    return _judge(answer, signer)
-                if target in self._wanted:
+                await asyncio.wait(either, timeout=wait_s, return_when=asyncio.FIRST_COMPLETED)
+                if reply.done():
+                    return _judge(reply.result(), signer)
+                if newer.done():
                     return None
             return f"no reply in {sum(WAITS_S):.0f} s"
         finally:
+            newer.cancel()
             transport.close()
 
 
