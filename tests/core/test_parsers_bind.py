@@ -181,7 +181,7 @@ def test_of_two_stamps_the_surer_one_counts(inner: bytes, outer: bytes, at: floa
         (HEAD + b"client 192.0.2.7#1 (a..b): query: a..b IN A + (::1)", "bad name", "192.0.2.7"),
         (HEAD + b"client 192.0.2.7#1 (a): query: " + b"\\000" * 300 + b" IN A + (::1)", "bad name", "192.0.2.7"),
         (HEAD + b"client 192.0.2.7#1 (a..b): rpz QNAME DROP rewrite a..b/A/IN via a.rpz", "bad name", "192.0.2.7"),
-        (b"00" + HEAD[2:] + b"client 192.0.2.7#1 (a.b): query: a.b IN A + (::1)", "unreadable stamp", ""),
+        (b"00" + HEAD[2:] + b"client 192.0.2.7#1 (a.b): query: a.b IN A + (::1)", "unreadable stamp", "192.0.2.7"),
         (b"free text", "unreadable line", ""),
     ],
 )

@@ -110,6 +110,39 @@ def test_lines_without_a_stamp_take_the_arrival_time() -> None:
     assert stamps.read(None) == 2000.5
 
 
+def test_a_line_that_lost_its_stamp_has_no_time() -> None:
+    """Once stamps were seen, arrival and anchor are out: neither may move a log's clock to now; a restart knows it."""
+    stamps = Stamps(None, utc(2026, 11, 23))
+    stamps.arrival = utc(2026, 12, 24)
+    at = stamps.read(b"22-Nov-2026 19:18:19")
+    assert stamps.read(None) is None
+    again = Stamps(None, 0.0)
+    again.restore(json.loads(json.dumps(stamps.state())))
+    assert again.read(None) is None
+    assert again.read(b"22-Nov-2026 19:18:19") == at
+    assert Stamps(None, 0.0).known(utc(2026, 11, 22)) == utc(2026, 11, 22)
+
+
+def test_an_older_state_knows_by_its_last_stamp() -> None:
+    """A state without the new word: a last stamp is proof of stamps."""
+    for last, read in ((utc(2026, 11, 22), None), (None, 7.0)):
+        stamps = Stamps(None, 7.0)
+        stamps.restore({"anchor": 7.0, "last": last, "zoneless": False})
+        assert stamps.read(None) == read
+
+
+@pytest.mark.parametrize(("arrival", "expected"), [(utc(2026, 12, 24), utc(2026, 12, 24)), (None, utc(2026, 11, 22))])
+def test_a_server_told_to_print_no_stamps_any_more_is_believed(arrival: float | None, expected: float) -> None:
+    """A hundred lines in a row are no torn heads: arrival counts, in an old log the last stamp; until stamps return."""
+    stamps = Stamps(None, 0.0)
+    stamps.read(b"22-Nov-2026 00:00:00")
+    stamps.arrival = arrival
+    assert [stamps.read(None) for _ in range(99)] == [None] * 99
+    assert stamps.read(None) == expected
+    stamps.read(b"22-Nov-2026 00:00:00")
+    assert stamps.read(None) is None
+
+
 @pytest.mark.parametrize(
     ("anchor", "second", "expected"),
     [
@@ -214,7 +247,9 @@ def test_state_survives_as_plain_data() -> None:
     again.restore(json.loads(json.dumps(stamps.state())))
     assert again.zoneless
     assert again.read(b"Nov  1 01:00:00") == stamps.read(b"Nov  1 01:00:00") == utc(2026, 11, 1, 6)
-    assert Stamps(None, 5.0).state() == {"anchor": 5.0, "last": None, "zoneless": False}
+    assert Stamps(None, 5.0).state() == {
+        "anchor": 5.0, "last": None, "zoneless": False, "stamped": False, "silent": 0,
+    }  # fmt: skip
 
 
 def test_stamps_travel_to_another_process() -> None:

@@ -54,7 +54,7 @@ class Header(NamedTuple):
     def at(self, stamps: Stamps) -> float | None:
         """Give the time of the line, None when the stamp cannot be read."""
         if self.epoch is not None:
-            return float(self.epoch)
+            return stamps.known(float(self.epoch))
         return stamps.read(self.second, self.fraction, self.offset)
 
 

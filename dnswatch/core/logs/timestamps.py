@@ -31,6 +31,12 @@ UNSET_BEFORE = 946_684_800.0
 FRACTIONS = 4_096
 """Fractions of a second remembered: all the milliseconds BIND prints; syslog's microseconds just come and go."""
 
+NO_STAMP = "no stamp"
+"""Why a `Weird` is one: a line of the server that has lost its stamp."""
+
+SILENT_LINES = 100
+"""So many server lines in a row without a stamp are no torn heads: the server was told to print none any more."""
+
 _MONTHS = {
     name: number
     for number, name in enumerate(
@@ -51,18 +57,26 @@ class Stamps:
 
     ``zone`` is that of stamps which do not name one (None: UTC; `zoneless` becomes True once such a stamp was
     read, so that the caller can say which assumption was made). ``anchor`` dates the first year-less stamp: the
-    latest year that puts it at most a day after the anchor. ``arrival`` is the time given to lines that carry no
-    stamp at all (BIND ``print-time no``, dnsmasq on stderr); the caller sets it when bytes arrive, until then the
-    anchor is used.
+    latest year that puts it at most a day after the anchor.
+
+    ``arrival`` is the time given to the lines of a source that prints no stamps (BIND ``print-time no``, dnsmasq on
+    stderr); the caller sets it when bytes arrive, until then the anchor is used. Once a source has shown a stamp
+    (`stamped`), a line without one has lost it, most often with its torn head, and has no time: arrival would throw
+    the clock of the whole log ahead to now. Only `SILENT_LINES` in a row mean that the server stopped printing them.
     """
 
-    __slots__ = ("_at", "_fractions", "_last", "_offset", "_second", "anchor", "arrival", "zone", "zoneless")
+    __slots__ = (
+        "_at", "_fractions", "_last", "_offset", "_second", "_silent", "anchor", "arrival", "stamped", "zone",
+        "zoneless",
+    )  # fmt: skip
 
     def __init__(self, zone: tzinfo | None, anchor: float) -> None:
         self.zone: tzinfo = UTC if zone is None else zone
         self.anchor = anchor
         self.arrival: float | None = None
         self.zoneless = False
+        self.stamped = False
+        self._silent = 0  # lines without a stamp since the last one with
         self._last: float | None = None  # the last stamp that could be trusted
         self._second: bytes | None = None  # text, offset and value of the second converted last
         self._offset: bytes | None = None
@@ -72,15 +86,17 @@ class Stamps:
     def read(self, second: bytes | None, fraction: bytes | None = None, offset: bytes | None = None) -> float | None:
         """Give the time of a stamp: its text to the second, ``.281`` or None, ``Z``/``+01:00`` or None.
 
-        None when the stamp cannot be read. ``second`` None (the line has no stamp): the arrival time.
+        None when the stamp cannot be read. ``second`` None: the line has no stamp; see `arrival` and `stamped`.
         """
         if second is None:
-            return self.anchor if self.arrival is None else self.arrival
+            return self._unstamped()
         if second != self._second or offset != self._offset:
             at = self._convert(second, offset)
             if at is None:
                 return None
             self._second, self._offset, self._at = second, offset, at
+            self.stamped = True
+        self._silent = 0
         if fraction is None:
             return self._at
         part = self._fractions.get(fraction)
@@ -90,6 +106,14 @@ class Stamps:
             part = self._fractions[fraction] = float(fraction)
         return self._at + part
 
+    def known(self, epoch: float) -> float:
+        """Take a stamp in seconds since the epoch, which needs no reading."""
+        self.stamped = True
+        self._silent = 0
+        if epoch >= UNSET_BEFORE:
+            self._last = epoch
+        return epoch
+
     def settle(self, epoch: float) -> None:
         """Take the known instant of this line to date what follows: dnsmasq prints ``time N`` on SIGUSR1."""
         if self._last is None or abs(self._last - epoch) > DAY_S:  # within a day only the zone can be wrong
@@ -98,7 +122,10 @@ class Stamps:
 
     def state(self) -> dict[str, Any]:
         """Give what must survive a restart, as plain data."""
-        return {"anchor": self.anchor, "last": self._last, "zoneless": self.zoneless}
+        return {
+            "anchor": self.anchor, "last": self._last, "zoneless": self.zoneless, "stamped": self.stamped,
+            "silent": self._silent,
+        }  # fmt: skip
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Continue from what `state` gave."""
@@ -106,7 +133,19 @@ class Stamps:
         self.anchor = float(state.get("anchor", self.anchor))
         self._last = None if last is None else float(last)
         self.zoneless = bool(state.get("zoneless", False))
+        self.stamped = bool(state.get("stamped", self._last is not None))
+        self._silent = int(state.get("silent", 0))
         self._second = None
+
+    def _unstamped(self) -> float | None:
+        """Give the time of a line without a stamp; None where such a line is damage."""
+        if self.stamped:
+            self._silent += 1
+            if self._silent < SILENT_LINES:
+                return None
+        if self.arrival is not None:
+            return self.arrival
+        return self._last if self.stamped and self._last is not None else self.anchor
 
     def _convert(self, second: bytes, offset: bytes | None) -> float | None:
         if found := _BSD.match(second):

@@ -18,7 +18,7 @@ import re
 from typing import Any, Literal
 
 from dnswatch.core.logs import fields, prefixes
-from dnswatch.core.logs.timestamps import Stamps
+from dnswatch.core.logs.timestamps import NO_STAMP, Stamps
 from dnswatch.core.model import Event, Notice, Query, Transport, Verdict, Weird
 
 _STAMP = (
@@ -128,7 +128,7 @@ class BindParser:
         if found is None:
             return self._other(line, offset)
         groups = found.groups()
-        return _query(self.stamps.read(groups[0], groups[1], groups[2]), groups, line, offset)
+        return _query(self.stamps.read(groups[0], groups[1], groups[2]), groups, line, offset, groups[0] is None)
 
     @staticmethod
     def probe(line: bytes) -> bool:
@@ -150,23 +150,28 @@ class BindParser:
         start = 0 if head is None else head.end
         if found := _QUERY.match(text, start):
             groups = found.groups()
-            return _query(self._at(head, groups[0], groups[1], groups[2]), groups, line, offset)
+            at = self._at(head, groups[0], groups[1], groups[2])
+            return _query(at, groups, line, offset, head is None and groups[0] is None)
         own = _OWN.match(text, start)
         assert own is not None  # every part of it is optional
         second, fraction, zone, labels = own.groups()
+        message = text[own.end() :]
+        client = _CLIENT.match(text, start)
+        infoblox = _INFOBLOX.match(text, start) if b" response: " in text else None
+        notice = next(((kind, count) for pattern, kind, count in _NOTICES if pattern.match(message)), None)
+        bare = head is None and second is None
+        if bare and not (labels or client or infoblox or notice):  # nothing of named's: it says nothing of its stamps
+            return Weird(0.0, "unreadable line", "", line, offset) if message.strip() else None
         at = self._at(head, second, fraction, zone)
         if at is None:
-            return Weird(0.0, "unreadable stamp", "", line, offset)
-        if b" response: " in text and (found := _INFOBLOX.match(text, start)):
-            return _infoblox(at, found, line, offset)
-        if found := _CLIENT.match(text, start):
-            return _of_client(at, text, found, line, offset)
-        message = text[own.end() :]
-        for pattern, kind, count in _NOTICES:
-            if pattern.match(message):
-                return Notice(at, kind, message.decode("ascii", "backslashreplace").rstrip(), count, line, offset)
-        if head is None and second is None and not labels:
-            return Weird(0.0, "unreadable line", "", line, offset) if message.strip() else None
+            return Weird(0.0, NO_STAMP if bare else "unreadable stamp", _asker(client), line, offset)
+        if infoblox:
+            return _infoblox(at, infoblox, line, offset)
+        if client:
+            return _of_client(at, text, client, line, offset)
+        if notice:
+            kind, count = notice
+            return Notice(at, kind, message.decode("ascii", "backslashreplace").rstrip(), count, line, offset)
         broken = b": query: " in message or (labels.startswith(b"queries: ") and b"(no-peer)" not in message)
         return Weird(at, "unreadable line", "", line, offset) if broken else None
 
@@ -186,9 +191,14 @@ def _ours(line: bytes) -> bool:
     return _OWN_SHAPE.match(line) is not None
 
 
-def _query(at: float | None, groups: tuple[Any, ...], line: bytes, offset: int) -> Event:
+def _asker(client: re.Match[bytes] | None) -> str:
+    return (fields.address(client[4]) or "") if client else ""
+
+
+def _query(at: float | None, groups: tuple[Any, ...], line: bytes, offset: int, bare: bool) -> Event:
     if at is None:
-        return Weird(0.0, "unreadable stamp", "", line, offset)
+        why = NO_STAMP if bare else "unreadable stamp"
+        return Weird(0.0, why, fields.address(groups[3]) or "", line, offset)
     _, _, _, client, port, qname, qtype, flags, server = groups
     address = fields.address(client)
     if address is None:

@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple
 
 from dnswatch.core.logs import fields, prefixes
-from dnswatch.core.logs.timestamps import Stamps
+from dnswatch.core.logs.timestamps import NO_STAMP, Stamps
 from dnswatch.core.model import Event, Lease, Notice, Query, Transport, Verdict, Weird
 
 _ADDRESS = rb"[0-9A-Fa-f.:]{2,45}+"
@@ -140,7 +140,7 @@ class DnsmasqParser:
         """Read any line: its prefix, then the usual query or answer in place, else the record from its right end."""
         text = line.lstrip(b"\0").removesuffix(b"\r")
         at: float | None
-        dhcp = False
+        dhcp = bare = False
         if found := _OWN_PREFIX.match(text):
             at, start, cut = self.stamps.read(found[1]), found.end(), len(text) >= _WHOLE_LINE
         elif head := prefixes.header(text):
@@ -150,12 +150,12 @@ class DnsmasqParser:
             written = len(head.tag) + len(head.pid) + 4 + len(text) - start  # "tag[pid]: message", as dnsmasq sent it
             cut = written >= _DATAGRAM if head.relayed else len(text) >= _WHOLE_LINE
         elif found := _BARE.match(text):
-            at, start, cut = self.stamps.read(None), found.end(), len(text) >= _WHOLE_LINE
+            at, start, cut, bare = self.stamps.read(None), found.end(), len(text) >= _WHOLE_LINE, True
             dhcp = found[1].endswith(b"-dhcp")
         else:
             return Weird(0.0, "unreadable line", "", line, offset) if text else None
         if at is None:
-            return Weird(0.0, "unreadable stamp", "", line, offset)
+            return Weird(0.0, NO_STAMP if bare else "unreadable stamp", "", line, offset)
         if dhcp:
             return _lease(at, text[start:], line, offset)
         if not cut:
