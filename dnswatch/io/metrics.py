@@ -1,7 +1,7 @@
 """Prometheus metrics, made from the same rows that `status` shows.
 
-Labels are sources, sinks, zones, jobs and fixed words only: never clients or names (cardinality, privacy). Never:
-counts anything itself. Read next: ``daemon.py``, which writes the rows.
+Labels are sources, sinks, zones, consumers, jobs and fixed words only: never clients or names (cardinality, privacy).
+Never: counts anything itself. Read next: ``daemon.py``, which writes the rows.
 """
 
 from __future__ import annotations
@@ -42,13 +42,18 @@ SCALARS: dict[str, list[tuple[str, str, str, bool]]] = {
         ("rules", "feed_rules", "Rules in the published zone.", False),
         ("at", "feed_published_timestamp_seconds", "When this serial was made.", False),
     ],
+    "consumer": [
+        ("behind_count", "consumer_zones_behind", "Zones of which the consumer has fetched an older version.", False),
+        ("fetched_at", "consumer_fetched_timestamp_seconds", "When it last fetched or compared a zone.", False),
+        ("failing", "consumer_notify_failing", "1 while it does not acknowledge NOTIFY.", False),
+    ],
     "job": [
         ("done", "job_runs", "Finished runs.", True),
         ("failed", "job_failures", "Failed runs.", True),
         ("missed", "job_missed", "Missed runs.", True),
     ],
 }
-LABEL = {"source": "source", "sink": "sink", "feed": "zone", "job": "job"}
+LABEL = {"source": "source", "sink": "sink", "feed": "zone", "consumer": "consumer", "job": "job"}
 # key of the row "run" → metric
 RUN: list[tuple[str, str, str, bool]] = [
     ("started_at", "start_timestamp_seconds", "When this process began to watch.", False),
@@ -105,6 +110,10 @@ class RowCollector(Collector):
         for what, count in sorted(engine.get("counters", {}).items()):
             events.add_metric([what], count)
         yield events
+        replies = _family(True, "dns_replies", "Replies of the zone server, and packets that got none.", ["kind"])
+        for kind, count in sorted(rows.get("dns", {}).get("replies", {}).items()):
+            replies.add_metric([kind], count)
+        yield replies
         sizes = _family(False, "engine_rows", "Rows in the engine's bounded tables.", ["table"])
         for table, size in sorted(engine.get("sizes", {}).items()):
             sizes.add_metric([table], size)
