@@ -20,7 +20,7 @@ from typing import Any, Literal
 from dnswatch.config.model import Source
 from dnswatch.core.detect.engine import Engine
 from dnswatch.core.logs.digest import Digest, Digested
-from dnswatch.core.logs.formats import misfit
+from dnswatch.core.logs.formats import misfit, shows_stamps
 from dnswatch.core.logs.parsers import PARSERS
 from dnswatch.core.logs.prescan import Prescan
 from dnswatch.core.logs.timestamps import Stamps
@@ -86,6 +86,7 @@ class Reader:
 
     async def _run(self) -> None:
         seek = PARSERS[self.settings.type](Stamps(self._zone, self._anchor))
+        seek.stamps.stamped = True  # a line without a stamp says nothing of where to begin
 
         def stamp_of(line: bytes) -> float | None:
             event = seek.parse(line, 0)
@@ -109,6 +110,8 @@ class Reader:
 
     async def _consume(self, block: Block) -> int:
         self._stamps.arrival = time.time()
+        if self.counts["blocks"] == 0 and not self._stamps.stamped:
+            self._stamps.stamped = shows_stamps(self.settings.type, bytes(block.data[: 64 << 10]))
         digested = self._digest.block(block.data, block.position.offset)
         effects = self._engine.receive(self.id, digested, block.position)
         self.position = block.after(digested.consumed)

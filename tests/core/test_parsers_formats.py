@@ -67,3 +67,18 @@ def test_what_fits_is_no_misfit(name: str) -> None:
     assert formats.misfit(name, example) is None
     assert formats.misfit(name, OTHER * 50 + example) is None
     assert formats.misfit(name, b"") is None
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "expected"),
+    [
+        ("bind", BIND[25:] + BIND, True),  # the first head is torn
+        ("bind", BIND[25:] * 300, False),
+        ("dnsmasq", OTHER * 10 + DNSMASQ[16:] + DNSMASQ, True),
+        ("dnsmasq", b"dnsmasq: query[A] a.b from 192.0.2.7\n", False),
+        ("dnsmasq", b"", False),
+    ],
+)
+def test_a_sample_says_whether_the_server_prints_stamps(name: str, data: bytes, expected: bool) -> None:
+    """One line with a stamp is enough; other programs' lines say nothing."""
+    assert formats.shows_stamps(name, data) is expected

@@ -180,3 +180,40 @@ def test_a_restored_digest_goes_on_where_it_was(body: bytes, cut: int) -> None:
     second.restore(first.state())
     rest = second.block(data[done.consumed :], done.consumed)
     assert (done.events + rest.events, done.samples + rest.samples) == expected
+
+
+ASKED = b"client @0x7f 10.0.0.1#38 (t.me): query: t.me IN A + (127.0.0.1)"
+MINUTES = {
+    "bind": [
+        b"%02d-Nov-2026 19:%02d:00.000 queries: info: " + ASKED,
+        b"2026-11-%02dT19:%02d:00.000Z queries: info: " + ASKED,
+        b"Nov %02d 19:%02d:00 vm named[7]: " + ASKED,
+    ],
+    "dnsmasq": [
+        b"Nov %02d 19:%02d:00 dnsmasq[7607]: query[A] t.me from 10.0.0.1",
+        b"2026-11-%02dT19:%02d:00.000Z vm dnsmasq[7607]: query[A] t.me from 10.0.0.1",
+        b"Sun Nov %02d 19:%02d:00 2026 daemon.info dnsmasq[1]: query[A] t.me from 10.0.0.1",
+    ],
+}  # fmt: skip
+"""Lines with day and minute to fill in."""
+
+
+@pytest.mark.parametrize("form", range(3))
+@pytest.mark.parametrize("kind", PARSERS)
+@settings(max_examples=40, deadline=None)
+@given(torn=st.lists(st.tuples(st.integers(1, 58), st.integers(0, 90), st.booleans()), max_size=30))
+def test_torn_lines_never_move_time_beyond_their_neighbours(
+    kind: str, form: int, torn: list[tuple[int, int, bool]]
+) -> None:
+    """Heads or tails lost anywhere: what still has a time has that of a line beside it, never arrival or anchor."""
+    lines = [MINUTES[kind][form] % (22, minute) for minute in range(60)]
+    for number, at, head in torn:
+        lines[number] = lines[number][at:] if head else lines[number][:at]
+    subject = digest(kind, "auto", "all")
+    subject.parser.stamps.arrival = ANCHOR + 30 * 86_400
+    events, _ = replay(subject, b"\n".join(lines) + b"\n", cycle([512]))
+    start = 1795374000.0  # 2026-11-22T19:00:00Z
+    assert len(events) >= 60 - len(torn)
+    times = [event.at for event in events if event.at]
+    assert times == sorted(times)
+    assert all(at in {start + 60 * minute for minute in range(60)} for at in times)

@@ -5,10 +5,12 @@ Never: opens files or guesses from names and paths; the lines decide. Read next:
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from typing import NamedTuple
 
 from dnswatch.core.logs.parsers import PARSERS
+from dnswatch.core.logs.timestamps import Stamps
 
 LINES = 2_000
 """Lines looked at: a shared syslog file shows its DNS server within so many, and each costs a few microseconds."""
@@ -18,6 +20,10 @@ SHARE = 0.01
 
 SHOWN = 120
 """Bytes of an offending line shown in a message."""
+
+
+STAMP_LINES = 200
+"""Lines in which a log that has stamps shows one."""
 
 
 class Misfit(NamedTuple):
@@ -64,6 +70,16 @@ def misfit(name: str, data: bytes) -> Misfit | None:
         return None
     number, line = next((number, line) for number, line in lines if not parser.probe(line))
     return Misfit(name, number, _shown(line), detect(data), _shown(parser.example, len(parser.example)))
+
+
+def shows_stamps(name: str, data: bytes) -> bool:
+    """Say whether a sample has a stamp: its first line may have lost its own (see `Stamps.stamped`)."""
+    parser = PARSERS[name](Stamps(None, 0.0))
+    for _, line in itertools.islice(_lines(data), STAMP_LINES):
+        parser.parse(line, 0)
+        if parser.stamps.stamped:
+            return True
+    return False
 
 
 def _lines(data: bytes) -> Iterator[tuple[int, bytes]]:
