@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 from dnswatch.config.catalogue import load_catalogue
 from dnswatch.config.load import read
@@ -76,9 +77,14 @@ def build_policy(config: Config, catalog: Catalog) -> Policy:
             forwarders={source.path: frozenset(source.forwarders) for source in config.sources if source.forwarders},
             points=config.detect.points,
             options=config.detect.signals,
+            zone=_zone(config.detect.signals.get("off-hours", {}).get("timezone", "")),
         ),
         feeds=_feed_policy(config),
     )
+
+
+def _zone(name: str) -> ZoneInfo | None:
+    return ZoneInfo(name) if name else None
 
 
 def _feed_policy(config: Config) -> FeedPolicy:

@@ -45,7 +45,7 @@ def _typed(name: str, option: str, value: Any, field: Field[Any]) -> Any:
         return values.duration(value)
     if isinstance(field.default, str):
         if isinstance(value, str):
-            return value
+            return values.timezone(value) if option == "timezone" and value else value
         raise ValueError(f"{name}.{option} is {value!r}, not text")
     if not _is_number(value):
         raise ValueError(f"{name}.{option} is {value!r}, not a number")

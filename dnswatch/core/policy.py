@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import tzinfo
 from typing import Any
 
 from dnswatch.core.catalog import Catalog
@@ -31,6 +32,8 @@ class Detection:
     """Points of a term that the operator weighs differently from ``core/detect/score.py``."""
     options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """Signal → option → value, where the operator departs from the signal's own defaults."""
+    zone: tzinfo | None = None
+    """Where the people are (option ``timezone`` of the signal ``off-hours``)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -286,8 +286,8 @@ class Engine:
         self._attempts.note(attempt, source, event)
         self._tally.add(sighting)
         self.counters["expected" if sighting.expected else "unexpected"] += 1
-        if not sighting.expected:
-            found = judgement.findings(self._panel.signals, sighting, self.history)
+        found = judgement.findings(self._panel.signals, sighting, self.history)
+        if found or not sighting.expected:
             attempt.episode = episode = self._episode(sighting)
             cause = episode.add_attempt(sighting, found)
             episode.add_line(path, event.offset, event.line)
@@ -310,7 +310,7 @@ class Engine:
             self._episodes.put(key, episode)
             self._by_id[episode.id] = episode
             self._timers.push(sighting.at + self.policy.detection.episode_gap_s, "episode", key)
-            episode.reviews = self._panel.reviews(sighting)
+            episode.reviews = [] if sighting.expected else self._panel.reviews(sighting)
             for due_at in episode.reviews:
                 self._timers.push(due_at, "review", key)
             if self._timers.overgrown(len(self._episodes.rows) + self._attempts.size + len(self._holds.table.rows)):

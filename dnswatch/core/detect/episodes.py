@@ -12,7 +12,7 @@ from collections import deque
 from typing import Any
 
 from dnswatch.core.detect.changes import Row
-from dnswatch.core.detect.score import Score, base_reason, weigh
+from dnswatch.core.detect.score import DEVIATION, Score, base_reason, deviation_reason, weigh
 from dnswatch.core.model import (
     SEVERITIES,
     Alert,
@@ -86,7 +86,7 @@ class Episode:
         self.next_count = 10
         self.outcome: Outcome = "observed"
         self.answers: list[str] = []
-        self.base: Reason = base_reason(service)
+        self.base: Reason = deviation_reason(service) if sighting.expected else base_reason(service)
         self.judged: tuple[Reason, ...] = ()
         self.findings: dict[str, Finding] = {}
         self.remarks: tuple[Reason, ...] = ()
@@ -116,6 +116,8 @@ class Episode:
         self.count += 1
         before = self.severity
         news = sighting.because != self.judged
+        if self.base.term == DEVIATION and not sighting.expected:  # the expectation has ended meanwhile
+            self.base, news = base_reason(sighting.service), True
         self.judged = sighting.because
         news = self._take(findings) or news
         if news:  # most attempts of an episode say nothing new

@@ -59,8 +59,11 @@ def sight_again(policy: Policy, episode: Episode) -> Sighting | None:
 
 
 def findings(signals: Iterable[Signal], sighting: Sighting, past: Past) -> list[Finding]:
-    """Ask every signal about a sighting that is not in history yet."""
-    found = (signal.judge(sighting, past) for signal in signals)
+    """Ask every signal about a sighting that is not in history yet: what it means, or how it departs from habits."""
+    if sighting.expected:
+        found = [signal.deviate(sighting, past) for signal in signals]
+    else:
+        found = [signal.judge(sighting, past) for signal in signals]
     return [finding for finding in found if finding is not None]
 
 

@@ -18,9 +18,11 @@ POINTS: Mapping[str, int] = {
     "burst": 15,
     "companion-absent": 20,
     "companion-known": -25,
+    "doh-unattended": 5,
     "first-seen-client": 10,
     "first-seen-group": 12,  # between the client's 10 and the network's 15
     "first-seen-network": 15,
+    "hostile-names": 5,
     "off-hours": 5,
     "prevalence-high": -20,
     "prevalence-low": 10,
@@ -31,8 +33,12 @@ POINTS: Mapping[str, int] = {
     "sequence": 25,
     "sequence-repeated": 10,
     "server-tunnel": 15,
+    "tenant-unknown": 10,
 }
 """Points by term. First-seen counts at its widest scope only, for what the network never saw no client of it saw."""
+
+DEVIATION = "deviation"
+"""Term that stands in the base's place in alerts on expected clients."""
 
 CAP: Severity = "low"
 """Severity that a lookup cannot exceed until one further fact holds (nearly every public DNS rule that is only a
@@ -52,6 +58,11 @@ def base_reason(service: Service) -> Reason:
     """Give the first term of every score: what kind of service was met."""
     why = f": {service.severity_reason}" if service.severity_reason else ""
     return Reason("base", f"base {service.category} {service.base_severity}{why}", BASE[service.base_severity])
+
+
+def deviation_reason(service: Service) -> Reason:
+    """Give the first term where a client may use the service and departs from its habits."""
+    return Reason(DEVIATION, f"an expected client of {service.id} departs from its habits", BASE["low"])
 
 
 def weigh(base: Reason, judged: Iterable[Reason], findings: Iterable[Finding]) -> Score:

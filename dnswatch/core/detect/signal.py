@@ -85,6 +85,10 @@ class Signal:
         """State the fact, or None when it does not hold. Remembers nothing."""
         raise NotImplementedError
 
+    def deviate(self, sighting: Sighting, past: Past) -> Finding | None:
+        """State how an expected client departs from its habits; without points, for a deviation is low at most."""
+        return None
+
     def review_after(self, sighting: Sighting) -> float | None:
         """Give how many seconds after an episode's first attempt `review` shall be called, or None."""
         return None

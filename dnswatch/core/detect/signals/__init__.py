@@ -9,22 +9,32 @@ from dnswatch.core.detect.signal import Signal
 from dnswatch.core.detect.signals.burst import Burst
 from dnswatch.core.detect.signals.category import Category
 from dnswatch.core.detect.signals.companion import Companion
+from dnswatch.core.detect.signals.doh import Doh
 from dnswatch.core.detect.signals.first_seen import FirstSeen
+from dnswatch.core.detect.signals.hostile_names import HostileNames
+from dnswatch.core.detect.signals.off_hours import OffHours
 from dnswatch.core.detect.signals.prevalence import Prevalence
 from dnswatch.core.detect.signals.regularity import Regularity
 from dnswatch.core.detect.signals.role import Role
+from dnswatch.core.detect.signals.scanner import Scanner
 from dnswatch.core.detect.signals.second_category import SecondCategory
 from dnswatch.core.detect.signals.sequence import Sequence
+from dnswatch.core.detect.signals.tenant import Tenant
 
 SIGNALS: dict[str, type[Signal]] = {
     "burst": Burst,
     "category": Category,
     "companion": Companion,
+    "doh": Doh,
     "first-seen": FirstSeen,
+    "hostile-names": HostileNames,
+    "off-hours": OffHours,
     "prevalence": Prevalence,
     "regularity": Regularity,
     "role": Role,
+    "scanner": Scanner,
     "second-category": SecondCategory,
     "sequence": Sequence,
+    "tenant": Tenant,
 }
 """Name → signal, sorted by name: the order of the terms in every alert."""

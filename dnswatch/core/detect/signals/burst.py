@@ -18,7 +18,7 @@ from typing import ClassVar
 from dnswatch.core.detect.changes import Row, Table
 from dnswatch.core.detect.regular import quantile
 from dnswatch.core.detect.signal import Past, Signal
-from dnswatch.core.model import Finding, Sighting
+from dnswatch.core.model import Finding, Reason, Sighting
 from dnswatch.core.policy import DAY_S, Detection
 
 PAIRS = 200_000
@@ -121,6 +121,11 @@ class Burst(Signal):
         if peaks:
             text += f"; busiest hour of earlier days: {max(peaks)}"
         return self.finding("burst", text)
+
+    def deviate(self, sighting: Sighting, past: Past) -> Finding | None:
+        """Say the same of an expected client with some days of habit."""
+        found = self.judge(sighting, past)
+        return found and Finding(self.name, 0, tuple(Reason(term.term, term.text) for term in found.because))
 
     def observe(self, sighting: Sighting, past: Past) -> None:
         """Count an attempt."""

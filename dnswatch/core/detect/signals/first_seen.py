@@ -38,3 +38,13 @@ class FirstSeen(Signal):
         preposition = {"client": "from", "group": "in", "network": "on"}[scope]
         term = Reason(f"first-seen-{scope}", f"{service} first seen {preposition} {who}{known}", points)
         return Finding(self.name, points, (term,), fact=scope != "client")
+
+    def deviate(self, sighting: Sighting, past: Past) -> Finding | None:
+        """Say that an expectation is used for the first time: by this client, and by nobody else of its group."""
+        client, service = sighting.client, sighting.service.id
+        if past.client(client.address, service) or past.learning(sighting.at, self.detection.learning_s).active:
+            return None
+        if past.network(service) is not None and not (client.group and past.group(client.group, service) is None):
+            return None
+        who = f"group {client.group}" if client.group else client.address
+        return Finding(self.name, 0, (Reason("first-use", f"{service} is expected of {who} and was never used by it"),))
