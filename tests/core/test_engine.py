@@ -119,6 +119,40 @@ def test_late_lines_are_judged_at_their_own_stamp() -> None:
     assert engine.counters["late"] == 2
 
 
+def test_late_line_joins_the_first_of_several_attempts() -> None:
+    """A client's three attempts stay three when a late line of the first comes at the end."""
+    engine = Engine(policy())
+    feed(engine, [query(at, "10.1.0.9", TELEGRAM) for at in (0, 10, 20)])
+    feed(engine, [query(0.5, "10.1.0.9", TELEGRAM, "AAAA")])
+    alert = engine.open_alert("10.1.0.9", "telegram-bot")
+    assert alert is not None
+    assert alert.count == 3
+
+
+def test_source_that_is_behind_is_counted_exactly() -> None:
+    """A and AAAA of one attempt are one, however far the source that tells of them is behind another one."""
+    engine = Engine(policy())
+    feed(engine, [query(3600, "10.1.0.1", TELEGRAM)], "ns1")
+    for at in range(0, 300, 20):
+        feed(engine, [query(at, "10.1.0.9", TELEGRAM)], "ns2")
+        feed(engine, [query(at + 1, "10.1.0.9", TELEGRAM, "AAAA")], "ns2")
+    alert = engine.open_alert("10.1.0.9", "telegram-bot")
+    assert alert is not None
+    assert alert.count == 15
+
+
+def test_interleaved_sources_are_not_late() -> None:
+    """A source with whole seconds beside one with fractions is not late; a line is, behind its own source or by far."""
+    engine = Engine(policy())
+    for at in range(5):
+        feed(engine, [query(at + 0.9, "10.1.0.9", "a.example")], "bind")
+        feed(engine, [query(at, "10.1.0.9", "a.example")], "dnsmasq")
+    assert engine.counters["late"] == 0
+    feed(engine, [query(4.5, "10.1.0.9", "a.example")], "bind")
+    feed(engine, [query(1, "10.1.0.9", "a.example")], "third")
+    assert engine.counters["late"] == 2
+
+
 def test_recon_and_companion_names_are_noted_only() -> None:
     """Names that are no sighting raise nothing and stay in history for later signals."""
     engine = Engine(policy())
@@ -151,10 +185,10 @@ def test_weird_lines_and_notices_are_counted() -> None:
     engine = Engine(policy())
     feed(engine, [
         Weird(0.0, "unreadable stamp", "", b"x", 0), Weird(T0, "unprintable name", "10.1.0.9", b"y", 2),
-        Notice(T0, "overflow", "lost", 17, b"z", 4),
+        Notice(T0, "overflow", "lost", 17, b"z", 4), Notice(T0, "anchor", "said", 1_790_000_000, b"z", 6),
     ])  # fmt: skip
     assert engine.counters["weird:unreadable stamp"] == 1
-    assert engine.counters["notice:overflow"] == 17
+    assert (engine.counters["notice:overflow"], engine.counters["notice:anchor"]) == (17, 1)
     seen = engine.history.weird("10.1.0.9")
     assert seen is not None
     assert seen.count == 1

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dnswatch.core.detect.attempts import KEEP_S, Attempt, Attempts
+from dnswatch.core.detect.attempts import CHAIN, KEEP_S, Attempt, Attempts
 from dnswatch.core.detect.changes import Table
 from dnswatch.core.detect.episodes import alert_id, escape
 from dnswatch.core.detect.history import REFRESH_S, Seen
@@ -61,7 +61,31 @@ def test_attempts_are_forgotten_after_a_minute() -> None:
     assert attempts.find("10.0.0.1", "a.test", 1.0) is None
     rows: dict[tuple[str, str], object] = {}
     attempts.take_changes(rows)
-    assert rows["attempt", "10.0.0.1 a.test"] is None
+    assert rows["attempt", "10.0.0.1 a.test 0"] is None
+
+
+def test_late_source_keeps_its_attempts() -> None:
+    """An attempt of a source that is far behind is kept for a minute after it was opened, not after its own stamp."""
+    attempts = Attempts()
+    late = Attempt("10.0.0.1", "a.test", 0.0, "s", "x", False)
+    attempts.open(late, 1000.0)
+    attempts.open(Attempt("10.0.0.1", "b.test", 1001.0, "s", "x", False), 1001.0)
+    assert attempts.find("10.0.0.1", "a.test", 4.0) is late
+    attempts.open(Attempt("10.0.0.1", "c.test", 1061.0, "s", "x", False), 1000.0 + KEEP_S + 1)
+    assert (attempts.find("10.0.0.1", "a.test", 4.0), attempts.evicted) == (None, 0)
+
+
+def test_attempts_of_one_client_are_kept_by_stamp() -> None:
+    """Late lines find their place among many attempts of one client and name; the first opened goes when it is full."""
+    attempts = Attempts()
+    for at in (12.0, 0.0, 24.0, 6.0):
+        attempts.open(Attempt("c", "a.test", at, "s", "x", False), 24.0)
+    found = [attempts.find("c", "a.test", at) for at in (0.5, 6.5, 12.5, 24.0)]
+    assert [one and one.at for one in found] == [0.0, 6.0, 12.0, 24.0]
+    for number in range(CHAIN):
+        attempts.open(Attempt("c", "a.test", 30.0 + 6 * number, "s", "x", False), 30.0)
+    assert attempts.size == CHAIN == len(list(attempts.all()))
+    assert attempts.find("c", "a.test", 0.5) is None
 
 
 def test_alert_id_is_fixed() -> None:

@@ -20,20 +20,22 @@ ATTEMPT_S = 5.0
 JOIN_S = 2.0
 """A verdict belongs to an attempt whose last line is at most this old (DESIGN §3)."""
 KEEP_S = 60.0
-"""Attempts are remembered this long, for lines of another source that arrive late."""
+"""Attempts are remembered this much log time after they were opened, for lines that arrive late. Not after their own
+stamp: a source that is further behind than this must still be able to join its own attempts."""
+CHAIN = 16
+"""Attempts of one client and name kept at once: what fits into `KEEP_S` when each begins as the one before ends."""
 LIMIT = 100_000
 """Attempts remembered; some 600 bytes each, so a flood of random names stays below 60 MB."""
 SERIALS = 8
 """Lookups of one attempt whose dnsmasq serial is kept: A, AAAA, HTTPS and their retries."""
-UNLINKED = -1
 
 
 class Attempt:
-    """One attempt. ``at`` is its first line's stamp; ``older`` the one before it, for late lines."""
+    """One attempt. ``at`` is its first line's stamp; ``older`` the one before it by that stamp, for late lines."""
 
     __slots__ = (
-        "at", "client", "deadline", "episode", "expected", "last_at", "n", "older", "qname", "qtypes", "serials",
-        "service", "settled", "source",
+        "alert", "at", "client", "deadline", "episode", "expected", "gone", "last_at", "n", "older", "opened_at",
+        "qname", "qtypes", "serials", "service", "settled", "source",
     )  # fmt: skip
 
     def __init__(self, client: str, qname: Name, at: float, source: str, service: str, expected: bool) -> None:
@@ -44,34 +46,39 @@ class Attempt:
         self.service = service
         self.expected = expected
         self.episode: Episode | None = None
+        self.alert = ""  # id of an episode that was closed before a restart
         self.qtypes: list[str] = []
         self.serials: list[tuple[str, int, int]] = []  # (source, dnsmasq serial, port)
         self.settled = False  # the resolver has rewritten, denied or failed it
         self.deadline = 0.0  # when silence of the resolver means that a block leaked; 0.0: not watched
         self.older: Attempt | None = None
+        self.opened_at = at  # log time when it was opened: later than ``at`` for a late line
+        self.gone = False  # not in the table any more
         self.n = 0
+
+    @property
+    def key(self) -> str:
+        """The attempt's key among the rows."""
+        return f"{self.client} {self.qname} {self.n}"
 
     def row(self) -> Row:
         """Give the plain form."""
-        row: Row = {
+        return {
             "n": self.n, "client": self.client, "qname": self.qname, "at": self.at, "last_at": self.last_at,
             "source": self.source, "service": self.service, "expected": self.expected,
-            "episode": self.episode.id if self.episode else "", "qtypes": self.qtypes, "serials": self.serials,
-            "settled": self.settled, "deadline": self.deadline,
+            "episode": self.episode.id if self.episode else self.alert, "qtypes": self.qtypes, "serials": self.serials,
+            "settled": self.settled, "deadline": self.deadline, "opened_at": self.opened_at,
         }  # fmt: skip
-        if self.older is not None:
-            row["older"] = self.older.row()
-        return row
 
 
 class Attempts:
-    """The bounded table of attempts, newest per (qname, client)."""
+    """The bounded table of attempts: by qname and client the newest one, which leads to the older ones."""
 
     def __init__(self) -> None:
         self.by_name: dict[Name, dict[str, Attempt]] = {}
         self._queue: deque[Attempt] = deque()  # in order of opening
         self._by_serial: dict[tuple[str, int, int], Attempt] = {}
-        self.changed: set[tuple[str, str]] = set()
+        self.changed: dict[int, Attempt] = {}
         self.evicted = 0
         self._next = 0
         self.size = 0
@@ -89,24 +96,33 @@ class Attempts:
     def open(self, attempt: Attempt, log_now: float) -> None:
         """Add an attempt; forget those that nothing can join any more."""
         queue = self._queue
-        while queue and (queue[0].at + KEEP_S < log_now or self.size >= LIMIT):
-            self._forget(queue.popleft(), log_now)
-        here = self.by_name.setdefault(attempt.qname, {})
-        newest = here.get(attempt.client)
-        if newest is not None:
-            if newest.older is not None:
-                self._unlink(newest.older)
-            if attempt.at < newest.at:
-                newest.older = attempt  # a late line: the newer attempt stays open
-            else:
-                newest.older, attempt.older = None, newest
-        if newest is None or newest.older is not attempt:
-            here[attempt.client] = attempt
+        while queue and (queue[0].gone or queue[0].opened_at + KEEP_S < log_now or self.size >= LIMIT):
+            first = queue.popleft()
+            if not first.gone:
+                self.evicted += first.opened_at + KEEP_S >= log_now
+                self._unlink(first)
+        attempt.opened_at = log_now
         attempt.n = self._next
         self._next += 1
-        self.size += 1
         queue.append(attempt)
-        self.changed.add((attempt.client, attempt.qname))
+        self._link(attempt)
+        chain = list(_chain(self.by_name[attempt.qname][attempt.client]))
+        if len(chain) > CHAIN:
+            self._unlink(min(chain, key=lambda one: one.n))
+        self.changed[attempt.n] = attempt
+
+    def _link(self, attempt: Attempt) -> None:
+        """Put an attempt where its stamp belongs: a late line's behind those that are newer."""
+        here = self.by_name.setdefault(attempt.qname, {})
+        newest = here.get(attempt.client)
+        if newest is None or newest.at <= attempt.at:
+            attempt.older = newest
+            here[attempt.client] = attempt
+        else:
+            while newest.older is not None and newest.older.at > attempt.at:
+                newest = newest.older
+            attempt.older, newest.older = newest.older, attempt
+        self.size += 1
 
     def note(self, attempt: Attempt, source: str, event: Query | Verdict) -> None:
         """Remember a further line's type and serial."""
@@ -120,7 +136,7 @@ class Attempts:
             self._by_serial[key] = attempt
             if len(attempt.serials) > SERIALS:
                 self._by_serial.pop(attempt.serials.pop(0), None)
-        self.changed.add((attempt.client, attempt.qname))
+        self.changed[attempt.n] = attempt
 
     def judged(self, source: str, verdict: Verdict) -> Attempt | None:
         """Give the attempt that a verdict is about: by serial, by client and name, or by name alone.
@@ -149,63 +165,58 @@ class Attempts:
         self, qname: Name, at: float, *, here: str | None = None, elsewhere: str | None = None
     ) -> Iterator[Attempt]:
         """Yield the attempts for a name around that time: of source ``here`` only, or of all but ``elsewhere``."""
-        for attempt in self.by_name.get(qname, {}).values():
-            if _joins(attempt, at) and attempt.source != elsewhere and here in (None, attempt.source):
-                yield attempt
+        for newest in self.by_name.get(qname, {}).values():
+            for attempt in _chain(newest):
+                if attempt.at < at - ATTEMPT_S - JOIN_S:
+                    break
+                if _joins(attempt, at) and attempt.source != elsewhere and here in (None, attempt.source):
+                    yield attempt
+                    break  # one of each client
 
-    def _forget(self, attempt: Attempt, log_now: float) -> None:
-        """Drop the attempt that was opened first of all."""
-        if attempt.n == UNLINKED:
-            return
-        if attempt.at + KEEP_S >= log_now:
-            self.evicted += 1
+    def _unlink(self, attempt: Attempt) -> None:
+        """Forget an attempt."""
         here = self.by_name[attempt.qname]
         newest = here[attempt.client]
         if newest is not attempt:
-            newest.older = None
-        elif attempt.older is not None:  # only when late lines made it
+            while newest.older is not None and newest.older is not attempt:
+                newest = newest.older
+            newest.older = attempt.older
+        elif attempt.older is not None:
             here[attempt.client] = attempt.older
         else:
             del here[attempt.client]
             if not here:
                 del self.by_name[attempt.qname]
-        self._unlink(attempt)
-
-    def _unlink(self, attempt: Attempt) -> None:
-        attempt.n = UNLINKED
-        attempt.older = None
+        attempt.gone, attempt.older = True, None
         self.size -= 1
         for key in attempt.serials:
             if self._by_serial.get(key) is attempt:
                 del self._by_serial[key]
-        self.changed.add((attempt.client, attempt.qname))
+        self.changed[attempt.n] = attempt
 
     # ── State ─────────────────────────────────────────────────────────────────────────────────────────────────
 
     def take_changes(self, into: dict[tuple[str, str], Row | None]) -> None:
         """Write what changed since the last call into ``into``."""
-        for client, qname in sorted(self.changed):
-            attempt = self.by_name.get(qname, {}).get(client)
-            into["attempt", f"{client} {qname}"] = None if attempt is None else attempt.row()
+        for attempt in self.changed.values():
+            into["attempt", attempt.key] = None if attempt.gone else attempt.row()
         self.changed.clear()
 
     def restore(self, rows: Iterable[Row], episodes: dict[str, Episode]) -> None:
         """Take stored attempts; ``episodes`` by alert id."""
-        for row in rows:
+        for row in sorted(rows, key=lambda row: int(row["n"])):
             attempt = self._of_row(row, episodes)
-            if "older" in row:
-                attempt.older = self._of_row(row["older"], episodes)
-            self.by_name.setdefault(attempt.qname, {})[attempt.client] = attempt
-        self._queue.extend(sorted(self.all(), key=lambda attempt: attempt.n))
-        self.size = len(self._queue)
+            self._queue.append(attempt)
+            self._link(attempt)
         self._next = self._queue[-1].n + 1 if self._queue else 0
 
     def _of_row(self, row: Row, episodes: dict[str, Episode]) -> Attempt:
         attempt = Attempt(row["client"], row["qname"], row["at"], row["source"], row["service"], row["expected"])
         attempt.n, attempt.last_at, attempt.deadline = row["n"], row["last_at"], row["deadline"]
-        attempt.settled, attempt.qtypes = row["settled"], list(row["qtypes"])
+        attempt.settled, attempt.qtypes, attempt.opened_at = row["settled"], list(row["qtypes"]), row["opened_at"]
         attempt.serials = [(source, serial, port) for source, serial, port in row["serials"]]
-        attempt.episode = episodes.get(row["episode"])
+        attempt.alert = row["episode"]
+        attempt.episode = episodes.get(attempt.alert)
         for key in attempt.serials:
             self._by_serial[key] = attempt
         return attempt
@@ -213,10 +224,14 @@ class Attempts:
     def all(self) -> Iterator[Attempt]:
         """Yield every remembered attempt."""
         for here in self.by_name.values():
-            for attempt in here.values():
-                yield attempt
-                if attempt.older is not None:
-                    yield attempt.older
+            for newest in here.values():
+                yield from _chain(newest)
+
+
+def _chain(attempt: Attempt | None) -> Iterator[Attempt]:
+    while attempt is not None:
+        yield attempt
+        attempt = attempt.older
 
 
 def _joins(attempt: Attempt, at: float) -> bool:

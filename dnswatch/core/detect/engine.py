@@ -83,6 +83,7 @@ class Engine:
         self._tally = Tally()
         self._effects: list[Effect] = []
         self._clock_changed = False
+        self._last_at: dict[str, float] = {}  # newest stamp of each source, to count late lines
         self.reconfigure(policy)
 
     def reconfigure(self, policy: Policy) -> None:
@@ -110,18 +111,22 @@ class Engine:
         return self._take_effects()
 
     def _receive(self, source: str, path: str, events: list[Event]) -> None:
+        last = self._last_at.get(source, 0.0)
         for event in events:
             at = event.at
             if at > self.log_now:
                 self._pass(at)
-            elif at < self.log_now and at:
-                self.counters["late"] += 1
+            elif at < last or 0.0 < at < self.log_now - JOIN_S:  # closer together, sources are simply interleaved
+                self.counters["late"] += at > 0.0
+            if at > last:
+                last = at
             if type(event) is Query:
                 self._query(source, path, event)
             elif type(event) is Verdict:
                 self._verdict(source, path, event)
             else:
                 self._other(event)
+        self._last_at[source] = last
 
     def advance(self, log_now: float, wall_now: float) -> list[Effect]:
         """Let log time pass without a line; fire what became due. ``wall_now`` is for silence and lag only."""
@@ -200,7 +205,7 @@ class Engine:
         if attempt is None:
             return
         attempt.deadline = 0.0
-        self._attempts.changed.add((client, qname))
+        self._attempts.changed[attempt.n] = attempt
         episode = attempt.episode
         if not attempt.settled and episode is not None and not episode.closed and episode.set_outcome("leaked"):
             self._revise(episode, deadline, "outcome")
@@ -444,7 +449,8 @@ class Engine:
             if event.client:
                 self.history.remember_weird(event.client, event.at or self.log_now)
         elif isinstance(event, Notice):
-            self.counters[f"notice:{event.kind}"] += event.count or 1
+            lost = event.count if event.kind == "overflow" else 0  # other counts are not of lines: an epoch, a size
+            self.counters[f"notice:{event.kind}"] += lost or 1
 
     # ── Episodes ──────────────────────────────────────────────────────────────────────────────────────────────
 
