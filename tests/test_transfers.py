@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 import socket
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,9 +14,11 @@ import dns.name
 import dns.tsig
 import pytest
 
+from dnswatch.config.load import load
 from dnswatch.core.model import Name, Snapshot
 from dnswatch.errors import FeedRefused, StateError
 from dnswatch.io import publish
+from dnswatch.io.consumers import Consumers
 from tests.core.feed_worlds import AT, WORLDS
 from tests.running import InLoop, soon
 
@@ -176,3 +179,19 @@ async def test_history_is_read_so_that_ixfr_survives_a_restart(tmp_path: Path) -
         changes = served.ixfr(old)
         assert changes is not None
         assert len(changes) < 20
+
+
+def test_the_section_of_the_readme_is_a_configuration(tmp_path: Path) -> None:
+    """With keys as `tsig-keygen` writes them; the views of its BIND example are those of the consumer."""
+    readme = (Path(__file__).parent.parent / "README.md").read_text()
+    (text,) = re.findall(r"^```yml\n(.*?)^```$", readme, re.MULTILINE | re.DOTALL)
+    for name in ("k-servers", "k-any"):
+        secret = base64.b64encode(b"s" * 32).decode()
+        (tmp_path / name).write_text(f'key "{name}" {{\n\talgorithm hmac-sha256;\n\tsecret "{secret}";\n}};\n')
+    path = tmp_path / "dnswatch.yaml"
+    groups = "clients: {groups: {servers: {networks: [10.0.10.0/24]}}}\n"
+    path.write_text(groups + text.replace("/etc/dnswatch", str(tmp_path)))
+    settings = load(path).dns
+    assert settings
+    assert all(f"key {key};" in readme for key in settings.consumers[0].views.values())
+    assert Consumers(settings, "rpz.dnswatch.internal").access.keys.keys() == {"k-servers", "k-any"}
