@@ -15,7 +15,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from datetime import tzinfo
+from datetime import UTC, datetime, tzinfo
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
@@ -69,7 +69,9 @@ class Scan:
         self.options = options or Options()
         self.engine = Engine(policy)
         self.alerts: dict[str, Alert] = {}
-        """Latest revision of each alert that this scan opened or changed, without its evidence."""
+        """Each alert that this scan opened or changed, without its evidence: its latest revision, and at the end of
+        the logs how it stands there."""
+        self._seen_until = 0.0  # log time that the state it began with knows
         self._names = list(policy.catalog.names())
         self._prescans: dict[str, Prescan] = {}
         reading = Reading(
@@ -107,11 +109,13 @@ class Scan:
         """Run; give each revision in decision order. Raises `StateError` for a state that cannot be used."""
         if self.options.from_state is not None:
             self.engine.restore(_rows(self.options.from_state))
+            self._seen_until = self.engine.log_now - SETTLE_S
         with _Keeper(self.options.state) as keeper:
             kept_at = 0
             for piece in self._replay.pieces():
                 effects = self.engine.receive(piece.source, piece.digested, piece.position)
                 yield from self._note(effects, keeper)
+                self._mind_what_was_seen()
                 if self.tally.bytes - kept_at >= KEEP_EVERY:
                     kept_at = self.tally.bytes
                     keeper.keep(self.engine)
@@ -119,6 +123,24 @@ class Scan:
                 last = self.tally.last_at + SETTLE_S
                 yield from self._note(self.engine.advance(last, last), keeper)
             keeper.keep(self.engine)
+        self._catch_up()
+
+    def _mind_what_was_seen(self) -> None:
+        """Say once that these lines reach back into what the state knows: they would be counted a second time."""
+        if self._seen_until and 0 < self.tally.first_at <= self._seen_until:
+            self.tally.notes.append(
+                f"{self.options.from_state}: this state has already seen the logs up to {_time(self._seen_until)}, and "
+                f"these begin at {_time(self.tally.first_at)}: what was in both is counted twice. Scan only what came "
+                "later, or begin without --from-state"
+            )
+            self._seen_until = 0.0
+
+    def _catch_up(self) -> None:
+        """Show open alerts as they stand at the end: a revision is made at 10, 100, 1000 lookups, not at each."""
+        for alert_id in self.alerts:
+            now = self.engine.alert(alert_id)
+            if now is not None:
+                self.alerts[alert_id] = replace(now, evidence=())
 
     def _note(self, effects: Iterable[Effect], keeper: _Keeper) -> Iterator[Alert]:
         for effect in effects:
@@ -174,6 +196,10 @@ class _Keeper:
             if self._store is not None:
                 self._runner.run(self._store.close())
             self._runner.close()
+
+
+def _time(at: float) -> str:
+    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _rows(directory: Path) -> list[tuple[str, str, dict[str, object]]]:

@@ -12,7 +12,7 @@ import lzma
 import os
 import stat
 import zlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
@@ -22,6 +22,9 @@ from dnswatch.core.logs.follow import siblings, split_rotation
 CHUNK = 32 << 10
 """Compressed bytes taken at a time; zstd takes fewer, for it cannot be told how much it may give (a bomb's 128 KiB
 per 4 bytes)."""
+
+DEPTH = 8
+"""Directories below a named one that are searched: logs of many servers lie two or three deep (host/year/month)."""
 
 
 class _Unpacker(Protocol):
@@ -164,10 +167,11 @@ class Found:
 
 
 def discover(paths: Iterable[str], *, with_siblings: bool = False) -> Found:
-    """Find the log files that ``paths`` name: files, directories (not those below) and patterns.
+    """Find the log files that ``paths`` name: files, patterns, and directories with those below them.
 
-    A missing path or a pattern without a match is an entry of ``skipped``. ``with_siblings`` adds the rotated files of
-    each named log; without it they are only mentioned in ``beside``.
+    Hidden files and directories, links to directories and what lies deeper than `DEPTH` are left out; of directories
+    ``skipped`` says so. A missing path or a pattern without a match is an entry of ``skipped``, too. ``with_siblings``
+    adds the rotated files of each named log; without it they are only mentioned in ``beside``.
     """
     chosen: dict[Path, None] = {}
     skipped: list[tuple[str, str]] = []
@@ -184,8 +188,9 @@ def discover(paths: Iterable[str], *, with_siblings: bool = False) -> Found:
             else:
                 beside += [str(each) for each in rotated]
         elif glob.has_magic(given):
-            matches = [Path(match) for match in sorted(glob.glob(given)) if not Path(match).is_dir()]  # noqa: PTH207
-            chosen.update(dict.fromkeys(matches))
+            matches = [Path(match) for match in sorted(glob.glob(given))]  # noqa: PTH207
+            for match in matches:
+                chosen.update(dict.fromkeys(_within(match, skipped) if match.is_dir() else (match,)))
             if not matches:
                 skipped.append((given, "no file matches"))
         else:
@@ -208,13 +213,35 @@ def _in_time(path: Path) -> tuple[str, tuple[int, str, int], str]:
     return str(path.with_name(stem)), order, path.name
 
 
-def _within(directory: Path, skipped: list[tuple[str, str]]) -> list[Path]:
+def _within(directory: Path, skipped: list[tuple[str, str]], depth: int = DEPTH) -> Iterator[Path]:
     try:
         entries = sorted(directory.iterdir())
     except OSError as error:
         skipped.append((str(directory), error.strerror or str(error)))
-        return []
-    return [entry for entry in entries if not entry.is_dir() and not entry.name.startswith(".")]
+        return
+    for entry in entries:
+        why = ""
+        hidden = entry.name.startswith(".")
+        if not _is_directory(entry):
+            if not hidden:
+                yield entry
+        elif hidden:
+            why = "a hidden directory; name it to have it read"
+        elif entry.is_symlink():  # it may lead back up, or out of the logs
+            why = "a link to a directory; name it to have it read"
+        elif not depth:
+            why = f"more than {DEPTH} directories deep; name it to have it read"
+        else:
+            yield from _within(entry, skipped, depth - 1)
+        if why:
+            skipped.append((str(entry), why))
+
+
+def _is_directory(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except OSError:  # a link to itself
+        return False
 
 
 def _siblings(path: Path) -> list[str]:

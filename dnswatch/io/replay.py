@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import BinaryIO, NamedTuple, cast
 
 from dnswatch.core.logs.digest import Digest, Digested, Sampling
-from dnswatch.core.logs.formats import detect, misfit
+from dnswatch.core.logs.formats import detect, misfit, shows_stamps
 from dnswatch.core.logs.parsers import PARSERS
 from dnswatch.core.logs.prescan import Prescan
 from dnswatch.core.logs.timestamps import Stamps
@@ -29,6 +29,12 @@ BLOCK = 256 << 10
 """See ``tail.py``."""
 FIRST_LINES = 50
 """Lines looked at for a file's first stamp."""
+FEW_BYTES = 160 << 10
+"""A log up to this size has fewer than 20 samples: it is judged by lines of its own instead."""
+JUDGED_LINES = 200
+"""So many, evenly spread."""
+EXACT_BYTES = 8 << 20
+"""Up to so much in all, lines are counted; beyond, counting would cost what sampling saves."""
 STDIN = "-"
 
 
@@ -47,7 +53,8 @@ class Tally:
 
     files: int = 0
     bytes: int = 0
-    lines: float = 0.0  # an estimate
+    lines: float = 0.0
+    exact: bool = True  # lines were counted; else the number is an estimate
     samples_good: int = 0
     samples_bad: int = 0
     candidates: int = 0
@@ -61,10 +68,11 @@ class Tally:
     failed: int = 0  # files that were asked for and could not be read
     zoneless: bool = False
 
-    def add(self, digested: Digested) -> None:
-        """Count a digested block."""
+    def add(self, digested: Digested, newlines: int | None, *, judged: bool) -> None:
+        """Count a digested block of so many lines, None when nobody counted; ``judged``: `_judge` saw its file."""
         self.bytes += digested.consumed
-        self.lines += digested.lines
+        self.lines += digested.lines if newlines is None else newlines
+        self.exact = self.exact and newlines is not None
         self.candidates += digested.candidates
         for event in digested.events:
             if type(event) is Weird:
@@ -73,8 +81,9 @@ class Tally:
                 self.notices[event.kind] += event.count if event.kind == "overflow" else 1  # lost lines
         said = [sample for _, sample in digested.samples if sample is not None]
         good = [sample.at for sample in said if type(sample) is not Weird]
-        self.samples_good += len(good)
-        self.samples_bad += len(said) - len(good)
+        if not judged:
+            self.samples_good += len(good)
+            self.samples_bad += len(said) - len(good)
         times = [at for at in (*good, *(event.at for event in digested.events)) if at > 0]
         if times:
             self.first_at = min(self.first_at or times[0], *times)
@@ -118,7 +127,6 @@ class Replay:
             if stamps is None:
                 stamps = Stamps(self._reading.zone, self._anchor(path))
             for digested, offset in self._file(path, stamps, digests):
-                self.tally.add(digested)
                 first = next((event.at for event in digested.events if event.at > 0), 0.0)
                 sampled = next((event.at for _, event in digested.samples if event is not None and event.at > 0), 0.0)
                 at = max(at, min(filter(None, (first, sampled)), default=0.0))
@@ -149,6 +157,7 @@ class Replay:
         buffer = bytearray(BLOCK)
         offset, have, taken = 0, 0, 0
         digest: Digest | None = None
+        small = False
         while True:
             end = _fill(stream, buffer, have)
             if end == have:
@@ -163,7 +172,13 @@ class Replay:
                 digest = self._digest(kind, stamps, digests)
                 tally.files += 1
                 tally.formats[kind] += 1
+                stamps.stamped = stamps.stamped or shows_stamps(kind, bytes(data))
+                small = end <= FEW_BYTES
+                if small:
+                    _judge(tally, kind, bytes(data), stamps.stamped)
             digested = digest.block(data, offset)
+            count = tally.exact and tally.bytes + digested.consumed <= EXACT_BYTES
+            tally.add(digested, data.count(b"\n", 0, digested.consumed) if count else None, judged=small)
             yield digested, offset
             have = end - digested.consumed
             buffer[:have] = data[digested.consumed : end]
@@ -235,11 +250,23 @@ class Replay:
         if kind is None:
             return None
         parser = PARSERS[kind](Stamps(self._reading.zone, self._anchor(path)))
+        parser.stamps.stamped = shows_stamps(kind, data)
         for line in data.split(b"\n")[:FIRST_LINES]:
             event = parser.parse(line, 0)
             if event is not None and event.at > 0 and not isinstance(event, Lease):
                 return event.at
         return None
+
+
+def _judge(tally: Tally, kind: str, data: bytes, stamped: bool) -> None:
+    """Judge a small file by lines of its own: its one or two samples may be start-up messages."""
+    parser = PARSERS[kind](Stamps(None, 0.0))
+    parser.stamps.stamped = stamped
+    lines = data.split(b"\n")[:-1]
+    for line in lines[:: -(-len(lines) // JUDGED_LINES) or 1]:
+        event = parser.parse(line.removesuffix(b"\r"), 0)
+        tally.samples_good += event is not None and type(event) is not Weird
+        tally.samples_bad += type(event) is Weird
 
 
 def _fill(stream: LogStream, buffer: bytearray, have: int) -> int:
