@@ -5,11 +5,11 @@ BIN    := $(VENV)/bin
 LIVE   ?= 1
 STAMP  := $(VENV)/.ready
 
-.PHONY: run test unit live lint torture setup packages golden clean help
+.PHONY: run test unit live lint torture setup packages golden bench bench-quick clean help
 .DEFAULT_GOAL := help
 
 help:           ## show the targets
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## */  make \1\t/'
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## */  make \1\t/'
 
 setup: $(STAMP) ## create .venv with dnswatch and its test tools, at the versions of constraints.txt
 
@@ -43,6 +43,12 @@ live: $(STAMP)  ## tests against real named, dnsmasq and rsyslog on loopback
 
 torture: $(STAMP) packages ## the long matrices (not part of CI)
 	@$(BIN)/python -m pytest tests -m torture --timeout 1800
+
+bench: $(STAMP)  ## speed beside other tools (benchmarks/README.md); BENCH="--lines 20000000" and the like
+	@$(BIN)/python -m benchmarks.run $(BENCH)
+
+bench-quick: $(STAMP) ## under a minute: what moved since the results were recorded
+	@$(BIN)/python -m benchmarks.run --quick $(BENCH)
 
 golden: $(STAMP) ## rewrite tests/golden from what the code does now; review the diff
 	@DNSWATCH_GOLDEN=write $(BIN)/python -m pytest tests -k golden
