@@ -3,6 +3,7 @@
     DnswatchError (exit 1)
     ├── ConfigError (3)     every problem of the configuration at once
     ├── StateError (1)      state_dir is locked, newer than this program, or damaged
+    │   └── NeverRan (4)    there is nothing in state_dir to look at yet
     ├── FeedRefused (1)     a publication the guard does not allow; the last good serial stays served
     └── Unreachable (4)     something we must talk to does not answer
 
@@ -49,6 +50,12 @@ class ConfigError(DnswatchError):
 
 class StateError(DnswatchError):
     """``state_dir`` cannot be used: locked by another process, written by a newer version, or damaged."""
+
+
+class NeverRan(StateError):
+    """``state_dir`` holds no store: there is no daemon's word to show."""
+
+    exit_code = EXIT_UNREACHABLE
 
 
 class FeedRefused(DnswatchError):

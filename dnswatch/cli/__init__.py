@@ -106,6 +106,14 @@ def main(arguments: list[str] | None = None) -> Any:
         # The reader of our output (head, less) has gone: not an error, and Python must not complain at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
+    except PermissionError as error:
+        from pathlib import Path
+
+        from dnswatch.io.access import refused
+
+        why = refused(Path(error.filename)) if isinstance(error.filename, str) else str(error)
+        print(f"dnswatch: permission denied: {why}", file=sys.stderr)
+        sys.exit(EXIT_FAILED)
     except OSError as error:
         print(f"dnswatch: {error}", file=sys.stderr)
         sys.exit(EXIT_FAILED)

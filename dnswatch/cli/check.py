@@ -5,8 +5,8 @@ Never: changes anything (a free port is bound for a moment), talks to other host
 
 from __future__ import annotations
 
+import asyncio
 import errno
-import glob
 import json
 import os
 import pwd
@@ -14,7 +14,7 @@ import shutil
 import socket
 import time
 import zoneinfo
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
@@ -23,15 +23,18 @@ import click
 
 from dnswatch.cli import config_path
 from dnswatch.config.build import Loaded, load_policy
-from dnswatch.config.model import Config, FileSink, LeaseFile, Source, SyslogSink
+from dnswatch.config.model import Config, Dns, FileSink, LeaseFile, Source, SyslogSink
 from dnswatch.config.values import split_listen, time_text
 from dnswatch.core.clients.leases import detect_lease_format, read_leases
+from dnswatch.core.logs.follow import own_path
 from dnswatch.core.logs.formats import misfit
 from dnswatch.core.logs.parsers import PARSERS
 from dnswatch.core.logs.timestamps import Stamps
-from dnswatch.errors import EXIT_CONFIG, EXIT_FAILED, EXIT_OK, ConfigError, Problem
-from dnswatch.io.access import group_name, no_access, user_name
-from dnswatch.io.lock import running_pid
+from dnswatch.errors import EXIT_CONFIG, EXIT_FAILED, EXIT_OK, ConfigError, Problem, StateError
+from dnswatch.io.access import group_name, no_access, refused, user_name
+from dnswatch.io.discover import log_files
+from dnswatch.io.lock import LOCK, running_pid
+from dnswatch.io.primary import tls_context
 
 Level = Literal["ok", "warning", "error"]
 SAMPLE = 64 * 1024
@@ -45,7 +48,7 @@ class Finding:
     """One thing that was looked at, and what came of it."""
 
     level: Level
-    what: str  # "config", "catalogue", "user", "source", "lease file", "directory", "port", "sink", "hook"
+    what: str  # "config", "catalogue", "user", "source", "lease file", "directory", "store", "port", "sink", "hook"
     where: str  # file:line:col, path or address
     message: str
 
@@ -113,9 +116,11 @@ def examine(loaded: Loaded, now: float) -> Iterator[Finding]:
         yield Finding("error", "source", str(config.files[0]), "no sources: `run` has nothing to follow")
     for source in config.sources:
         yield from _source(source, now)
+    yield from _read_twice(config.sources)
     for lease in config.clients.leases:
         yield _lease(lease, now)
     yield _directory(config.state_dir, "state_dir")
+    yield from _state(config.state_dir)
     if config.feeds.mode != "off":
         yield _directory(config.feeds_directory, "feeds.directory")
     for sink in config.sinks:
@@ -126,7 +131,9 @@ def examine(loaded: Loaded, now: float) -> Iterator[Finding]:
                 yield from _unix_socket(address)
     yield from _hooks(config)
     if config.http.listen is not None:
-        yield _port(config.http.listen, config.state_dir)
+        yield _port(config.http.listen, config.state_dir, "http.listen")
+    if config.dns is not None:
+        yield from _zone_server(config.dns, config.state_dir)
 
 
 def _of_config(level: Level, problem: Problem) -> Finding:
@@ -155,7 +162,7 @@ def _user() -> Finding:
 
 def _source(source: Source, now: float) -> Iterator[Finding]:
     """Find, read and recognise the logs of one source."""
-    paths = sorted(glob.glob(source.path)) if glob.has_magic(source.path) else [source.path]  # noqa: PTH207
+    paths = [str(path) for path in log_files(source.path)]
     if not paths:
         yield Finding("error", "source", source.path, "the pattern matches no file")
     for path in paths:
@@ -165,6 +172,23 @@ def _source(source: Source, now: float) -> Iterator[Finding]:
             yield Finding("error", "source", path, no_access(Path(path), error, f"is {source.type}'s query log on?"))
             continue
         yield from _log(source, path, head, tail, now)
+
+
+def _read_twice(sources: Sequence[Source]) -> Iterator[Finding]:
+    """Find logs that two sources name, one of them by a pattern, and rotated files beside the log that has them."""
+    readers: dict[str, Source] = {}
+    for source in sources:
+        for path in map(str, log_files(source.path)):
+            other = readers.setdefault(path, source)
+            if other is not source:
+                yield Finding(
+                    "error", "source", path, f"both {other.path} and {source.path} name it: one log, one source"
+                )
+    for path, source in readers.items():
+        own = own_path(path)
+        if own != path and own in readers:
+            yield Finding("error", "source", path, f"a rotated file of {own}, and read with it: {source.path} must not "
+                          "name it, or every line counts twice")  # fmt: skip
 
 
 def _ends(path: str) -> tuple[bytes, bytes]:
@@ -236,6 +260,35 @@ def _directory(path: Path, what: str) -> Finding:
     return Finding("ok", "directory", str(path), f"{what} is writable")
 
 
+def _state(state_dir: Path) -> Iterator[Finding]:
+    """Open the store as `run` would, but read-only; say who holds it at present."""
+    from dnswatch.io.store import FILE, Store
+
+    path = state_dir / FILE
+
+    async def look_inside() -> None:
+        async with await Store.open(path, readonly=True):
+            pass
+
+    try:
+        if not path.exists():
+            return
+        asyncio.run(look_inside())
+        for part in (path, *(state_dir / f"{FILE}{end}" for end in ("-wal", "-shm")), state_dir / LOCK):
+            if part.exists() and not os.access(part, os.R_OK | os.W_OK):
+                yield Finding("error", "store", str(part), refused(part))
+                return
+    except PermissionError:
+        yield Finding("error", "store", str(path), refused(path))
+        return
+    except (StateError, OSError) as error:
+        yield Finding("error", "store", str(path), str(error))
+        return
+    pid = _running(state_dir)
+    held = f"; in use by the running dnswatch (pid {pid}), so a second `run` would be refused" if pid else ""
+    yield Finding("ok", "store", str(path), f"readable, of a layout that this version knows{held}")
+
+
 def _unix_socket(address: str) -> Iterator[Finding]:
     if address.startswith("unix://"):
         path = Path(address.removeprefix("unix://"))
@@ -257,19 +310,39 @@ def _hooks(config: Config) -> Iterator[Finding]:
             yield Finding("ok" if there else "warning", "hook", str(hook.pidfile), text)
 
 
-def _port(listen: str, state_dir: Path) -> Finding:
+def _zone_server(settings: Dns, state_dir: Path) -> Iterator[Finding]:
+    """Try the sockets of zone transfers, and read the certificate."""
+    udp_too = (socket.SOCK_STREAM, socket.SOCK_DGRAM)
+    for listen in settings.listen:
+        yield _port(listen, state_dir, "dns.listen", udp_too)
+    if settings.tls is None:
+        return
+    yield _port(settings.tls.listen, state_dir, "dns.tls.listen", udp_too)
+    try:
+        tls_context(settings)
+    except StateError as error:
+        yield Finding("error", "certificate", str(settings.tls.cert), str(error))
+    else:
+        yield Finding("ok", "certificate", str(settings.tls.cert), "readable, and its key too")
+
+
+def _port(
+    listen: str, state_dir: Path, key: str, kinds: Sequence[socket.SocketKind] = (socket.SOCK_STREAM,)
+) -> Finding:
     """Bind the address for a moment; one that our own daemon holds is fine."""
     host, port = split_listen(listen)
     try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-        with socket.socket(found[0][0], socket.SOCK_STREAM) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind(found[0][4])
+        for kind in kinds:
+            found = socket.getaddrinfo(host, port, type=kind)
+            with socket.socket(found[0][0], kind) as probe:
+                if kind == socket.SOCK_STREAM:
+                    probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                probe.bind(found[0][4])
     except OSError as error:
         pid = _running(state_dir)
         if error.errno == errno.EADDRINUSE and pid is not None:
             return Finding("ok", "port", listen, f"in use, as expected, while dnswatch runs (pid {pid})")
-        fix = {errno.EADDRINUSE: "another program listens there: choose another port (http.listen)",
+        fix = {errno.EADDRINUSE: f"another program listens there: choose another port ({key})",
                errno.EADDRNOTAVAIL: "this host has no such address",
                errno.EACCES: "ports below 1024 need a privilege: choose a higher one"}  # fmt: skip
         return Finding("error", "port", listen, fix.get(error.errno or 0, error.strerror or str(error)))

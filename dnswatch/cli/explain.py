@@ -187,7 +187,10 @@ def _readable_store(state_dir: Path) -> Path | None:
     path = state_dir / FILE
     if os.access(path, os.R_OK):
         return path
-    why = "is not readable for you" if path.exists() else "does not exist yet"
+    try:
+        why = "is not readable for you" if path.exists() else "does not exist yet"
+    except PermissionError:  # of the directory
+        why = "is not readable for you"
     click.echo(f"{path} {why}: explaining without history", err=True)
     return None
 

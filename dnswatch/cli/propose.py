@@ -27,7 +27,7 @@ from dnswatch.core.detect.changes import SightingRow
 from dnswatch.core.model import Alert
 from dnswatch.core.policy import Policy
 from dnswatch.core.propose import Proposal, entry, to_plain, to_yaml
-from dnswatch.errors import DnswatchError, StateError
+from dnswatch.errors import DnswatchError, NeverRan
 from dnswatch.io.archive import discover
 from dnswatch.io.discover import log_files
 from dnswatch.io.population import active_clients
@@ -72,12 +72,12 @@ def text(proposal: Proposal) -> str:
 
 
 def from_store(main: Path, since: str | None = None) -> Proposal:
-    """Propose from what the daemon has seen. Raises `StateError` when it has not run yet."""
+    """Propose from what the daemon has seen. Raises `NeverRan` when it has not run yet."""
     loaded = load_policy(main)
     path = loaded.config.state_dir / FILE
     if not path.exists():
-        raise StateError(f"there is no store at {path}: dnswatch has not run with this state_dir yet. Name log files "
-                         "to read instead: dnswatch expect propose /var/log/named/query.log")  # fmt: skip
+        raise NeverRan(f"there is no store at {path}: dnswatch has not run with this state_dir yet. Name log files "
+                       "to read instead: dnswatch expect propose /var/log/named/query.log")  # fmt: skip
     rows, alerts = asyncio.run(_stored(path))
     logs = [log for source in loaded.config.sources for log in log_files(source.path)]
     return _propose(rows, alerts, loaded.policy, since, logs)

@@ -15,7 +15,7 @@ import click
 
 from dnswatch.cli.state import state_dir
 from dnswatch.cli.tables import amount, print_json, print_table, span, time_text
-from dnswatch.errors import EXIT_FAILED, EXIT_OK, Unreachable
+from dnswatch.errors import EXIT_FAILED, EXIT_OK, NeverRan
 from dnswatch.io.lock import running_pid
 
 STALE_S = 10.0
@@ -37,7 +37,7 @@ def command(ctx: click.Context, ready: bool, as_json: bool) -> None:
     from dnswatch.io.store import FILE
 
     if not (where / FILE).exists():
-        raise Unreachable(f"dnswatch has not run with state_dir {where} yet: start it with `dnswatch run`")
+        raise NeverRan(f"dnswatch has not run with state_dir {where} yet: start it with `dnswatch run`")
     pid = running_pid(where)
     stored = asyncio.run(_stored(where / FILE))
     rows: Rows = {key: row for key, (_, row) in stored.items()}
@@ -84,6 +84,10 @@ def _print(rows: Rows, pid: int | None, age_s: float, unready: list[str]) -> Non
     _section("ZONE", ["SERIAL", "RULES", "MODE", "SINCE"], {
         name: [str(row["serial"]), str(row["rules"]), row["mode"], time_text(row["at"])]
         for name, row in _of(rows, "feed")
+    })  # fmt: skip
+    _section("CONSUMER", ["TYPE", "ADDRESS", "FETCHED", "BEHIND", "ERROR"], {
+        name: [row["type"], row["address"], time_text(row["fetched_at"]), ", ".join(row["behind"]) or "-", row["error"]]
+        for name, row in _of(rows, "consumer")
     })  # fmt: skip
     jobs = {name: [row["error"]] for name, row in _of(rows, "job") if row["error"]}
     _section("JOB", ["ERROR"], jobs)

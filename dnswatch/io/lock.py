@@ -15,6 +15,7 @@ from pathlib import Path
 from types import TracebackType
 
 from dnswatch.errors import StateError
+from dnswatch.io.access import refused, user_name
 
 LOCK = "run.lock"
 # `running_pid` holds the lock shared for some microseconds while it looks: a start at that moment tries again.
@@ -34,10 +35,12 @@ class StateLock:
             self._path.parent.mkdir(mode=0o750, parents=True, exist_ok=True)
             file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         except OSError as error:
-            raise StateError(
-                f"cannot use state_dir {self._path.parent}: {error.strerror}. "
-                f"It must be a directory that user {os.geteuid()} may write to"
-            ) from error
+            where, user = self._path.parent, user_name(os.geteuid())
+            why = error.strerror
+            if isinstance(error, PermissionError):
+                why = refused(Path(error.filename))
+            raise StateError(f"cannot use state_dir {where}: {why}. It must be a directory that user {user} may write "
+                             f"to: install -d -o {user} -m 0750 {where}") from error  # fmt: skip
         for attempt in range(TRIES):
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

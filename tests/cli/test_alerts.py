@@ -136,7 +136,7 @@ def test_a_busy_daemon_is_not_waited_for_for_ever(alerts: Alerts, monkeypatch: p
 def test_without_a_store(alerts: Alerts) -> None:
     """Before the first run there is nothing to list, and that is said; nothing is created."""
     code, _, err = alerts("list")
-    assert (code, "has not run" in err) == (1, True)
+    assert (code, "has not run" in err) == (4, True)
     assert not alerts.state.exists()
 
 

@@ -1,10 +1,13 @@
 """`dnswatch check`: what `run` will need, looked at as the user it will run as."""
 
+import asyncio
+import contextlib
 import grp
 import json
 import os
 import pwd
 import socket
+import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -15,6 +18,7 @@ import pytest
 
 from dnswatch.cli import main
 from dnswatch.io.lock import StateLock
+from dnswatch.io.store import FILE, Store
 
 BIND = b"22-Nov-2026 19:18:19.281 queries: info: client @0x7fa484f14098 192.0.2.7#38510 (a.example): " \
        b"query: a.example IN A + (192.0.2.53)\n"  # fmt: skip
@@ -183,6 +187,45 @@ def test_a_directory_that_is_a_file(check: Check) -> None:
     ((level, _, _, message), *_) = check.about("directory", GOOD.replace("state_dir: state", "state_dir: query.log/x"))
     assert level == "error"
     assert message.endswith("query.log is not a directory")
+
+
+def test_a_store_that_run_cannot_open(check: Check) -> None:
+    """Damage and a newer layout are errors here too, in the words of `run`; a good store is opened and left alone."""
+    store = check.folder / "state" / FILE
+    assert not check.about("store", GOOD)
+    store.parent.mkdir()
+    asyncio.run(made(store))
+    assert check.about("store", GOOD) == [
+        ("ok", "store", f"state/{FILE}", "readable, of a layout that this version knows")
+    ]
+    with StateLock(store.parent):
+        ((level, _, _, message),) = check.about("store", GOOD)
+    assert level == "ok"
+    assert f"in use by the running dnswatch (pid {os.getpid()})" in message
+    with contextlib.closing(sqlite3.connect(store)) as connection, connection:
+        connection.execute("UPDATE meta SET value = '99' WHERE key = 'version'")
+    code, found = check(GOOD)
+    assert code == 1
+    assert ["has layout 99" in message for level, what, _, message in found if (level, what) == ("error", "store")]
+    store.write_bytes(b"not a database " * 99)
+    ((level, _, _, message),) = check.about("store", GOOD)
+    assert (level, "is damaged" in message) == ("error", True)
+
+
+async def made(path: Path) -> None:
+    async with await Store.open(path):
+        pass
+
+
+def test_one_log_one_source(check: Check) -> None:
+    """A pattern that names a log of another source, or a rotated file of one, would count its lines twice."""
+    (check.folder / "query.log.0").write_bytes(BIND_UTC)
+    for pattern, where, words in (("*.log", "query.log", "one log, one source"),
+                                  ("*.0", "query.log.0", "a rotated file of")):  # fmt: skip
+        twice = GOOD.replace("sources: [", f"sources: [{{type: bind, path: '{pattern}'}}, ")
+        errors = [finding for finding in check.about("source", twice) if finding[0] == "error"]
+        assert [(finding[2], words in finding[3]) for finding in errors] == [(where, True)]
+    assert [finding[0] for finding in check.about("source", GOOD)] == ["ok"]
 
 
 def test_text_output(check: Check, capsys: pytest.CaptureFixture[str]) -> None:

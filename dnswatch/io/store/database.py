@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import os
 import sqlite3
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -24,7 +25,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from sqlalchemy.pool import AsyncAdaptedQueuePool
 
 from dnswatch import __version__
-from dnswatch.errors import StateError
+from dnswatch.errors import NeverRan, StateError
 from dnswatch.io.store import schema
 
 FILE = "dnswatch.db"
@@ -48,11 +49,13 @@ class Database:
     async def open(cls, path: Path, create: bool = True, *, readonly: bool = False) -> Self:
         """Open the store at ``path`` (the database file); create its tables when it is new.
 
-        ``readonly`` needs only read permission and never creates. Raises `StateError` when there is none to open, when
-        a newer dnswatch wrote it or when it is damaged.
+        ``readonly`` needs only read permission and never creates. Raises `NeverRan` when there is none to open,
+        `StateError` when a newer dnswatch wrote it or when it is damaged, `PermissionError` when we may not.
         """
         if not path.exists() and (readonly or not create):
-            raise StateError(f"there is no store at {path}: dnswatch has not run with this state_dir yet")
+            raise NeverRan(f"there is no store at {path}: dnswatch has not run with this state_dir yet; start it with "
+                           "`dnswatch run`")  # fmt: skip
+        _refuse_forbidden(path, readonly)
         store = cls(path, _engine(path, "ro" if readonly else "rw"))
         async with AsyncExitStack() as opened:
             opened.push_async_callback(store.close)
@@ -134,6 +137,13 @@ class Database:
             yield
         except DBAPIError as error:
             raise meaning(error, self.path) from error
+
+
+def _refuse_forbidden(path: Path, readonly: bool) -> None:
+    """Raise `PermissionError` before SQLite only says that it is unable; its side files need the directory too."""
+    for place in (path,) if readonly else (path, path.parent):
+        if place.exists() and not os.access(place, os.R_OK if readonly else os.R_OK | os.W_OK):
+            raise PermissionError(errno.EACCES, "permission denied", str(place))
 
 
 def meaning(error: DBAPIError, path: Path) -> Exception:
