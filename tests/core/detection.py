@@ -50,7 +50,7 @@ SERVICES = (
     service("slack-webhook", "chat-webhook", "low", "hooks.slack.com"),
     service("discord", "chat-webhook", "low", "discord.com", block_safety="collateral", shared=True,
             companion_effect="exonerates", companions=("discord.media",)),
-    service("webhook-site", "request-bin", "high", "webhook.site", "*.webhook.site"),
+    service("webhook-site", "request-bin", "high", "webhook.site", "*.webhook.site", multi_tenant=True),
     service("interactsh", "oob-interaction", "high", "*.oast.fun"),
     service("ntfy", "push-notification", "info", "ntfy.sh"),
 )  # fmt: skip

@@ -11,7 +11,7 @@ import pytest
 from dnswatch.core.detect.engine import Engine
 from dnswatch.core.detect.signals import SIGNALS
 from dnswatch.core.detect.signals.burst import tail
-from dnswatch.core.model import Alert, Lease
+from dnswatch.core.model import Alert, Lease, Weird
 from dnswatch.core.policy import DAY_S, Detection
 from tests.core.detection import T0, alerts, feed, policy, query
 
@@ -101,3 +101,37 @@ def test_points_and_options_come_from_the_policy() -> None:
     detection = Detection(points={"segment": 33}, options={"burst": {"lookups": 3}})
     assert SIGNALS["role"](detection).points("segment") == 33
     assert SIGNALS["burst"](detection).options.lookups == 3  # type: ignore[attr-defined]
+
+
+# ── expected clients ──────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_an_expected_client_is_told_of_only_when_it_departs_from_its_habits() -> None:
+    """Daily posts for a week say nothing; ten in an hour then do, low and with the expectation named."""
+    engine = Engine(policy(("10.1.0.9", "slack-webhook"), learning_days=1.0))
+    calm = [query(day * DAY_S + i * 60, "10.1.0.9", "hooks.slack.com") for day in range(8) for i in range(2)]
+    assert feed(engine, calm) == []
+    made = feed(engine, [query(8 * DAY_S + i * 60, "10.1.0.9", "hooks.slack.com") for i in range(12)])
+    assert [(alert.severity, alert.count, alert.score) for alert in made] == [("low", 1, 21)]
+    assert {"deviation", "expectation", "burst"} <= terms(made[0])
+
+
+def test_a_deviation_becomes_an_alert_like_any_other_when_the_expectation_ends() -> None:
+    """The same episode goes on, from the service's own base."""
+    engine = Engine(policy(("10.1.0.9", "webhook-site"), learning_days=0.0, until=T0 + DAY_S))
+    (first,) = feed(engine, [query(60, "10.1.0.9", "webhook.site")])
+    (then,) = feed(engine, [query(2 * DAY_S, "10.1.0.9", "webhook.site")])
+    assert (first.severity, then.severity, then.id, then.rev) == ("low", "high", first.id, 2)
+    assert "first-use" in terms(first)
+    assert {"base", "expired", "category"} <= terms(then)
+    assert "deviation" not in terms(then)
+
+
+def test_untrustworthy_lines_of_a_client_add_a_little() -> None:
+    """Three of them within a day, and never a fact by themselves."""
+    engine = Engine(policy())
+    odd = [Weird(T0 + i, "unprintable name", "10.1.0.9", b"?", i) for i in range(3)]
+    (alert,) = feed(engine, [*odd, query(60, "10.1.0.9", "api.telegram.org")])
+    assert (alert.severity, "hostile-names" in terms(alert)) == ("low", True)
+    (other,) = feed(engine, [query(70, "10.1.0.8", "api.telegram.org")])
+    assert "hostile-names" not in terms(other)

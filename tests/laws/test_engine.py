@@ -16,16 +16,9 @@ from tests.core.detection import T0, alerts, policy
 
 CLIENTS = ("10.1.0.9", "10.0.10.7", "10.0.20.5", "127.0.0.1", "fd00:10::7")
 NAMES = (
-    "api.telegram.org",
-    "hooks.slack.com",
-    "x.webhook.site",
-    "web.telegram.org",
-    "api.ipify.org",
-    "ntfy.sh",
-    "discord.com",
-    "x.discord.media",
-    "dns.google",
-)
+    "api.telegram.org", "hooks.slack.com", "x.webhook.site", "y.webhook.site", "web.telegram.org", "api.ipify.org",
+    "ntfy.sh", "discord.com", "x.discord.media", "dns.google",
+)  # fmt: skip
 GAPS = (0.0, 0.004, 0.5, 1.9, 2.0, 2.1, 4.9, 5.0, 5.1, 60.0, 3600.0, DAY_S, 7 * DAY_S, 8 * DAY_S, -1.0, -30.0)
 
 Step = tuple[float, str, str, str, int]
@@ -89,7 +82,9 @@ RULES = (
     policy(("group:build", "telegram-bot"), ("name:host-1", "slack-webhook")),
     policy(("group:build", "telegram-bot"), mode="enforce", learning_days=1.0, options=EAGER),
     policy(("127.0.0.1", "ntfy"), mode="enforce", forwarders={"back": frozenset({"127.0.0.1"})}),
-)
+    policy(("group:build", "telegram-bot"), ("10.1.0.9", "webhook-site"), ("10.1.0.9", "discord"),
+           until=T0 + 9 * DAY_S, learning_days=0.01, options=EAGER),
+)  # fmt: skip
 POLICIES = st.integers(0, len(RULES) - 1)
 
 
@@ -181,6 +176,7 @@ def test_the_law_holds_with_full_tables(
         patch("dnswatch.core.clients.roles.CLIENTS", 2), patch(f"{signals}.burst.PAIRS", 2),
         patch(f"{signals}.prevalence.SERVICES", 2), patch(f"{signals}.regularity.SERIES", 4),
         patch(f"{signals}.second_category.CLIENTS", 2), patch(f"{signals}.sequence.CLIENTS", 2),
+        patch(f"{signals}.tenant.SERVICES", 1), patch(f"{signals}.tenant.LABELS", 1),
     ):  # fmt: skip
         check(RULES[number], log, cuts, stops)
 

@@ -4,6 +4,8 @@ The label left of ``webhook.office.com`` is somebody's organisation. A network u
 is a stranger's, and it is so for a client that may use the service, too. Services whose labels change with every
 session have too many to know any; there the signal is silent.
 
+While learning every tenant becomes known, later only those that an expected client meets.
+
 Never: counts while learning. Read next: ``first_seen.py``.
 """
 
@@ -76,6 +78,8 @@ class Tenant(Signal):
         """Remember the tenant."""
         label = _label(sighting)
         if not label:
+            return
+        if not sighting.expected and not past.learning(sighting.at, self.detection.learning_s).active:
             return
         tenants = self._tenants.rows.get(sighting.service.id)
         if tenants is None:
