@@ -17,10 +17,11 @@ from typing import TYPE_CHECKING
 import click
 
 from dnswatch.cli import DEFAULT_CONFIG
-from dnswatch.cli.tables import COLOURS, amount, print_table, span, time_text
+from dnswatch.cli.alert_table import print_alerts
+from dnswatch.cli.tables import amount, counted, span, time_text
 from dnswatch.core.alerts import Context, render
 from dnswatch.core.logs.parsers import PARSERS
-from dnswatch.core.model import SEVERITIES, Alert
+from dnswatch.core.model import SEVERITIES
 from dnswatch.errors import EXIT_FAILED, EXIT_OK
 from dnswatch.io.archive import Family, discover
 from dnswatch.io.log import escaped
@@ -32,12 +33,8 @@ if TYPE_CHECKING:
 
 SENSOR = "scan"
 """The ``sensor`` field of alerts: there is no sensor, only somebody looking at files."""
-SHOWN_ON_TERMINAL = 200
-WHYS = 3
-"""Score terms shown in the table, the heaviest first."""
-HEADINGS = ("SEVERITY", "FIRST SEEN", "CLIENT", "SERVICE", "COUNT", "NAME", "OUTCOME", "WHY")
-ELASTIC = ("NAME", "OUTCOME", "WHY")
-"""Columns that give way on a narrow terminal."""
+PROGRESS_FROM = 20_000_000
+"""Bytes on disk from which a progress bar is more than a flash."""
 
 
 @click.command("scan", short_help="Analyse log files, rotated and compressed ones too; needs no configuration.")
@@ -61,7 +58,7 @@ def command(
     ctx: click.Context, paths: tuple[str, ...], own_config: str | None, kind: str | None, timezone: str | None,
     year: int | None, form: str, fail_on: str | None, state: Path | None, from_state: Path | None,
 ) -> None:  # fmt: skip
-    """Analyse DNS query logs: files, directories, patterns; plain or compressed; in time order; - is stdin.
+    """Analyse DNS query logs: files, patterns, whole directories; plain or compressed; in time order; - is stdin.
 
     \b
     dnswatch scan /var/log/named/
@@ -83,7 +80,7 @@ def command(
                 sys.stdout.buffer.write(render(form, alert, Context(SENSOR)) + b"\n")
         sys.stdout.flush()
     if form == "table" and scan.alerts:
-        _table(list(scan.alerts.values()))
+        print_alerts(list(scan.alerts.values()))
     _summary(scan, time.monotonic() - started, timezone)
     severe = SEVERITIES[SEVERITIES.index(fail_on) :] if fail_on else ()
     found = any(alert.severity in severe for alert in scan.alerts.values())
@@ -101,8 +98,8 @@ def _families(paths: tuple[str, ...]) -> tuple[list[Family], Tally]:
         paths = (STDIN,)
     found = discover(path for path in paths if path != STDIN)
     tally = Tally(skipped=list(found.skipped))
-    absent = {path for path in paths if path != STDIN and not Path(path).is_dir()}
-    tally.failed = sum(path in absent for path, _ in found.skipped)
+    named = {str(Path(path)) for path in paths} | set(paths)
+    tally.failed = sum(path in named for path, _ in found.skipped)
     if found.beside:
         more = f" and {len(found.beside) - 1} more" if len(found.beside) > 1 else ""
         _say(f"Rotated files lie beside: {found.beside[-1]}{more}. To read them too, name the directory or 'FILE*'.")
@@ -148,8 +145,8 @@ def _zone(name: str | None) -> zoneinfo.ZoneInfo | None:
 
 @contextmanager
 def _progress(total: int) -> Iterator[Callable[[int], None]]:
-    """Show a progress bar on a terminal; elsewhere nothing."""
-    if not sys.stderr.isatty() or not total:
+    """Show a progress bar on a terminal while much is read; else nothing."""
+    if not sys.stderr.isatty() or total < PROGRESS_FROM:
         yield lambda _bytes: None
         return
     from rich.console import Console
@@ -168,51 +165,6 @@ def _say(text: str) -> None:
     click.echo(escaped(text), err=True)
 
 
-def _table(alerts: list[Alert]) -> None:
-    """Print the alerts, the most severe first."""
-    alerts.sort(key=lambda one: (-SEVERITIES.index(one.severity), -one.score, one.first_at, one.id))
-    rows = [
-        (one.severity, time_text(one.first_at), _client(one), one.service, str(one.count), _names(one), one.outcome,
-         _why(one))
-        for one in alerts
-    ]  # fmt: skip
-    if not sys.stdout.isatty():
-        print_table(HEADINGS, rows)
-        return
-    from rich.box import SIMPLE_HEAD
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(box=SIMPLE_HEAD, pad_edge=False)
-    for i, heading in enumerate(HEADINGS):
-        width = max(len(heading), *(len(row[i]) for row in rows[:SHOWN_ON_TERMINAL]))
-        table.add_column(heading, justify="right" if heading == "COUNT" else "left", overflow="ellipsis", no_wrap=True,
-                         min_width=None if heading in ELASTIC else width)  # fmt: skip
-    for row in rows[:SHOWN_ON_TERMINAL]:  # Text: what a client chose is never read as markup
-        table.add_row(Text(row[0], style=COLOURS[row[0]]), *(Text(escaped(cell)) for cell in row[1:]))
-    Console().print(table)
-    if len(rows) > SHOWN_ON_TERMINAL:
-        _say(
-            f"{len(rows) - SHOWN_ON_TERMINAL} less severe ones are not shown: redirect the output or use --format json."
-        )
-
-
-def _client(alert: Alert) -> str:
-    client = alert.client
-    return " ".join(filter(None, (client.address, client.name, client.group and f"({client.group})")))
-
-
-def _names(alert: Alert) -> str:
-    others = len(alert.qnames) - 1
-    return f"{alert.qname} (+{others})" if others > 0 else alert.qname
-
-
-def _why(alert: Alert) -> str:
-    terms = sorted((term for term in alert.because if term.points), key=lambda term: -term.points)
-    return ", ".join(f"{term.term} {term.points:+d}" for term in terms[:WHYS])  # sentences: --format text or json
-
-
 def _summary(scan: Scan, took_s: float, timezone: str | None) -> None:
     """Tell what was read and found; if nothing was found, why."""
     tally = scan.tally
@@ -223,14 +175,15 @@ def _summary(scan: Scan, took_s: float, timezone: str | None) -> None:
     if tally.zoneless and timezone is None:
         _say("note: stamps carry no zone and are read as UTC; --timezone (for example Europe/Berlin) says otherwise")
     formats = ", ".join(f"{count} {kind}" for kind, count in sorted(tally.formats.items()))
-    files = f"{tally.files} file{'s' * (tally.files != 1)}" + (f" ({formats})" if formats else "")
-    lines = f"about {tally.lines:,.0f} lines (estimated)"
+    files = counted(tally.files, "file") + (f" ({formats})" if formats else "")
+    lines = counted(tally.lines, "line") if tally.exact else f"about {counted(tally.lines, 'line')}"
     tier = f" with the {scan.tier} tier" if scan.tier else ""
     _say(f"Read {files}, {amount(tally.bytes)}, {lines}, in {span(took_s)}{tier}.")
     sampled = tally.samples_good + tally.samples_bad
     if sampled:
-        parsed = f"{100 * tally.samples_good / sampled:.1f} % of {sampled:,} sampled lines parsed"
-        _say(f"From {time_text(tally.first_at)} to {time_text(tally.last_at)}; {parsed}.")
+        parsed = f"{100 * tally.samples_good / sampled:.1f} % of {counted(sampled, 'sampled line')} parsed"
+        when = f"From {time_text(tally.first_at)} to {time_text(tally.last_at)}; " if tally.last_at else ""
+        _say(f"{when}{parsed}.")
     _counted("Weird", tally.weird)
     _counted("The servers say", tally.notices)
     attempts = scan.expected + scan.unexpected
@@ -250,12 +203,15 @@ def _reason(scan: Scan) -> str:
     """Say why there is no alert."""
     tally = scan.tally
     if not tally.bytes:
-        return "no file has a DNS log in it" if tally.skipped else "there are no lines"
-    if not tally.samples_good:
-        kinds = ", ".join(tally.formats)
-        return (
-            f"none of the sampled lines could be read as {kinds}: is --type right, and is the query log among the files"
-        )
+        if tally.weird:
+            return "the only line is not finished: a log line ends with a newline"
+        return "no file has a DNS log in it" if tally.skipped else "there are no files"
+    kinds = " or ".join(tally.formats)
+    if not tally.samples_good and not tally.candidates:
+        typed = "is --type right, and " if scan.options.kind else ""
+        if tally.samples_bad:
+            return f"none of the sampled lines could be read as {kinds}: {typed}is the query log among the files"
+        return f"the sampled lines of {kinds} are no queries: {typed}is the query log among the files"
     if not scan.expected + scan.unexpected:
         return "no client looked up a watched name"
     if not scan.unexpected:

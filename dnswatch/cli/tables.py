@@ -45,6 +45,11 @@ def time_text(at: float | None) -> str:
     return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ") if at else "-"
 
 
+def counted(number: float, noun: str) -> str:
+    """Write a number of things: 1 line, 2,340 lines."""
+    return f"{number:,.0f} {noun}{'' if round(number) == 1 else 's'}"
+
+
 def span(seconds: float) -> str:
     """Write a duration roughly: 45 s, 12 min, 3 h, 5 d."""
     for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):
