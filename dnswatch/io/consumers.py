@@ -23,7 +23,8 @@ class Consumers:
         self._settings = settings
         self._parent = parent
         self._keys = {name: Key(name, key.algorithm, key.octets) for name, key in settings.keys.items()}
-        self.access = Access(self._keys.values(), self._grants())
+        usual = [ip_network(text) for one in settings.consumers for text in (one.address, *one.networks)]
+        self.access = Access(self._keys.values(), self._grants(), usual)
 
     def _grants(self) -> Iterator[Grant]:
         """Yield who may have which zones."""

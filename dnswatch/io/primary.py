@@ -62,7 +62,7 @@ class Primary:
         if settings is None:
             await self.stop()
             return
-        context = _tls_context(settings)
+        context = tls_context(settings)
         if not self._responder.zones:
             await self._serve((await self._history.latest_snapshots()).values())
         before, access = self._settings, self._responder.access
@@ -196,7 +196,7 @@ def _places(
     return listen, (tls.host, tls.port, context)
 
 
-def _tls_context(settings: Dns) -> ssl.SSLContext | None:
+def tls_context(settings: Dns) -> ssl.SSLContext | None:
     """Make the TLS side: 1.3 only, ALPN ``dot`` for those who ask for it (RFC 9103 §7.1)."""
     if settings.tls is None:
         return None

@@ -246,6 +246,23 @@ def test_a_signature_that_does_not_hold_is_notauth(
         dns.message.from_wire(answer, keyring=ring, request_mac=message.mac)
 
 
+def test_what_does_not_fit_a_packet_is_truncated_and_signed() -> None:
+    """A long zone and a long key: the client is sent to TCP by a reply that it can verify (RFC 8945 §5.3)."""
+    zone = ".".join(["z" * 60] * 3 + ["test"])
+    key = Key(".".join(["k" * 60] * 4), "hmac-sha512", b"1" * 64)
+    server = Responder(Access([key], [Grant("ns1", key.name)]), {zone: Served(version(1, zone=zone))})
+    ring = {dns.name.from_text(key.name): dns.tsig.Key(key.name, key.secret, "hmac-sha512")}
+    for edns, fits in ((False, False), (1232, True)):
+        message = dns.message.make_query(zone, "SOA", use_edns=0 if edns else False, payload=edns or 0)
+        message.use_tsig(ring)
+        reply = server.respond(message.to_wire(), STRANGER, lambda: AT, stream=False)
+        assert reply is not None
+        packet = next(reply.messages)
+        read = dns.message.from_wire(packet, keyring=ring, request_mac=message.mac)
+        assert bool(read.answer) is fits
+        assert bool(read.flags & dns.flags.TC) is not fits
+
+
 def test_replies_are_never_answered() -> None:
     """Two servers must not talk to each other for ever; nor is less than a header anything."""
     packet = bytearray(query("SOA").to_wire())

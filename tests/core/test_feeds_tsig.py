@@ -165,6 +165,14 @@ def test_replies_to_our_own_requests_are_checked() -> None:
     assert not tsig.genuine_reply(packet, record, key(name="k2.test"), mac)
 
 
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_the_size_of_a_signature_is_known_before(algorithm: str) -> None:
+    """So that a reply over UDP is truncated before it is signed."""
+    message = wire.message(9, 0, wire.question("zone.test", wire.SOA))
+    signer = Signer(key(algorithm))
+    assert len(signer.sign(message, AT)) == len(message) + signer.size
+
+
 def test_secrets_are_not_printed() -> None:
     """A key in a traceback or log shows its name only."""
     assert "secret" not in repr(key())

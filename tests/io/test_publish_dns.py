@@ -209,6 +209,20 @@ async def test_connections_are_bounded(start: Start, monkeypatch: pytest.MonkeyP
         writer.close()
 
 
+async def test_strangers_leave_seats_for_consumers(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many connections others hold, those from the addresses of consumers are taken."""
+    monkeypatch.setattr(publish_dns, "STRANGERS", 4)
+    server = await start()
+    access = server.responder.access
+    server.responder.access = Access([KEY], access.grants, [parse_network("127.0.0.20")])
+    pairs = [await asyncio.open_connection(HERE, port(server), local_addr=(f"127.0.7.{i}", 0)) for i in range(1, 11)]
+    await until(lambda: server.counters["closed"] == 6)
+    reply = await dns.asyncquery.tcp(query("SOA", True), HERE, timeout=5, port=port(server), source="127.0.0.20")
+    assert reply.answer
+    for _, writer in pairs:
+        writer.close()
+
+
 async def test_refusals_are_rationed_and_answers_are_not(start: Start) -> None:
     """Whoever asks for what it may not have soon hears nothing; the same address still gets its zones."""
     server = await start()

@@ -41,9 +41,18 @@ class Grant:
 class Access:
     """Every key and every grant."""
 
-    def __init__(self, keys: Iterable[Key] = (), grants: Iterable[Grant] = ()) -> None:
+    def __init__(
+        self, keys: Iterable[Key] = (), grants: Iterable[Grant] = (), usual: Iterable[IPv4Network | IPv6Network] = ()
+    ) -> None:
+        """``usual``: where consumers come from as a rule, with a key or without."""
         self.keys: Mapping[Name, Key] = {key.name: key for key in keys}
         self.grants = tuple(grants)
+        self._usual = frozenset(usual)
+
+    def is_usual(self, address: str) -> bool:
+        """Say whether consumers usually come from this address. It proves nothing; it keeps a seat free for them."""
+        parsed = parse_address(address)
+        return parsed is not None and any(parsed in network for network in self._usual)
 
     def of(self, key: Name, address: str, zone: Name) -> Grant | None:
         """Give the grant that lets who shows this key from this address have the zone; None: nobody may."""

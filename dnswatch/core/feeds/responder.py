@@ -80,10 +80,10 @@ class Responder:
             return _refusal("formerr", request, FORMERR, signer, clock)
         except KeyError:
             return _refusal("refused", request, REFUSED, signer, clock)
-        messages = _signed(xfr.messages(request, records), signer, clock)
+        messages = xfr.messages(request, records)
         if not stream:
-            messages = iter([_fitting(next(messages), request)])
-        return _success(kind, messages, grant, served)
+            messages = iter([_fitting(next(messages), request, signer)])
+        return _success(kind, _signed(messages, signer, clock), grant, served)
 
 
 def _success(kind: str, messages: Iterator[bytes], grant: Grant, served: Served) -> Reply:
@@ -95,9 +95,12 @@ def _signed(messages: Iterator[bytes], signer: Signer | None, clock: Clock) -> I
         yield signer.sign(message, clock()) if signer else message
 
 
-def _fitting(message: bytes, request: Request) -> bytes:
-    """Give the message, or an empty truncated one where the client has no room; long key names lead there."""
-    if len(message) <= max(request.payload or 0, PLAIN_UDP):
+def _fitting(message: bytes, request: Request, signer: Signer | None) -> bytes:
+    """Give the message, or an empty truncated one where the client has no room for it once signed (RFC 8945 §5.3).
+
+    Only long names of zone and key lead there; the client then comes by TCP.
+    """
+    if len(message) + (signer.size if signer else 0) <= max(request.payload or 0, PLAIN_UDP):
         return message
     return wire.message(request.head.id, wire.QR | wire.AA | wire.TC | request.head.flags & wire.RD, request.asked)
 

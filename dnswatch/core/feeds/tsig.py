@@ -18,6 +18,7 @@ from dnswatch.core.feeds.wire import ANY_CLASS, HEADER, TSIG
 from dnswatch.core.model import Name
 from dnswatch.core.names import to_wire
 
+_FIXED_PARTS = 10 + 10 + 6  # of the record (type, class, TTL, length), the timers and MAC size, the rest (§4.2)
 FUDGE = 300
 """Seconds that two clocks may differ (RFC 8945 §10)."""
 BADSIG, BADKEY, BADTIME, BADTRUNC = 16, 17, 18, 22
@@ -81,6 +82,12 @@ class Signer:
         self.key = key
         self.mac = request_mac  # of the message before
         self._first = True
+
+    @property
+    def size(self) -> int:
+        """Give how many octets signing adds to a message, but for the six of BADTIME."""
+        names = len(to_wire(self.key.name)) + len(to_wire(self.key.algorithm))
+        return names + len(self.key.mac()) + _FIXED_PARTS
 
     def sign(self, message: bytes, now: float, error: int = 0, time_of: TsigRecord | None = None) -> bytes:
         """Give the message with its TSIG record. ``time_of``: the request of a BADTIME reply (§5.2.3)."""

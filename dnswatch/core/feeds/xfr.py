@@ -36,7 +36,7 @@ class Served:
                 break
             if one.serial != current.serial:
                 self.past[one.serial] = one
-        self._changes: dict[int, tuple[bytes, ...] | None] = {}
+        self._changes: dict[int, tuple[bytes, ...] | None] = {}  # of kept versions only, so as bounded as they are
 
     def followed_by(self, snapshot: Snapshot) -> Served:
         """Give the zone with a new version."""
@@ -56,17 +56,17 @@ class Served:
 
     def ixfr(self, serial: int) -> tuple[bytes, ...] | None:
         """Give the records that lead from ``serial`` to now; None when that is not kept, or no shorter than AXFR."""
-        if serial not in self._changes:
-            self._changes[serial] = self._difference(serial)
-        return self._changes[serial]
-
-    def _difference(self, serial: int) -> tuple[bytes, ...] | None:
         old = self.past.get(serial)
         if old is None:
             return None
+        if serial not in self._changes:
+            self._changes[serial] = self._difference(old)
+        return self._changes[serial]
+
+    def _difference(self, old: Snapshot) -> tuple[bytes, ...] | None:
         before, after = tuple(wire.content(old)), tuple(wire.content(self.current))
         had, has = set(before), set(after)
-        first, last = wire.soa(serial), wire.soa(self.serial)
+        first, last = wire.soa(old.serial), wire.soa(self.serial)
         removed = [record for record in before if record not in has]
         added = [record for record in after if record not in had]
         records = (last, first, *removed, last, *added, last)

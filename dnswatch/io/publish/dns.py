@@ -23,8 +23,9 @@ from dnswatch.core.feeds.responder import Reply, Responder
 from dnswatch.core.model import Name
 from dnswatch.errors import StateError
 
-CONNECTIONS, CONNECTIONS_EACH = 256, 64
-"""Open at once, and from one address: BIND opens two for a primary at a time, Unbound one a zone at start."""
+CONNECTIONS, CONNECTIONS_EACH, STRANGERS = 256, 64, 64
+"""Open at once; from one address (BIND opens two for a primary at a time, Unbound one a zone at its start); from all
+addresses together that are no consumer's."""
 FIRST_S, IDLE_S, SEND_S = 5.0, 10.0, 30.0
 """Seconds until the first request, until a further one (RFC 7766 §6.2.3: a few seconds), and for taking 16 KiB."""
 REQUESTS, REQUESTS_BURST = 200.0, 1000.0
@@ -154,7 +155,7 @@ class DnsServer:
             writer.transport.abort()
             return
         address = str(peer[0])
-        if len(self._open) >= CONNECTIONS or list(self._open.values()).count(address) >= CONNECTIONS_EACH:
+        if not self._has_seat(address):
             self.counters["closed"] += 1
             writer.transport.abort()
             return
@@ -171,6 +172,14 @@ class DnsServer:
             with suppress(OSError, TimeoutError):
                 async with asyncio.timeout(1):
                     await writer.wait_closed()
+
+    def _has_seat(self, address: str) -> bool:
+        """Say whether one more connection from there is fine. Strangers together never take the consumers' seats."""
+        peers = Counter(self._open.values())
+        if len(self._open) >= CONNECTIONS or peers[address] >= CONNECTIONS_EACH:
+            return False
+        usual = self.responder.access.is_usual
+        return usual(address) or sum(count for peer, count in peers.items() if not usual(peer)) < STRANGERS
 
     async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, address: str) -> None:
         """Answer requests until the peer has no more, or sends what cannot be one."""
