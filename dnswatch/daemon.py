@@ -124,7 +124,9 @@ class Daemon:
 
     async def _start(self) -> None:
         config, policy = self.loaded.config, self.loaded.policy
-        watched = f"{len(policy.catalog.enabled)} services, {len(config.expect)} expectations"
+        watched = (
+            f"{len(policy.catalog.enabled)} services, {len(config.expect)} expectation{'s' * (len(config.expect) != 1)}"
+        )
         log.info("dnswatch %s, %s: %s, feeds: %s", __version__, self.config_path, watched, config.feeds.mode)
         for problem in config.warnings:
             log.warning("%s", problem)
@@ -143,9 +145,13 @@ class Daemon:
         self._checkpoints = self._spawn(self.ledger.task.run())
         await self._follow(self.loaded)
         self.jobs.start()
-        systemd.ready(f"watching {len(self.following.readers)} logs")
+        systemd.ready(self._watching())
         self.is_ready.set()
         log.info("ready")
+
+    def _watching(self) -> str:
+        count = len(self.following.readers)
+        return f"watching {count} log{'s' * (count != 1)}"
 
     async def _serve(self) -> None:
         """Wait for the end, reloading when asked."""
@@ -217,7 +223,7 @@ class Daemon:
                 self.reloads.at = time.time()
                 log.info("reloaded %s", self.config_path)
         self.reloads.done += 1
-        systemd.ready(f"watching {len(self.following.readers)} logs")
+        systemd.ready(self._watching())
 
     def _reload_failed(self, why: str) -> None:
         self.reloads.error = why

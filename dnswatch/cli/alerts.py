@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from dnswatch.cli.state import state_dir
-from dnswatch.cli.tables import print_json, print_table, time_text
+from dnswatch.cli.tables import counted, print_json, print_table, time_text
 from dnswatch.config.values import duration, instant
 from dnswatch.core.alerts.flat import flat, reason
 from dnswatch.core.model import SEVERITIES, Alert
@@ -69,7 +69,7 @@ def list_command(
     ]  # fmt: skip
     print_table(("ID", "LAST SEEN", "SEVERITY", "SCORE", "CLIENT", "GROUP", "SERVICE", "COUNT", "STATE", "OUTCOME",
                  "NAME"), rows, severity=2)  # fmt: skip
-    click.echo(f"{len(rows)} alerts.", err=True)
+    click.echo(f"{counted(len(rows), 'alert')}.", err=True)
 
 
 @command.command("show")

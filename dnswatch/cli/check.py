@@ -22,6 +22,7 @@ from typing import Literal
 import click
 
 from dnswatch.cli import config_path
+from dnswatch.cli.scenarios import check_scenarios
 from dnswatch.config.build import Loaded, load_policy
 from dnswatch.config.model import Config, Dns, FileSink, LeaseFile, Source, SyslogSink
 from dnswatch.config.values import split_listen, time_text
@@ -55,13 +56,21 @@ class Finding:
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("--user", metavar="NAME", help="Check as this user; needs root.")
+@click.option(
+    "--scenarios",
+    metavar="DIR",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    help="Instead of this host check that the alerts come which the files in DIR ask for.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.pass_context
-def command(ctx: click.Context, user: str | None, as_json: bool) -> None:
+def command(ctx: click.Context, user: str | None, scenarios: Path | None, as_json: bool) -> None:
     """Check configuration, catalogue, permissions and ports.
 
     Exit 0: `run` would work (there may be warnings), 1: something is in its way, 3: the configuration is not valid.
     """
+    if scenarios is not None:
+        ctx.exit(check_scenarios(ctx.obj, scenarios, as_json))
     path, now = Path(config_path(ctx)), time.time()
     if user is not None:
         # Once as ourselves, for the modules that this imports: the other user may not be able to read Python's own.
@@ -75,7 +84,8 @@ def command(ctx: click.Context, user: str | None, as_json: bool) -> None:
         for finding in findings:
             click.echo(f"{_mark(finding.level)} {finding.what} {finding.where}: {finding.message}")
         counts = {level: sum(f.level == level for f in findings) for level in ("error", "warning", "ok")}
-        click.echo(f"{counts['error']} errors, {counts['warning']} warnings, {counts['ok']} ok.", err=True)
+        failures = f"{_count(counts['error'], 'error')}, {_count(counts['warning'], 'warning')}"
+        click.echo(f"{failures}, {counts['ok']} ok.", err=True)
     ctx.exit(EXIT_CONFIG if invalid else EXIT_FAILED if failed else EXIT_OK)
 
 
