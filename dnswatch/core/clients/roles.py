@@ -113,6 +113,7 @@ class Roles:
     def __init__(self) -> None:
         self.clients: Table[Activity] = Table("activity", CLIENTS)
         self.days: Table[Day] = Table("activity-day", 1)
+        self._told: tuple[str, float, Behaviour] | None = None  # signals ask several times about one lookup
 
     # ── Writing ───────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -120,11 +121,14 @@ class Roles:
         """Note that a client is active."""
         day = int(at // DAY_S)
         activity = self.clients.rows.get(address)
+        if activity is not None and day <= activity.day:
+            return activity
+        self._told = None
         if activity is None:
             activity = Activity(day)
             self.clients.put(address, activity)
             self._network(day).clients += 1
-        elif day > activity.day:
+        else:
             activity.roll(day)
             self.clients.put(address, activity)
             self._network(day).clients += 1
@@ -132,10 +136,10 @@ class Roles:
 
     def sampled(self, address: str, at: float, qname: str, qtype: str) -> None:
         """Count a sampled lookup."""
-        activity = self.saw(address, at)
+        activity, self._told = self.saw(address, at), None
         activity.samples += 1
         activity.https += qtype in HTTPS_TYPES
-        domain = ".".join(qname.rsplit(".", 2)[-2:])
+        domain = qname[qname.rfind(".", 0, max(qname.rfind("."), 0)) + 1 :]
         activity.bits |= 1 << zlib.crc32(domain.encode("ascii", "backslashreplace")) % BITS
         self._network(activity.day).samples += 1
         self.clients.changed.add(address)
@@ -169,6 +173,11 @@ class Roles:
 
     def behaviour(self, address: str, at: float) -> Behaviour:
         """Give what a client's whole days before ``at`` say of it."""
+        if self._told is None or self._told[:2] != (address, at):
+            self._told = (address, at, self._behaviour(address, at))
+        return self._told[2]
+
+    def _behaviour(self, address: str, at: float) -> Behaviour:
         activity, today = self.clients.rows.get(address), self.days.rows.get("")
         if activity is None or today is None:
             return UNKNOWN

@@ -193,7 +193,7 @@ class Episode:
         """Give the plain form."""
         row: Row = {name: getattr(self, name) for name in _PLAIN}
         row["client"] = _client_row(self.client)
-        row["mitre"] = list(self.mitre)
+        row["mitre"], row["reviews"] = list(self.mitre), list(self.reviews)
         row["base"] = _reason_row(self.base)
         row["judged"] = [_reason_row(reason) for reason in self.judged]
         row["remarks"] = [_reason_row(reason) for reason in self.remarks]
@@ -210,7 +210,7 @@ class Episode:
             setattr(episode, name, row[name])
         episode.closed = False
         episode.client = Client(*row["client"])
-        episode.mitre = tuple(row["mitre"])
+        episode.mitre, episode.reviews = tuple(row["mitre"]), list(row.get("reviews", ()))
         episode.base = Reason(*row["base"])
         episode.judged = tuple(Reason(*reason) for reason in row["judged"])
         episode.remarks = tuple(Reason(*reason) for reason in row["remarks"])
@@ -225,7 +225,6 @@ class Episode:
 _PLAIN = (
     "id", "key", "n", "rev", "state", "service", "category", "qname", "qtype", "domain", "qnames", "first_at",
     "last_at", "attempt_at", "count", "next_count", "outcome", "answers", "severity", "snoozed_until",
-    "reviews",
 )  # fmt: skip
 
 

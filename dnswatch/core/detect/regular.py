@@ -15,6 +15,7 @@ Never: says what is behind it; software is as regular as malware. Read next: ``s
 from __future__ import annotations
 
 import math
+from bisect import bisect_right
 from collections.abc import Sequence
 
 MULTIPLES = 3
@@ -37,7 +38,7 @@ def regularity(gaps: Sequence[float]) -> tuple[float, float]:
     ordered = sorted(gaps)
     median = quantile(ordered, 0.5)
     best = (_score(ordered), median)
-    for base in (median, median / 2, quantile(ordered, 0.25), quantile(ordered, 0.75) / 2):
+    for base in {median, median / 2, quantile(ordered, 0.25), quantile(ordered, 0.75) / 2}:
         best = max(best, _folded(ordered, base))
     return best
 
@@ -53,10 +54,11 @@ def quantile(ordered: Sequence[float], share: float) -> float:
 def _folded(ordered: Sequence[float], base: float) -> tuple[float, float]:
     if base < 1.0:
         return 0.0, 0.0
-    periods = [max(1, round(gap / base)) for gap in ordered]
-    singles, few = periods.count(1), sum(number <= MULTIPLES for number in periods)
+    singles = bisect_right(ordered, 1.5 * base)
+    few = bisect_right(ordered, (MULTIPLES + 0.5) * base)
     if singles == len(ordered) or singles < BASE_SHARE * len(ordered) or few < FOLDED_SHARE * len(ordered):
         return 0.0, 0.0
+    periods = [max(1, round(gap / base)) for gap in ordered]
     folded = sorted(gap / number for gap, number in zip(ordered, periods, strict=True))
     return _score(folded) - FOLDING_COSTS, quantile(folded, 0.5)
 

@@ -25,7 +25,7 @@ from dnswatch.core.policy import Detection
 SERIES = 200_000
 """Series of gaps remembered, up to three for a pair; at most some 300 bytes each."""
 GAPS = 48
-EVERY = 6
+NOW_AND_THEN, SELDOM = 6, 24
 """Once a series is long, it is scored again after so many further lookups only."""
 REFRESH_S = 3600.0
 
@@ -79,25 +79,29 @@ class Regularity(Signal):
 
     def judge(self, sighting: Sighting, past: Past) -> Finding | None:
         """Say how regular the client's lookups are, this one included."""
-        plain: bool | None = None
-        best: tuple[float, float, int, str] | None = None
+        alone = 0  # lookups of the narrower series: a wider one of as many says the same
         for key, what in _keys(sighting):
             series = self._series.rows.get(key)
             if series is None or sighting.at <= series.last_at:
-                continue
-            count = series.count + 1
-            if count < self.options.lookups or (count > 2 * self.options.lookups and count % EVERY):
-                continue
-            if plain is None:
-                plain = visibility.plain(past, sighting.client, sighting.service, sighting.at)
-            if not plain:
                 return None
+            count, narrower = series.count + 1, alone
+            alone = count
+            if count == narrower or not self._due(count):
+                continue
             score, period = regularity([*series.gaps, max(1, round(sighting.at - series.last_at))][-GAPS:])
-            if score >= self.options.score and (best is None or score > best[0]):
-                best = (score, period, count, what)
-        if best is None:
-            return None
-        score, period, count, what = best
+            if score >= self.options.score:
+                if visibility.plain(past, sighting.client, sighting.service, sighting.at):
+                    return self._state(count, what, score, period)
+                return None
+        return None
+
+    def _due(self, count: int) -> bool:
+        """Say whether a series of so many lookups is scored: always while it is short, then now and then."""
+        if count < 2 * self.options.lookups:
+            return count >= self.options.lookups
+        return count % (SELDOM if count > GAPS else NOW_AND_THEN) == 0
+
+    def _state(self, count: int, what: str, score: float, period: float) -> Finding:
         pace = f"one every {_span(period)} or faster"
         text = f"a program's rhythm: {count} lookups of {what}, {pace} (regularity {score:.2f})"
         terms = [Reason("regular", text, self.points("regular"))]
