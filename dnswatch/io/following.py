@@ -23,6 +23,7 @@ from dnswatch.io.discover import log_files
 from dnswatch.io.ingest import Reader
 from dnswatch.io.ledger import Ledger
 from dnswatch.io.store import SourceState, Store
+from dnswatch.io.weave import Weave
 
 BEGUN_S = 5.0
 """A log on a file system that hangs must not keep the others from being followed."""
@@ -40,6 +41,7 @@ class Following:
         self._ledger = ledger
         self._store = store
         self._spawn = spawn
+        self._weave = Weave()
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._stored: dict[str, SourceState] = {}
         self._said: dict[str, str] = {}
@@ -70,7 +72,7 @@ class Following:
         await self._adopt(wanted, newborn=False)
         self._reconfigure()
         if not first:
-            log.info("following %d logs", len(self.readers))
+            log.info("following %d log%s", len(self.readers), "s" * (len(self.readers) != 1))
 
     async def look(self) -> None:
         """Follow files that have come to match a pattern since; those are read from their start."""
@@ -98,7 +100,9 @@ class Following:
         """Give the log time at wall time ``now``; None while a log is still being caught up with."""
         times = []
         for reader in self.readers.values():
-            if reader.position is None or not reader.last_at:
+            if reader.behind() == "backlog":
+                return None
+            if not reader.last_at or (reader.waiting() and not reader.at_end):  # nobody knows when it goes on
                 continue
             at = reader.log_now(now)
             if at is None:
@@ -135,7 +139,7 @@ class Following:
             start = "start" if newborn else settings.start
             anchor = await self._store.year_anchor(name, time.time())
             prescan = self._prescans[settings.type]
-            reader = Reader(settings, path, self._engine, self._ledger, prescan, resume, anchor, start)
+            reader = Reader(settings, path, self._engine, self._ledger, prescan, resume, anchor, start, self._weave)
             self.readers[name] = reader
             where = (
                 f"from byte {resume.position.offset}"
@@ -144,7 +148,10 @@ class Following:
             )
             zone = settings.timezone or "UTC"
             log.info("source %s: %s, %s, stamps without a zone are %s", name, settings.type, where, zone)
-            self._tasks[name] = self._spawn(reader.task.run())
+        # Only when all are known can they take turns.
+        for name, reader in self.readers.items():
+            if name not in self._tasks:
+                self._tasks[name] = self._spawn(reader.task.run())
         # Where `from: end` begins must be settled before anybody is told that we are ready.
         await asyncio.gather(*(reader.begun(BEGUN_S) for reader in self.readers.values()))
 
@@ -152,6 +159,7 @@ class Following:
         task = self._tasks.pop(name)
         task.cancel()
         await asyncio.wait([task])
+        self.readers[name].leave()
         if keep:
             return
         state = self.readers.pop(name).state()

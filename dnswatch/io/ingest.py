@@ -1,8 +1,9 @@
 """Following the logs: one reader per file, from its bytes through the digest into the engine.
 
 A block is digested, received and noted without letting anything else run, so that position and engine always agree;
-then the reader waits while too much is uncommitted. Never: decides what a line means. Read next: ``ledger.py``,
-``core/logs/digest.py``.
+then the reader waits while too much is uncommitted. While several logs are caught up with, a block may reach the engine
+in parts, in turns with the others (``weave.py``), and `state` is that of the parts. Never: decides what a line means.
+Read next: ``ledger.py``, ``core/logs/digest.py``.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import zoneinfo
 from collections import Counter
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from dnswatch.config.model import Source
 from dnswatch.core.detect.engine import Engine
@@ -30,6 +31,7 @@ from dnswatch.io.ledger import Ledger
 from dnswatch.io.store import SourceState
 from dnswatch.io.supervise import Supervised
 from dnswatch.io.tail import Block, FileTail
+from dnswatch.io.weave import Behind, Pieces, Weave
 
 JUDGED_AFTER = 20
 """Samples after which a log of which none parsed is said to be of another format."""
@@ -38,6 +40,14 @@ BEHIND_LAST_S = 2.0
 """At the end of a file log time follows the clock this far behind (DESIGN §4): a line may still be on its way."""
 
 log = logging.getLogger("dnswatch")
+
+
+class Part(NamedTuple):
+    """A block of which the engine has a part only."""
+
+    block: Block
+    size: int  # bytes that the engine has
+    before: dict[str, Any]  # state of the digest before the block
 
 
 class Reader:
@@ -52,7 +62,8 @@ class Reader:
         prescan: Prescan,
         resume: SourceState | None,
         anchor: float,
-        start: Literal["start", "end"] | float | None = None,
+        start: Literal["start", "end"] | float | None,
+        weave: Weave,
     ) -> None:
         self.settings = settings
         self.id = str(path)
@@ -73,14 +84,16 @@ class Reader:
         self._stamps = Stamps(self._zone, anchor)
         self._digest = Digest(PARSERS[settings.type](self._stamps), prescan, settings.sample)
         if resume is not None:
-            self._stamps.restore(resume.digest.get("stamps", {}))
-            self._digest.restore(resume.digest.get("digest", {}))
+            self._resume_digest(resume.digest)
         self._rate = 0.0
         self._rate_lines, self._rate_at = 0.0, time.monotonic()
         self._zone_said = False
         self._start = settings.start if start is None else start
         self.task = Supervised(f"source {self.id}", self._run, most_s=10.0, survives_bugs=False)
         self.tail: FileTail | None = None
+        self._part: Part | None = None
+        self._weave = weave
+        self._strand = weave.add(self.behind)
 
     # ── Reading ───────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -112,20 +125,74 @@ class Reader:
         self._stamps.arrival = time.time()
         if self.counts["blocks"] == 0 and not self._stamps.stamped:
             self._stamps.stamped = shows_stamps(self.settings.type, bytes(block.data[: 64 << 10]))
+        self._part = Part(block, 0, self._digest_state())
+        if self.position is None:
+            self.position = block.after(0)
         digested = self._digest.block(block.data, block.position.offset)
-        effects = self._engine.receive(self.id, digested, block.position)
-        self.position = block.after(digested.consumed)
-        self._ledger.note(effects, digested.consumed)
-        self._count(digested, block)
-        await self._ledger.room()
+        self._weave.enter(self._strand)
+        try:
+            await self._receive(block, digested)
+            self._count(digested, block)
+            await self._ledger.room()
+        finally:
+            if self._part is not None:  # cancelled half-way
+                self.position, digest = self._partly(self._part)
+                self._resume_digest(digest)
+                self._part = None
+            self._weave.leave(self._strand, self.last_at)
         await asyncio.sleep(0)  # a backlog must not starve sinks and signals
         return digested.consumed
 
+    async def _receive(self, block: Block, digested: Digested) -> None:
+        """Let the engine have the block, in parts where another log's lines belong in between."""
+        pieces = Pieces(digested)
+        while not pieces.done:
+            piece = pieces.take(await self._weave.turn(self._strand, pieces.first_at()))
+            self._ledger.note(self._engine.receive(self.id, piece, block.position), 0)
+            if not pieces.done:
+                assert self._part is not None
+                line = block.data.rfind(b"\n", 0, pieces.offset - block.position.offset) + 1
+                self._part = self._part._replace(size=line)
+        self._part = None
+        self.position = block.after(digested.consumed)
+        self._ledger.note((), digested.consumed)
+
     def state(self) -> SourceState | None:
         """Give what a checkpoint stores; None before anything was read."""
+        if self._part is not None:
+            return SourceState(*self._partly(self._part))
         if self.position is None:
             return None
-        return SourceState(self.position, {"digest": self._digest.state(), "stamps": self._stamps.state()})
+        return SourceState(self.position, self._digest_state())
+
+    def _partly(self, part: Part) -> tuple[Position, dict[str, Any]]:
+        """Give position and digest as if the block had ended where the engine's part of it does."""
+        now = self._digest_state()
+        self._resume_digest(part.before)
+        if part.size:
+            self._digest.block(bytes(part.block.data[: part.size]), part.block.position.offset)
+        then = self._digest_state()
+        self._resume_digest(now)
+        return part.block.after(part.size), then
+
+    def _digest_state(self) -> dict[str, Any]:
+        return {"digest": self._digest.state(), "stamps": self._stamps.state()}
+
+    def _resume_digest(self, state: dict[str, Any]) -> None:
+        self._stamps.restore(state.get("stamps", {}))
+        self._digest.restore(state.get("digest", {}))
+
+    def behind(self) -> Behind:
+        """Say what there is to be read before the log stands where its server does."""
+        if self.waiting():
+            return ""
+        if not self.at_end:
+            return "backlog"
+        return "fresh" if self.tail is not None and self.tail.unread else ""
+
+    def leave(self) -> None:
+        """Hold up no other log any more."""
+        self._weave.drop(self._strand)
 
     def rescan_with(self, prescan: Prescan) -> None:
         """Look for other names from the next block on."""
@@ -133,7 +200,7 @@ class Reader:
 
     def log_now(self, now: float) -> float | None:
         """Give the log time at wall time ``now`` if the log has been read to its end; None while it has not."""
-        if not self.at_end or not self.last_at:
+        if not self.at_end or not self.last_at or self._part is not None:
             return None
         return self.last_at + (now - self.read_at) - BEHIND_LAST_S
 

@@ -100,6 +100,11 @@ class FileTail:
         """Bytes of the file being read that are still to come."""
         return max(self.size - self.offset, 0)
 
+    @property
+    def unread(self) -> bool:
+        """Whether the file has grown since it was read."""
+        return self._file is not None and self._file.stream is None and self._file.size() > self._file.read
+
     async def run(self, consume: Consume) -> None:
         """Follow the path until cancelled. ``consume`` gives how many bytes it dealt with: up to a line's end."""
         try:
