@@ -3,7 +3,7 @@
 import gzip
 import lzma
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -173,3 +173,57 @@ def test_state_is_kept_and_begun_with(tmp_path: Path, policy: Policy, whole: lis
         run(policy, [tmp_path / "b.log"], Options(state=state))
     with pytest.raises(StateError):
         run(policy, [tmp_path / "b.log"], Options(from_state=tmp_path / "nothing"))
+
+
+@pytest.mark.parametrize("torn", range(4))
+@pytest.mark.parametrize("write", [bind, dnsmasq])
+def test_a_line_that_lost_its_stamp_moves_no_time(
+    tmp_path: Path, policy: Policy, torn: int, write: Callable[[float, str, str], str]
+) -> None:
+    """Wherever it stands, the first line too: one open alert in log time, not closed by the file's last change."""
+    lines = [write(T - 40 * 86_400 + 60 * i, f"10.9.9.{i}", "api.telegram.org") for i in range(4)]
+    lines[torn] = lines[torn][lines[torn].index("client @" if write is bind else "dnsmasq[") :]
+    path = tmp_path / "query.log"
+    path.write_text("".join(lines))
+    os.utime(path, (T, T))
+    alerts, scan = run(policy, [path])
+    assert [(alert.client.address, alert.rev, alert.state) for alert in alerts] == [
+        (f"10.9.9.{i}", 1, "open") for i in range(4) if i != torn
+    ]
+    assert max(alert.at for alert in alerts) < T - 39 * 86_400
+    assert scan.tally.weird == {"no stamp": 1}
+
+
+def test_alerts_stand_at_the_end_as_they_do_there(tmp_path: Path, policy: Policy) -> None:
+    """Between revisions lookups are counted: the result shows the last of 600, the stream had 1, 10 and 100."""
+    path = tmp_path / "query.log"
+    path.write_text("".join(bind(T + 30 * i, "10.0.0.1", "webhook.site") for i in range(600)))
+    alerts, scan = run(policy, [path])
+    (alert,) = scan.alerts.values()
+    assert (alert.count, alert.last_at, alert.evidence) == (600, T + 30 * 599, ())
+    assert (alert.id, alert.rev) == (alerts[-1].id, alerts[-1].rev)
+    assert alerts[-1].count == 100
+
+
+def test_a_state_that_knows_these_lines_says_so(tmp_path: Path, policy: Policy) -> None:
+    """The same lines again are late and counted twice: a note says it; later lines get none."""
+    (tmp_path / "a.log").write_text("".join(LINES[:20]))
+    (tmp_path / "b.log").write_text("".join(LINES[20:40]))
+    state = tmp_path / "state"
+    run(policy, [tmp_path / "a.log"], Options(state=state))
+    _, scan = run(policy, [tmp_path / "a.log"], Options(from_state=state))
+    assert ["has already seen the logs up to" in note for note in scan.tally.notes] == [True]
+    _, scan = run(policy, [tmp_path / "b.log"], Options(from_state=state))
+    assert scan.tally.notes == []
+
+
+def test_a_small_log_is_judged_by_more_than_its_first_line(tmp_path: Path, policy: Policy) -> None:
+    """One sample in 8 KiB is one line here; 20 lines are, lines counted, and a large log is sampled."""
+    (tmp_path / "query.log").write_text("x\n" + "".join(LINES[:19]))
+    _, scan = run(policy, [tmp_path])
+    assert (scan.tally.samples_good, scan.tally.samples_bad) == (19, 1)
+    assert (scan.tally.lines, scan.tally.exact) == (20, True)
+    (tmp_path / "query.log").write_text("".join(LINES) * 4)
+    _, scan = run(policy, [tmp_path])
+    assert scan.tally.samples_good < 40
+    assert (scan.tally.lines, scan.tally.exact) == (1600, True)

@@ -190,7 +190,7 @@ def discover(paths: Iterable[str], *, with_siblings: bool = False) -> Found:
         elif glob.has_magic(given):
             matches = [Path(match) for match in sorted(glob.glob(given))]  # noqa: PTH207
             for match in matches:
-                chosen.update(dict.fromkeys(_within(match, skipped) if match.is_dir() else (match,)))
+                chosen.update(dict.fromkeys(_within(match, skipped) if _is_directory(match) else (match,)))
             if not matches:
                 skipped.append((given, "no file matches"))
         else:

@@ -1,8 +1,14 @@
 """`dnswatch scan` as the user sees it: stdout for alerts, stderr for the run, exit codes."""
 
+import fcntl
 import json
+import os
+import pty
+import re
+import struct
 import subprocess
 import sys
+import termios
 from pathlib import Path
 
 import pytest
@@ -10,11 +16,13 @@ from click.testing import CliRunner, Result
 
 from dnswatch import scan as scan_module
 from dnswatch.cli import root
+from dnswatch.cli.tables import amount
 from dnswatch.config.catalogue import load_catalogue
 from dnswatch.core.alerts.flat import FIELDS
 
 CATALOG = load_catalogue()
 LINE = "22-Nov-2026 19:18:{:02}.281 queries: info: client @0x7f {}#38510 ({}): query: {} IN A + (127.0.0.1)\n"
+START = "22-Nov-2026 19:18:00.000 general: info: zone example.test/IN: loaded serial 1\n"
 
 
 def line(second: int, client: str, name: str) -> str:
@@ -54,6 +62,51 @@ def test_a_table_of_alerts_and_a_summary(log: Path) -> None:
     assert "Watched lookups: 2, 0 of them expected" in result.stderr
 
 
+def test_what_was_read_is_counted_in_good_english(log: Path) -> None:
+    """A small log: exact numbers, and one of a thing is not several."""
+    assert f"Read 1 file (1 bind), {amount(log.stat().st_size)}, 2 lines, in" in scan(log).stderr
+    log.write_text(line(1, "10.0.0.1", "webhook.site"))
+    said = scan(log).stderr
+    assert ", 1 line, in" in said
+    assert "100.0 % of 1 sampled line parsed" in said
+    assert "estimated" not in said
+
+
+def on_terminal(columns: int, *arguments: object) -> list[str]:
+    """What a terminal of so many columns shows on stdout."""
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
+    env = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES")}
+    with subprocess.Popen(
+        [sys.executable, "-m", "dnswatch", "scan", *map(str, arguments)], stdout=theirs, stderr=subprocess.PIPE,
+        stdin=subprocess.DEVNULL, env={**env, "TERM": "xterm", "NO_COLOR": "1", "DNSWATCH_CONFIG": ""},
+    ) as process:  # fmt: skip
+        process.communicate(timeout=30)
+    os.close(theirs)
+    shown = os.read(ours, 65536).decode()
+    os.close(ours)
+    return re.sub(r"\x1b\[[0-9;]*m", "", shown).splitlines()
+
+
+def test_the_table_fits_the_terminal(log: Path) -> None:
+    """80 columns: who, what, how often, since when; the rest below. 140 columns: a line an alert. Never wider."""
+    heading, first, below, *_ = narrow = on_terminal(80, log)
+    assert len(narrow) == 5
+    assert heading.split() == ["SEVERITY", "CLIENT", "SERVICE", "COUNT", "FIRST", "SEEN"]
+    assert first.split() == ["high", "10.0.0.1", "webhook-site", "1", "2026-11-22", "19:18"]
+    assert below.startswith("  webhook.site · observed · base +")
+    wide = on_terminal(140, log)
+    assert len(wide) == 3
+    assert wide[1].split()[:6] == ["high", "2026-11-22T19:18:01Z", "10.0.0.1", "webhook-site", "1", "webhook.site"]
+    log.write_text(line(1, "2001:db8:1234:5678:9abc:def0:1234:5678", "webhook.site"))
+    heading, first, below = long = on_terminal(80, log)
+    assert first.split()[1] == "2001:db8:1234:5678:9abc:def0:1234:5678"
+    assert below.startswith("  2026-11-22 19:18 · webhook.site")
+    assert max(map(len, long)) <= 80
+    assert max(map(len, narrow)) <= 80
+    assert max(map(len, on_terminal(40, log))) <= 40
+
+
 def test_json_is_one_line_per_revision(log: Path) -> None:
     """The flat fields in decision order, nothing else on stdout."""
     result = scan(log, "--format", "json")
@@ -85,13 +138,16 @@ def test_policy_comes_from_a_configuration(log: Path, tmp_path: Path) -> None:
 
 
 def test_an_empty_result_says_why(tmp_path: Path) -> None:
-    """No lines, no DNS log, none parsed, none watched: four different sentences."""
+    """No lines, no DNS log, none parsed, none watched: each its own sentence."""
     path = tmp_path / "query.log"
     cases = [
         ("", [], "no file has a DNS log in it"),
         ("hello\n" * 100, [], "no file has a DNS log in it"),
         ("hello\n" * 100, ["--type", "bind"], "none of the sampled lines could be read as bind"),
         (line(1, "10.0.0.1", "example.net"), [], "no client looked up a watched name"),
+        (START * 30, [], "the sampled lines of bind are no queries: is the query log among the files"),
+        (START + line(1, "10.0.0.1", "example.net") * 9, [], "no client looked up a watched name"),
+        (line(1, "10.0.0.1", "webhook.site").rstrip(), [], "the only line is not finished"),
     ]
     for text, options, said in cases:
         path.write_text(text)

@@ -78,13 +78,34 @@ def logs(tmp_path: Path) -> Path:
 
 
 def test_a_directory_becomes_families_in_time_order(logs: Path) -> None:
-    """One family per log, its files oldest first; hidden files and directories below are left alone."""
+    """One family per log, its files oldest first; hidden files and empty directories are left alone."""
     found = discover([str(logs)])
     assert {Path(family.name).name: [file.name for file in family.files] for family in found.families} == {
         "dnsmasq.log": ["dnsmasq.log"],
         "query.log": ["query.log.10.gz", "query.log.2.gz", "query.log.1", "query.log"],
     }
     assert not found.skipped
+
+
+def test_directories_below_are_searched_family_by_family(logs: Path) -> None:
+    """Each directory has its own families; what is left out is told, and nothing leads round in circles."""
+    deep = logs / "below" / "/".join("abcdefghi")
+    for directory in (logs / "below" / "ns1", logs / ".git", deep):
+        directory.mkdir(parents=True)
+        (directory / "query.log").write_text("x")
+        (directory / "query.log.1").write_text("x")
+    (logs / "below" / "up").symlink_to(logs)
+    (logs / "below" / "round").symlink_to("round")
+    found = discover([str(logs)])
+    assert [str(Path(family.name).relative_to(logs)) for family in found.families] == [
+        "below/ns1/query.log", "dnsmasq.log", "query.log",
+    ]  # fmt: skip
+    assert len(found.families[0].files) == 2
+    assert {Path(path).name: why.partition(";")[0] for path, why in found.skipped} == {
+        ".git": "a hidden directory", "up": "a link to a directory", "h": "more than 8 directories deep",
+        "round": "Too many levels of symbolic links",
+    }  # fmt: skip
+    assert discover([str(logs / "below" / "n*")]).families[0] == found.families[0]
 
 
 def test_a_file_is_that_file_and_its_siblings_are_mentioned(logs: Path) -> None:
