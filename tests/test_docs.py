@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 import pytest
 
-from dnswatch import cli, errors
+from dnswatch import cli, errors, scenarios
 from dnswatch.config.load import load
 from dnswatch.core.alerts.flat import FIELDS
 
@@ -80,6 +80,13 @@ def test_configuration_examples_load(text: str, tmp_path: Path) -> None:
     path = tmp_path / "dnswatch.yaml"
     path.write_text(text)
     assert load(path).sources
+
+
+@pytest.mark.parametrize("text", [text for text in blocks("yml") if "\nlogs:" in text])
+def test_scenario_examples_pass(text: str, tmp_path: Path) -> None:
+    """Every yml block with logs is a scenario that `check --scenarios` passes."""
+    (tmp_path / "story.yaml").write_text(text)
+    assert not scenarios.run(tmp_path / "story.yaml").failures
 
 
 CONSOLE = [line[2:] for text in blocks("console") for line in text.splitlines() if line.startswith("$ dnswatch")]

@@ -2,89 +2,72 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
-from zoneinfo import ZoneInfo
 
 import pytest
-import yaml
 
-from dnswatch.config.build import load_policy
-from dnswatch.core.detect.engine import Engine
-from dnswatch.core.logs.digest import Digest
-from dnswatch.core.logs.parsers import PARSERS
-from dnswatch.core.logs.prescan import build_prescan
-from dnswatch.core.logs.timestamps import Stamps
-from dnswatch.core.model import Alert, Effect, Position
-from dnswatch.core.policy import Policy
+from dnswatch import scenarios
 
-SCENARIOS = sorted((Path(__file__).parent / "scenarios").glob("*.yaml"))
-KEYS = {"title", "config", "logs", "until", "alerts"}
-LOG_KEYS = {"name", "type", "timezone", "year", "forwarders", "lines"}
-COMPARED = {"severity", "count", "outcome", "state", "rev"}
-ALERT_KEYS = {"client", "service", "because", "because_not"} | COMPARED
+SCENARIOS = scenarios.files(Path(__file__).parent / "scenarios")
+LINE = (
+    "22-Nov-2026 19:18:19.281 client @0x7f 10.1.2.3#4711 (hooks.slack.com): query: hooks.slack.com IN A + (10.0.0.53)"
+)
+LOGS = f"logs: [{{name: ns1, type: bind, lines: '{LINE}'}}]\n"
 
 
 @pytest.mark.parametrize("path", SCENARIOS, ids=lambda path: path.stem)
-def test_scenario(path: Path, tmp_path: Path) -> None:
+def test_scenario(path: Path) -> None:
     """The alerts are those that the file lists, no more and no fewer."""
-    scenario = yaml.safe_load(path.read_text())
-    assert set(scenario) <= KEYS
-    policy = policy_of(scenario, tmp_path)
-    engine = Engine(policy)
-    effects: list[Effect] = []
-    digests: dict[str, tuple[Digest, int]] = {}
-    for log in scenario["logs"]:
-        assert set(log) <= LOG_KEYS
-        data, source = log["lines"].encode(), log["name"]
-        digest, offset = digests.get(source) or (digest_of(log, policy), 0)
-        digested = digest.block(data, offset)
-        assert digested.consumed == len(data)
-        digests[source] = digest, offset + len(data)
-        effects += engine.receive(source, digested, Position(source, f"{source}.log", offset + len(data)))
-    if "until" in scenario:
-        effects += engine.advance(scenario["until"].timestamp(), 0.0)
-    compare(scenario["alerts"], latest(effects))
-
-
-def policy_of(scenario: dict[str, Any], folder: Path) -> Policy:
-    """Read the scenario's configuration as the daemon reads its own."""
-    logs = {log["name"]: log for log in scenario["logs"]}.values()
-    sources = [{"type": log["type"], "path": f"/{log['name']}.log", "forwarders": log.get("forwarders", [])}
-               for log in logs]  # fmt: skip
-    (folder / "dnswatch.yaml").write_text(yaml.safe_dump({**scenario.get("config", {}), "sources": sources}))
-    policy = load_policy(folder / "dnswatch.yaml").policy
-    named = {path.removeprefix("/").removesuffix(".log"): who for path, who in policy.detection.forwarders.items()}
-    policy.detection.forwarders.clear()
-    policy.detection.forwarders.update(named)
-    return policy
-
-
-def digest_of(log: dict[str, Any], policy: Policy) -> Digest:
-    anchor = datetime(log.get("year", 2026), 12, 31, tzinfo=UTC).timestamp()
-    parser = PARSERS[log["type"]](Stamps(ZoneInfo(log.get("timezone", "UTC")), anchor))
-    return Digest(parser, build_prescan(policy.catalog.names(), parser.literals, "pure"))
-
-
-def latest(effects: list[Effect]) -> list[Alert]:
-    """The last revision of every alert, in the order of their first lookups."""
-    last = {effect.id: effect for effect in effects if isinstance(effect, Alert)}
-    return sorted(last.values(), key=lambda alert: alert.first_at)
-
-
-def compare(expected: list[dict[str, Any]], made: list[Alert]) -> None:
-    said = [(alert.client.address, alert.service) for alert in made]
-    assert said == [(one["client"], one["service"]) for one in expected]
-    for one, alert in zip(expected, made, strict=True):
-        assert set(one) <= ALERT_KEYS, f"unknown keys {set(one) - ALERT_KEYS}"
-        wanted = {key: one[key] for key in one if key in COMPARED}
-        assert {key: getattr(alert, key) for key in wanted} == wanted
-        terms = {reason.term for reason in alert.because}
-        assert set(one.get("because", ())) <= terms
-        assert not set(one.get("because_not", ())) & terms
+    assert not scenarios.run(path).failures
 
 
 def test_there_are_scenarios() -> None:
     """An empty folder proves nothing."""
     assert SCENARIOS
+
+
+def failures(folder: Path, text: str) -> tuple[str, ...]:
+    (folder / "story.yaml").write_text(text)
+    return scenarios.run(folder / "story.yaml").failures
+
+
+@pytest.mark.parametrize(("alerts", "words"), [
+    ("[]", ["not listed: 10.1.2.3 slack-webhook: low, 10.1.2.3 (in no group) looked up hooks.slack.com"]),
+    ("[{client: 10.1.2.3, service: slack-webhook}, {client: 10.1.2.4, service: slack-webhook}]",
+     ["missing: 10.1.2.4 slack-webhook"]),
+    ("[{client: 10.1.2.3, service: slack-webhook, severity: high, count: 2}]",
+     ["10.1.2.3 slack-webhook: severity should be high, is low (base ", "10.1.2.3 slack-webhook: count should be 2"]),
+    ("[{client: 10.1.2.3, service: slack-webhook, because: [role, unexpected], because_not: [base]}]",
+     ["10.1.2.3 slack-webhook: because lacks 'role', has base, ",
+      "10.1.2.3 slack-webhook: because must not have 'base': base"]),
+])  # fmt: skip
+def test_differences_are_told(tmp_path: Path, alerts: str, words: list[str]) -> None:
+    """What is missing, what came unasked, what differs and why: each in a line of its own."""
+    found = failures(tmp_path, f"{LOGS}alerts: {alerts}\n")
+    assert [text.startswith(start) for text, start in zip(found, words, strict=True)] == [True] * len(words), found
+
+
+def test_the_wrong_order_is_told(tmp_path: Path) -> None:
+    """Alerts are listed by their first lookups."""
+    lines = f"{LINE}\n\n{LINE.replace('10.1.2.3', '10.1.2.4').replace('19:18:19', '19:18:20')}"
+    alerts = "[{client: 10.1.2.4, service: slack-webhook}, {client: 10.1.2.3, service: slack-webhook}]"
+    (said,) = failures(tmp_path, f"{LOGS.replace(LINE, lines)}alerts: {alerts}\n")
+    assert said == "another order, by first lookup: 10.1.2.3 slack-webhook, 10.1.2.4 slack-webhook"
+
+
+@pytest.mark.parametrize(("text", "words"), [
+    ("- 1", "a scenario is a mapping"),
+    ("logs: []", "alerts: alerts must be a list ([]: none)"),
+    (f"{LOGS}alerts: []\nconfik: {{}}", "3:1 confik: unknown key (did you mean 'config'?)"),
+    (f"{LOGS}alerts: [{{client: 10.1.2.3, service: x, severty: low}}]", "severty: unknown key (did you mean 'severity"),
+    (LOGS.replace("bind", "bin") + "alerts: []", "logs[0].type: unknown type 'bin'"),
+    (LOGS.replace("bind", "dnsmasq") + "alerts: []", "logs[0].lines: none of these lines is one of dnsmasq"),
+    (f"{LOGS}alerts: []\nuntil: soon", "3:8 until: "),
+    (f"{LOGS}alerts: []\nconfig: {{expect: [{{who: [x y], services: [slak-webhook], because: x}}]}}",
+     "config.expect[0]"),
+    ("logs: [", "story.yaml:"),
+])  # fmt: skip
+def test_what_is_no_scenario(tmp_path: Path, text: str, words: str) -> None:
+    """A mistake in the file is a failure that says where and what; it never passes as "no alerts"."""
+    found = failures(tmp_path, text)
+    assert any(words in said for said in found), found

@@ -228,6 +228,37 @@ def test_one_log_one_source(check: Check) -> None:
     assert [finding[0] for finding in check.about("source", GOOD)] == ["ok"]
 
 
+def test_scenarios(check: Check, capsys: pytest.CaptureFixture[str]) -> None:
+    """`--scenarios` runs a directory on the configuration that is checked, and looks at nothing of this host."""
+    stories = check.folder / "stories"
+    stories.mkdir()
+    line = BIND.decode().strip().replace("a.example", "hooks.slack.com")
+    logs = f"logs: [{{name: ns1, type: bind, lines: '{line}'}}]\n"
+    (stories / "a.yaml").write_text(f"title: Nobody asks\n{logs}alerts: []\n")
+    (check.folder / "query.log").unlink()
+    config = check.folder / "dnswatch.yaml"
+
+    def ask(*arguments: str) -> tuple[int, str, str]:
+        with pytest.raises(SystemExit) as exit_:
+            main(["--config", str(config), "check", "--scenarios", str(stories), *arguments])
+        said = capsys.readouterr()
+        return int(exit_.value.code or 0), said.out, said.err
+
+    config.write_text(f"{GOOD}expect: [{{who: [192.0.2.7], services: [slack-webhook], because: x}}]\n")
+    assert ask() == (0, "ok      a.yaml: Nobody asks\n", "1 scenario, 0 failed.\n")
+    config.write_text(GOOD)
+    code, out, _ = ask()
+    assert (code, out.splitlines()[0]) == (1, "failed  a.yaml: Nobody asks")
+    assert out.splitlines()[1].startswith("          not listed: 192.0.2.7 slack-webhook: low, ")
+    code, out, _ = ask("--json")
+    (told,) = json.loads(out)["scenarios"]
+    assert (code, told["ok"], len(told["failures"])) == (1, False, 1)
+    config.write_text("sourcez: []\n")
+    assert ask()[0] == 3
+    (stories / "a.yaml").unlink()
+    assert ask()[0] == 2
+
+
 def test_text_output(check: Check, capsys: pytest.CaptureFixture[str]) -> None:
     """One line a finding, a sum on stderr, no colour in a pipe."""
     (check.folder / "dnswatch.yaml").write_text(GOOD)
