@@ -18,7 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dnswatch.core.clients.who import parse_network
-from dnswatch.core.feeds import wire
+from dnswatch.core.feeds import wire, xfr
 from dnswatch.core.feeds.access import Access, Grant
 from dnswatch.core.feeds.limits import Buckets
 from dnswatch.core.feeds.responder import Reply, Responder
@@ -333,6 +333,14 @@ def test_versions_kept_are_bounded() -> None:
     assert len(served.past) == KEPT_VERSIONS
     assert min(served.past) == 199 - KEPT_VERSIONS
     assert served.followed_by(served.current) is served
+
+
+def test_the_version_before_is_kept_however_large(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Most consumers have that one; older ones have to fit."""
+    monkeypatch.setattr(xfr, "KEPT_RULES", 60)
+    versions = [version(serial, *NAMES) for serial in (3, 2, 1)]
+    assert set(Served(version(4, *NAMES), versions).past) == {3}
+    assert set(Served(version(4), [version(4), *versions]).past) == {3}
 
 
 def test_buckets_fill_with_time_and_are_bounded() -> None:

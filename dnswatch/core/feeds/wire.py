@@ -16,7 +16,7 @@ from ipaddress import ip_address
 from dnswatch.core.feeds.formats.rpz import EXPIRE, MINIMUM, REFRESH, RETRY, TTL
 from dnswatch.core.feeds.triggers import canaries
 from dnswatch.core.model import Name, Rule, Snapshot
-from dnswatch.core.names import to_wire
+from dnswatch.core.names import MAX_LABEL, to_wire
 
 A, NS, CNAME, SOA, AAAA, OPT, TSIG, IXFR, AXFR = 1, 2, 5, 6, 28, 41, 250, 251, 252
 IN, ANY_CLASS = 1, 255
@@ -32,15 +32,21 @@ UDP_PAYLOAD = 1232
 _APEX = b"\xc0\x0c"  # a pointer to the question's name
 _FIXED = struct.Struct("!HHIH")
 _TARGETS = {"nxdomain": b"\0", "nodata": b"\x01*\0", "passthru": b"\x0crpz-passthru\0"}
+_TAILS = {action: _APEX + _FIXED.pack(CNAME, IN, TTL, len(data)) + data for action, data in _TARGETS.items()}
+_LENGTHS = tuple(bytes((size,)) for size in range(MAX_LABEL + 1))
 _LOCALHOST = to_wire("localhost")
 
 
 @lru_cache(maxsize=1 << 16)
 def encode(rule: Rule) -> tuple[bytes, ...]:
-    """Give the records of a rule. Zones of all groups share most rules, so each is encoded once."""
-    owner = to_wire(rule.trigger)[:-1] + _APEX
+    """Give the records of a rule. Zones of all groups share most rules, so each is encoded once.
+
+    Triggers have no escapes: the guard lets letters, digits, ``-``, ``_`` and our own ``*.`` through, nothing else.
+    """
+    owner = b"".join([_LENGTHS[len(label)] + label for label in rule.trigger.encode("ascii").split(b".")])
     if rule.action != "address":
-        return (_record(owner, CNAME, _TARGETS[rule.action]),)
+        return (owner + _TAILS[rule.action],)
+    owner += _APEX
     addresses = [ip_address(address) for address in rule.addresses]
     return tuple(_record(owner, A if one.version == 4 else AAAA, one.packed) for one in addresses)
 

@@ -30,12 +30,11 @@ class Served:
         self.current = current
         self.past: dict[int, Snapshot] = {}
         room = KEPT_RULES - len(current.zone.rules)
-        for one in past[:KEPT_VERSIONS]:
+        for one in [one for one in past if one.serial != current.serial][:KEPT_VERSIONS]:
             room -= len(one.zone.rules)
-            if room < 0:
+            if room < 0 and self.past:  # the version before is always kept: most consumers have that one
                 break
-            if one.serial != current.serial:
-                self.past[one.serial] = one
+            self.past[one.serial] = one
         self._changes: dict[int, tuple[bytes, ...] | None] = {}  # of kept versions only, so as bounded as they are
 
     def followed_by(self, snapshot: Snapshot) -> Served:
