@@ -67,6 +67,7 @@ def command(
     from dnswatch.scan import Options, Scan
 
     started = time.monotonic()
+    _spare_collector()
     families, given = _families(paths)
     policy = _policy(own_config or ctx.obj)
     options = Options(kind, _zone(timezone), year, state, from_state)
@@ -74,7 +75,6 @@ def command(
         scan = Scan(policy, families, options, advance)
         scan.tally.skipped += given.skipped
         scan.tally.failed += given.failed
-        _spare_collector()
         for alert in scan.revisions():
             if form != "table":
                 sys.stdout.buffer.write(render(form, alert, Context(SENSOR)) + b"\n")

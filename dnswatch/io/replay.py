@@ -25,8 +25,9 @@ from dnswatch.core.model import Lease, Notice, Position, Weird
 from dnswatch.io.access import no_access
 from dnswatch.io.archive import Family, LogStream, open_log
 
-BLOCK = 256 << 10
-"""See ``tail.py``."""
+BLOCK = 1 << 20
+"""Four times that of ``tail.py``: each scan of a block drives the interpreter out of the processor's caches, and fewer,
+longer scans take about 7 % less time in all. Scanning alone is no slower up to here (above, it is)."""
 FIRST_LINES = 50
 """Lines looked at for a file's first stamp."""
 FEW_BYTES = 160 << 10

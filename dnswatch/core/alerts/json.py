@@ -11,8 +11,10 @@ from dnswatch.core.alerts.context import Context
 from dnswatch.core.alerts.flat import flat
 from dnswatch.core.model import Alert
 
+_ENCODER = json.JSONEncoder(separators=(",", ":"))  # `json.dumps` would make one for every alert
+
 
 def render(alert: Alert, context: Context) -> bytes:
     """Write one JSON object without a line feed. ``\\u`` escapes keep any terminal and any receiver safe."""
-    text = json.dumps(flat(alert, context.sensor), separators=(",", ":"))
+    text = _ENCODER.encode(flat(alert, context.sensor))
     return text.replace("\x7f", "\\u007f").encode("ascii")
