@@ -23,6 +23,8 @@ NEVER = ("request-bin", "oob-interaction", "tunnel-agent", "tunnel-visit")
 """Categories that nobody needs by habit (DESIGN §5): an expectation for them is written by hand."""
 GROUP_SHARE = (2, 3)
 """A group is proposed when at least two thirds of its active clients, and two of them, use the service."""
+LEFT_OUT_SHOWN = 12
+"""Services that the comment on what was left out names; a year of logs of a large network knows hundreds of pairs."""
 SERIOUS = SEVERITIES.index("medium")
 DAY_S = 86400
 
@@ -75,6 +77,7 @@ class LeftOut:
     service: str
     count: int
     why: str
+    evidence: str = ""  # what makes it so for this client
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,9 +118,9 @@ def propose(
         client = _client(address, clients, groups)
         if expectations.judge(client, service, use.last_at)[0]:
             continue
-        why = _why_not(catalog, service, address, worst)
+        why, evidence = _why_not(catalog, service, address, worst)
         if why:
-            left_out.append(LeftOut(address, service, use.count, why))
+            left_out.append(LeftOut(address, service, use.count, why, evidence))
         else:
             by_service[service][address] = use
     held_back = {(item.service, item.client) for item in left_out}
@@ -163,16 +166,19 @@ def _who(client: Client) -> Who:
     return Who("mac", client.mac) if client.mac else Who("address", client.address)
 
 
-def _why_not(catalog: Catalog, service: str, address: str, serious: Mapping[str, list[Alert]]) -> str:
+def _why_not(catalog: Catalog, service: str, address: str, serious: Mapping[str, list[Alert]]) -> tuple[str, str]:
+    """Say why a use is not proposed (empty: it is), and what of this client makes it so."""
     entry = catalog.services.get(service)
     if entry is None:
-        return "the catalogue no longer has this service"
+        return "the catalogue no longer has this service", ""
     if entry.category in NEVER:
-        return f"{entry.category} is never proposed; write it by hand if it is meant"
+        return f"{entry.category} is never proposed; write it by hand if it is meant", ""
     for alert in serious.get(address, ()):
         if alert.category != entry.category:
-            return f"its client has a {alert.severity} alert for {alert.service} ({alert.id})"
-    return ""
+            return "its client has a serious alert of another category", (
+                f"{alert.severity} alert for {alert.service}, {alert.id}"
+            )
+    return "", ""
 
 
 def _in(groups: Groups, address: str, name: str) -> bool:
@@ -222,11 +228,30 @@ def to_yaml(proposal: Proposal) -> str:
         out += [f"  # {text}" for text in line.evidence]
         who = ", ".join(json.dumps(str(member)) for member in line.who)
         out.append(f"  - {{who: [{who}], services: [{line.service}], because: {json.dumps(line.because)}}}")
-    if proposal.left_out:
-        out.append("# left out:")
-        out += [f"#   {item.client} {item.service} ({item.count} {_plural(item.count, 'lookup')}): {item.why}"
-                for item in proposal.left_out]  # fmt: skip
+    out += _left_out(proposal.left_out)
     return "\n".join(out) + "\n"
+
+
+def _left_out(items: Iterable[LeftOut]) -> list[str]:
+    """Write what is not proposed, by reason and service, most looked up first."""
+    groups: dict[tuple[str, str], list[LeftOut]] = defaultdict(list)
+    for item in items:
+        groups[item.why, item.service].append(item)
+    by_reason: dict[str, list[str]] = {}
+    ranked = sorted(groups.items(), key=lambda entry: (-sum(item.count for item in entry[1]), entry[0]))
+    for (why, service), found in ranked[:LEFT_OUT_SHOWN]:
+        count = sum(item.count for item in found)
+        clients = [f"{item.client} ({item.evidence})" if item.evidence else item.client
+                   for item in sorted(found, key=lambda item: (-item.count, item.client))]  # fmt: skip
+        text = f"#     {service}, {count} {_plural(count, 'lookup')} by {_some(clients, 3)}"
+        by_reason.setdefault(why, []).append(text)
+    out = ["# left out:"] if groups else []
+    for why, lines in by_reason.items():
+        out += [f"#   {why}", *lines]
+    if len(ranked) > LEFT_OUT_SHOWN:
+        more = len(ranked) - LEFT_OUT_SHOWN
+        out.append(f"#   and {more} more {_plural(more, 'service')}: --json lists everything")
+    return out
 
 
 def to_plain(proposal: Proposal) -> dict[str, object]:
@@ -237,8 +262,8 @@ def to_plain(proposal: Proposal) -> dict[str, object]:
              "days": line.days, "first_seen": _stamp(line.first_at), "last_seen": _stamp(line.last_at)}
             for line in proposal.lines
         ],
-        "left_out": [{"client": item.client, "service": item.service, "count": item.count, "why": item.why}
-                     for item in proposal.left_out],
+        "left_out": [{"client": item.client, "service": item.service, "count": item.count, "why": item.why,
+                      "evidence": item.evidence} for item in proposal.left_out],
     }  # fmt: skip
 
 

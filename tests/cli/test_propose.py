@@ -61,7 +61,7 @@ def test_the_store_suggests_lines_that_load(main: Path) -> None:
     (entry,) = yaml.safe_load(result.stdout)["expect"]
     assert (entry["who"], entry["services"]) == (["group:build"], ["slack-webhook"])
     assert "# left out:" in result.stdout
-    assert "10.0.10.7 webhook-site" in result.stdout
+    assert "#     webhook-site, 3 lookups by 10.0.10.7\n" in result.stdout
 
 
 def test_apply_writes_what_was_shown_and_nothing_more(main: Path) -> None:

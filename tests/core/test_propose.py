@@ -12,7 +12,7 @@ from dnswatch.core.clients.expectations import Expectations
 from dnswatch.core.clients.groups import Groups
 from dnswatch.core.detect.changes import SightingRow
 from dnswatch.core.model import Alert, Client, Expectation, Group, Indicator, Service, Severity, Who
-from dnswatch.core.propose import NEVER, Proposal, propose, to_plain, to_yaml
+from dnswatch.core.propose import NEVER, LeftOut, Proposal, propose, to_plain, to_yaml
 
 START = 1_795_305_600.0  # 2026-11-22 00:00 UTC
 DAY = 86400.0
@@ -138,6 +138,32 @@ def test_json_carries_the_same_evidence() -> None:
     plain = json.loads(json.dumps(to_plain(ask([row("10.9.9.9"), row("10.9.9.9", "x-request-bin")]))))
     assert plain["expect"][0]["first_seen"] == "2026-11-22T00:01:00.000Z"
     assert plain["left_out"][0]["service"] == "x-request-bin"
+
+
+def test_what_is_left_out_is_told_by_reason_and_service() -> None:
+    """Forty clients of one request bin are one line; every use stays in the plain form."""
+    rows = [row(f"10.9.0.{i}", "x-request-bin", count=50 - i) for i in range(1, 41)]
+    rows += [row("10.1.0.5", "telegram-bot"), row("10.9.9.9", "x-tunnel-agent")]
+    proposal = ask(rows, alert(Client("10.1.0.5"), "x-request-bin", "high"))
+    assert to_yaml(proposal).splitlines() == [
+        "# nothing to propose",
+        "# left out:",
+        "#   request-bin is never proposed; write it by hand if it is meant",
+        "#     x-request-bin, 1180 lookups by 10.9.0.1, 10.9.0.2, 10.9.0.3 and 37 more",
+        "#   its client has a serious alert of another category",
+        "#     telegram-bot, 1 lookup by 10.1.0.5 (high alert for x-request-bin, AAAAAAAAAAAAAAAAAAAAAAAAAA)",
+        "#   tunnel-agent is never proposed; write it by hand if it is meant",
+        "#     x-tunnel-agent, 1 lookup by 10.9.9.9",
+    ]
+    assert len(to_plain(proposal)["left_out"]) == 42  # type: ignore[arg-type]
+
+
+def test_many_services_left_out_are_capped() -> None:
+    """The comment names a dozen services, and says how many more there are."""
+    items = tuple(LeftOut("10.0.0.1", f"bin-{i:02}", 1, "why") for i in range(30))
+    lines = to_yaml(Proposal(left_out=items)).splitlines()
+    assert len(lines) == 2 + 1 + 12 + 1
+    assert lines[-1] == "#   and 18 more services: --json lists everything"
 
 
 ADDRESSES = st.sampled_from(["10.0.20.1", "10.0.20.2", "10.0.20.3", "10.1.0.1", "10.9.9.9"])
