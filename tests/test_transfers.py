@@ -184,7 +184,7 @@ async def test_history_is_read_so_that_ixfr_survives_a_restart(tmp_path: Path) -
 def test_the_section_of_the_readme_is_a_configuration(tmp_path: Path) -> None:
     """With keys as `tsig-keygen` writes them; the views of its BIND example are those of the consumer."""
     readme = (Path(__file__).parent.parent / "README.md").read_text()
-    (text,) = re.findall(r"^```yml\n(.*?)^```$", readme, re.MULTILINE | re.DOTALL)
+    (text,) = re.findall(r"^```yml\n(dns:\n.*?)^```$", readme, re.MULTILINE | re.DOTALL)
     for name in ("k-servers", "k-any"):
         secret = base64.b64encode(b"s" * 32).decode()
         (tmp_path / name).write_text(f'key "{name}" {{\n\talgorithm hmac-sha256;\n\tsecret "{secret}";\n}};\n')
