@@ -235,7 +235,7 @@ def test_snoozed_alert_is_open_again_when_its_time_has_come() -> None:
 
 def test_tables_stay_bounded_under_a_flood(monkeypatch: pytest.MonkeyPatch) -> None:
     """Random clients and names fill the tables to their limits, no further, and what had to go is counted."""
-    monkeypatch.setattr("dnswatch.core.detect.engine.EPISODES", 50)
+    monkeypatch.setattr("dnswatch.core.detect.state.EPISODES", 50)
     monkeypatch.setattr("dnswatch.core.detect.attempts.LIMIT", 40)
     monkeypatch.setattr("dnswatch.core.detect.history.PAIRS", 30)
     monkeypatch.setattr("dnswatch.core.detect.timers.SLACK", 10)

@@ -82,6 +82,7 @@ RULES = (
     policy(("group:build", "telegram-bot"), ("name:host-1", "slack-webhook")),
     policy(("group:build", "telegram-bot"), mode="enforce", learning_days=1.0, options=EAGER),
     policy(("127.0.0.1", "ntfy"), mode="enforce", forwarders={"back": frozenset({"127.0.0.1"})}),
+    policy(forwarders={"front": frozenset({"127.0.0.1", "10.0.20.5"})}),
     policy(("group:build", "telegram-bot"), ("10.1.0.9", "webhook-site"), ("10.1.0.9", "discord"),
            until=T0 + 9 * DAY_S, learning_days=0.01, options=EAGER),
 )  # fmt: skip
@@ -171,7 +172,7 @@ def test_the_law_holds_with_full_tables(
     detect = "dnswatch.core.detect"
     signals = f"{detect}.signals"
     with (
-        patch(f"{detect}.engine.EPISODES", 2), patch(f"{detect}.attempts.LIMIT", 3), patch(f"{detect}.holds.LIMIT", 1),
+        patch(f"{detect}.state.EPISODES", 2), patch(f"{detect}.attempts.LIMIT", 3), patch(f"{detect}.holds.LIMIT", 1),
         patch.multiple(f"{detect}.history", PAIRS=3, NOTES=2, WEIRD_CLIENTS=2), patch(f"{detect}.timers.SLACK", 2),
         patch("dnswatch.core.clients.roles.CLIENTS", 2), patch(f"{signals}.burst.PAIRS", 2),
         patch(f"{signals}.prevalence.SERVICES", 2), patch(f"{signals}.regularity.SERIES", 4),

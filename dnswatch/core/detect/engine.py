@@ -9,31 +9,25 @@ Same lines, same order, same policy ⇒ same (id, rev, severity, count), whateve
 interrupted. Log time drives everything: a timer fires at its deadline, in time order, before any later event, with
 ``at`` = deadline. Every table is bounded; what had to go is counted.
 
-Never: reads clocks or files, knows sinks. Read next: ``attempts.py``, ``episodes.py``, ``judgement.py``.
+Never: reads clocks or files, knows sinks. Read next: ``state.py``, ``attempts.py``, ``episodes.py``,
+``judgement.py``.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections import Counter
-from collections.abc import Iterable
 from operator import attrgetter
 from typing import TYPE_CHECKING
 
 from dnswatch.core.clients.expectations import until_text
 from dnswatch.core.clients.identity import Identity
 from dnswatch.core.detect import judgement, outcomes
-from dnswatch.core.detect.attempts import JOIN_S, Attempt, Attempts
-from dnswatch.core.detect.changes import Action, Changes, Row, SightingRow, Table
+from dnswatch.core.detect.attempts import JOIN_S, Attempt
+from dnswatch.core.detect.changes import Action, Changes, SightingRow
 from dnswatch.core.detect.episodes import Episode
-from dnswatch.core.detect.history import History
-from dnswatch.core.detect.holds import Hold, Holds
-from dnswatch.core.detect.panel import Panel
-from dnswatch.core.detect.sources import Sources
-from dnswatch.core.detect.tally import Tally
-from dnswatch.core.detect.timers import Timer, Timers
+from dnswatch.core.detect.holds import Hold
+from dnswatch.core.detect.state import State
 from dnswatch.core.model import (
-    Alert,
     Effect,
     Event,
     Indicator,
@@ -55,9 +49,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Action", "Changes", "Engine", "SightingRow"]
 
-EPISODES = 50_000
-"""Open episodes; some 4 KB each. Sources spoofed over UDP cannot grow this further."""
-
 _offset = attrgetter("offset")
 
 DONE: dict[str, str] = {
@@ -65,24 +56,11 @@ DONE: dict[str, str] = {
 }  # fmt: skip
 
 
-class Engine:
-    """All detection state. `receive`, `advance` and `act` return what happened, in decision order."""
+class Engine(State):
+    """Detection, on its state. `receive`, `advance` and `act` return what happened, in decision order."""
 
     def __init__(self, policy: Policy, identity: Identity | None = None) -> None:
-        self.identity = identity if identity is not None else Identity()
-        self.history = History()
-        self.counters: Counter[str] = Counter()
-        self.log_now = 0.0
-        self._panel = Panel(policy.detection)
-        self._attempts = Attempts()
-        self._holds = Holds()
-        self._sources = Sources()
-        self._episodes: Table[Episode] = Table("episode", EPISODES, self._evict_episode)
-        self._by_id: dict[str, Episode] = {}
-        self._timers = Timers()
-        self._tally = Tally()
-        self._effects: list[Effect] = []
-        self._clock_changed = False
+        super().__init__(policy, identity)
         self._last_at: dict[str, float] = {}  # newest stamp of each source, to count late lines
         self.reconfigure(policy)
 
@@ -464,107 +442,15 @@ class Engine:
         self._episodes.drop(episode.key)
         self._forget(episode)
 
-    def _evict_episode(self, key: str, episode: Episode) -> None:
-        episode.state = "closed"
-        self._effects.append(episode.revise(self.log_now, "evicted"))
-        self._forget(episode)
-
-    def _forget(self, episode: Episode) -> None:
-        self._by_id.pop(episode.id, None)
-        episode.closed = True
-
     def _take_effects(self) -> list[Effect]:
         effects, self._effects = self._effects, []
         return effects
 
-    # ── State ─────────────────────────────────────────────────────────────────────────────────────────────────
+    # ── Asking ────────────────────────────────────────────────────────────────────────────────────────────────
 
     def judge(self, address: str, qname: Name, qtype: str, at: float) -> judgement.Judgement:
         """Say what a lookup would mean, with everything that is known, and remember nothing of it."""
         return judgement.judge(self.policy, self.identity, self._panel.signals, self.history, address, qname, qtype, at)
-
-    def alert(self, alert_id: str) -> Alert | None:
-        """Give an open alert as it stands now, without making a revision."""
-        episode = self._by_id.get(alert_id)
-        return episode.snapshot(self.log_now, "now") if episode is not None else None
-
-    def open_alert(self, address: str, service: str) -> Alert | None:
-        """Give the open alert of a client and a service as it stands now."""
-        episode = self._episodes.rows.get(f"{address} {service}")
-        return episode.snapshot(self.log_now, "now") if episode is not None else None
-
-    def changes(self) -> Changes:
-        """Give what changed since the last call; `restore` of all rows ever given continues from here."""
-        changes = Changes(sightings=self._tally.take())
-        self._attempts.take_changes(changes.rows)
-        for table in (self._sources.table, self._episodes, self._holds.table):
-            table.take_changes(changes.rows)
-        self.history.take_changes(changes)
-        for address, holders in self.identity.changes().items():
-            changes.rows["identity", address] = None if holders is None else {"holders": holders}
-        self._panel.take_changes(changes.rows)
-        for name, gone in self.evicted().items():
-            if gone:
-                self.counters[f"evicted:{name}"] = gone
-        if self._clock_changed:
-            changes.rows["clock", ""] = {"log_now": self.log_now, "began_at": self.history.began_at}
-            self._clock_changed = False
-        return changes
-
-    def forget_changes(self) -> None:
-        """Drop what `changes` would give, where nobody keeps it: making the rows takes an eighth of a scan's time."""
-        self._tally.take()
-        self._attempts.changed.clear()
-        for table in (self._sources.table, self._episodes, self._holds.table):
-            table.changed.clear()
-        self.history.forget_changes()
-        self.identity.changes()
-        self._panel.take_changes({})
-
-    def restore(self, rows: Iterable[tuple[str, str, Row]]) -> None:
-        """Take the rows of `changes` back into a new engine. Rows of unknown kinds are counted and left alone."""
-        kinds: dict[str, list[tuple[str, Row]]] = {}
-        for kind, key, row in rows:
-            kinds.setdefault(kind, []).append((key, row))
-        clock = kinds.pop("clock", [("", {"log_now": 0.0, "began_at": None})])[0][1]
-        self.log_now, self.history.began_at = clock["log_now"], clock["began_at"]
-        self._episodes.restore([(key, Episode.of_row(row)) for key, row in kinds.pop("episode", [])])
-        self._by_id = {episode.id: episode for episode in self._episodes.rows.values()}
-        self._attempts.restore([row for _, row in kinds.pop("attempt", [])], self._by_id)
-        self._holds.restore(kinds.pop("hold", []))
-        self._sources.restore(kinds.pop("source", []))
-        self.identity.restore({address: row["holders"] for address, row in kinds.pop("identity", [])})
-        self._panel.restore(kinds)
-        for kind, found in kinds.items():
-            if not self.history.restore(kind, found):
-                self.counters["unknown-row"] += len(found)
-        self._set_timers()
-
-    def _set_timers(self) -> None:
-        """Set every timer anew from the rows that need one."""
-        gap_s = self.policy.detection.episode_gap_s
-        timers = [Timer(e.attempt_at + gap_s, "episode", key) for key, e in self._episodes.rows.items()]
-        timers += [Timer(e.snoozed_until, "snooze", key) for key, e in self._episodes.rows.items()
-                   if e.snoozed_until is not None]  # fmt: skip
-        timers += [Timer(at, "review", key) for key, e in self._episodes.rows.items() for at in e.reviews]
-        timers += [Timer(a.deadline, "leak", f"{a.client} {a.qname}") for a in self._attempts.all() if a.deadline]
-        timers += [Timer(hold.deadline, "hold", key) for key, hold in self._holds.table.rows.items()]
-        self._timers = Timers(timers)
-
-    def sizes(self) -> dict[str, int]:
-        """Give the number of rows in every table."""
-        return {
-            "attempts": self._attempts.size, "episodes": len(self._episodes.rows), "holds": len(self._holds.table.rows),
-            "sources": len(self._sources.table.rows), "timers": len(self._timers), **self.history.sizes(),
-            **self._panel.sizes(),
-        }  # fmt: skip
-
-    def evicted(self) -> dict[str, int]:
-        """Give how many rows had to go for others, by table."""
-        return {
-            "attempts": self._attempts.evicted, "episodes": self._episodes.evicted, "holds": self._holds.table.evicted,
-            **self.history.evicted(), **self._panel.evicted(),
-        }  # fmt: skip
 
 
 def _remark(action: Action) -> str:
