@@ -134,6 +134,14 @@ class Source(Section):
     sample: Literal["position", "all"] = Field(
         default="position", description="all: look at every line, for small networks."
     )
+    drain: Duration = Field(
+        default=150.0,
+        ge=0,
+        description="How long a rotated file is still read: dnsmasq's TCP children write into it for up to 150 s.",
+    )
+    olddir: Annotated[str, Field(min_length=1)] | None = Field(
+        default=None, description="Where rotated files go, if not beside the log (logrotate's olddir; from there)."
+    )
     forwarders: Annotated[list[Address], BeforeValidator(_one_or_many)] = Field(
         default=[], description="Clients in this log that are other resolvers of ours."
     )

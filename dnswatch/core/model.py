@@ -114,6 +114,8 @@ class Position:
     head_size: int = 0
     tail_hash: str = ""  # SHA-256 of the ``tail_size`` (≤ 64) bytes before ``offset``
     tail_size: int = 0
+    changed_ns: int = 0  # last write to the file that was seen: what was written later is new, if this file is gone
+    left: tuple[Position, ...] = ()  # where the files before it were left; they may get late lines (log_formats §0.6)
 
 
 # ── Judgements ────────────────────────────────────────────────────────────────────────────────────────────────

@@ -8,9 +8,20 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
-from dnswatch.core.logs.follow import COMPRESSED, HEAD, TAIL, Generation, fingerprint, fits, siblings
+from dnswatch.core.logs.follow import (
+    COMPRESSED,
+    HEAD,
+    TAIL,
+    Generation,
+    Order,
+    fingerprint,
+    fits,
+    siblings,
+    split_rotation,
+)
 from dnswatch.core.model import Position
 from dnswatch.io.archive import LogStream, open_log
 
@@ -36,13 +47,13 @@ class OpenGeneration:
             os.close(self.fd)
             raise
         self.path = path
+        self.place = str(path.resolve() if path.is_symlink() else path)  # under this name it is looked for again
         self.id = (info.st_dev, info.st_ino)
         self.changed_ns = info.st_mtime_ns
         self.offset = 0  # of the first byte not consumed
         self.behind = b""  # the last bytes before it, at most TAIL
         self.carry = b""  # the bytes from it on that were read already: an incomplete line
         self.head = b""  # the first bytes, at most HEAD
-        self.deadline = 0.0  # when a file left behind is closed
 
     @property
     def read(self) -> int:
@@ -68,9 +79,11 @@ class OpenGeneration:
                 and os.pread(self.fd, len(last), self.read - len(last)) == last)  # fmt: skip
 
     def readinto(self, view: memoryview) -> int:
-        """Read the next bytes behind the carried ones; 0 at the end."""
+        """Read the next bytes behind the carried ones; 0 at the end, and when the file is not what it was."""
         if self.stream is None:
             count = os.preadv(self.fd, [view], self.read)
+            if not self.same():  # truncated and grown again since the caller looked
+                return 0
             if len(self.head) < HEAD:
                 self.head = os.pread(self.fd, HEAD, 0)
         else:
@@ -91,8 +104,8 @@ class OpenGeneration:
 
     def position(self, source: str, offset: int, behind: bytes) -> Position:
         """Describe ``offset``, whose preceding bytes are ``behind``."""
-        return Position(source, str(self.path), offset, *self.id, fingerprint(self.head), len(self.head),
-                        fingerprint(behind), len(behind))  # fmt: skip
+        return Position(source, self.place, offset, *self.id, fingerprint(self.head), len(self.head),
+                        fingerprint(behind), len(behind), self.changed_ns)  # fmt: skip
 
     def seek(self, offset: int) -> None:
         """Stand at ``offset``, or at the end if there is less."""
@@ -105,6 +118,10 @@ class OpenGeneration:
         with memoryview(buffer) as view:
             while self.offset < offset and (count := self.readinto(view[: min(len(view), offset - self.offset)])):
                 self.consumed(buffer[:count], count)
+
+    def renamed(self, path: str) -> None:
+        """Note the name that the file has now."""
+        self.path, self.place = Path(path), path
 
     def restart(self) -> None:
         """Stand at the start of what is now another content."""
@@ -168,18 +185,24 @@ def open_at(path: Path, position: Position) -> OpenGeneration | None:
     return None
 
 
-def generations(path: Path) -> list[Generation]:
-    """List the files of the log ``path`` that exist now, oldest first, the path itself last."""
-    try:
-        names = siblings(path.name, os.listdir(path.parent))  # noqa: PTH208
-    except OSError:
-        names = []
-    found = []
-    for each in [*(path.with_name(name) for name in names), path]:
-        try:
-            info = each.stat()
-        except OSError:
-            continue
-        if stat.S_ISREG(info.st_mode):
-            found.append(Generation(str(each), info.st_dev, info.st_ino, info.st_size, info.st_mtime_ns))
-    return found
+def generations(path: Path, olddir: Path | None = None) -> list[Generation]:
+    """List the files of the log ``path`` that exist now, oldest first, the path itself last.
+
+    Rotated files are looked for beside it, beside what it is a symbolic link to, and in ``olddir`` (logrotate's).
+    """
+    places: dict[Order, str] = {}
+    for base in dict.fromkeys((path, path.resolve())):
+        for directory in (base.parent, olddir):
+            if directory is not None:
+                with suppress(OSError):
+                    for name in siblings(base.name, os.listdir(directory)):  # noqa: PTH208
+                        places.setdefault(split_rotation(name)[1], f"{directory}/{name}")
+    found: dict[tuple[int, int], Generation] = {}
+    # From the newest on: a server that renames them while we look shows one twice then, but hides none.
+    for each in (str(path), *(places[order] for order in sorted(places, reverse=True))):
+        with suppress(OSError):
+            info = os.stat(each)  # noqa: PTH116
+            if stat.S_ISREG(info.st_mode):
+                key = (info.st_dev, info.st_ino)
+                found.setdefault(key, Generation(each, *key, info.st_size, info.st_mtime_ns))
+    return list(reversed(found.values()))

@@ -105,7 +105,11 @@ class Reader:
             event = seek.parse(line, 0)
             return event.at if event is not None and event.at else None
 
-        self.tail = FileTail(self.id, self.path, start=self._start, resume=self.position, stamp_of=stamp_of)
+        olddir = self.path.parent / self.settings.olddir if self.settings.olddir else None
+        self.tail = FileTail(
+            self.id, self.path, start=self._start, resume=self.position, drain_s=self.settings.drain, olddir=olddir,
+            stamp_of=stamp_of,
+        )  # fmt: skip
         try:
             await self.tail.run(self._consume)
         except OSError as error:

@@ -2,41 +2,36 @@
 
 Never: parses, drops or reorders bytes, or decides what a change of the file means: ``core/logs/follow.py`` does, from
 the facts gathered here. Reading waits for the consumer (back-pressure). A missing or unreadable file is a state, told
-in `FileTail.waiting`, that ends by itself. Read next: ``core/logs/follow.py``, ``generation.py``.
+in `FileTail.waiting`, that ends by itself. Read next: ``core/logs/follow.py``, ``generation.py``, ``left.py``.
 
 How a rotated log is not lost: the open file is read to its end before the next *generation* (the file that follows it
 by name) is opened, so several rotations between two looks are several steps. A file left behind stays open for
-``drain_s``: dnsmasq's TCP children write into it for up to 150 s (log_formats §0.6).
+``drain_s`` (``left.py``), and after a restart the file we were in is found again by its content (``resume.py``).
 """
 
 from __future__ import annotations
 
 import asyncio
 import os
-import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
 
-from dnswatch.core.logs.follow import Facts, decide, newer
+from dnswatch.core.logs.follow import COMPRESSED, Facts, Generation, decide, newer
 from dnswatch.core.model import Position
 from dnswatch.io.access import no_access
-from dnswatch.io.generation import OpenGeneration, generations, open_at
+from dnswatch.io.generation import OpenGeneration, generations
 from dnswatch.io.inotify import DIRECTORY, FILE, Inotify
+from dnswatch.io.left import Left
+from dnswatch.io.resume import MOMENT, RETRIES, Start, begin, find, reopen
 
 BLOCK = 256 << 10
 """Bytes per block: fits the L2 cache; 64 KiB to 1 MiB are equally fast (performance.md §2)."""
 POLL_S = 1.0
 """Safety poll where inotify sees nothing (NFS, overlays); without any inotify 0.25 s, as hpcloud/tail does."""
 POLL_ALONE_S = 0.25
-LEFT_OPEN = 16
-"""Files left behind that stay open: BIND can rotate every 36 ms (log_formats §4.1)."""
-RETRIES = 20
-"""Looks at a directory that changes while we look."""
-
-Start = Literal["end", "start"] | float
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +49,8 @@ class Block:
 
 
 Consume = Callable[[Block], Awaitable[int]]
+DELETED = "deleted at its rotation: what else was deleted between two looks, if anything was"
+"""BIND's ``versions 0``: nothing tells one rotation from several."""
 
 
 class FileTail:
@@ -61,13 +58,13 @@ class FileTail:
 
     def __init__(
         self, source_id: str, path: Path, *, start: Start = "end", resume: Position | None = None,
-        drain_s: float = 150.0, stamp_of: Callable[[bytes], float | None] | None = None,
+        drain_s: float = 150.0, olddir: Path | None = None, stamp_of: Callable[[bytes], float | None] | None = None,
     ) -> None:  # fmt: skip
         """``start``: where to begin without ``resume``.
 
         ``"start"`` takes rotated and compressed siblings first; so does a Unix time, from the first file changed since;
         with ``stamp_of`` (the time of a line, None where it has none) it begins at the very line.
-        ``drain_s``: how long a file left behind is still read.
+        ``drain_s``: how long a file left behind is still read. ``olddir``: where rotated files may be, too.
         """
         self.source_id = source_id
         self.path = path
@@ -81,14 +78,14 @@ class FileTail:
         """What could not be found again, or what the log itself lost, by reason."""
         self._start = start
         self._resume = resume
-        self._drain_s = drain_s
+        self._olddir = olddir
         self._stamp_of = stamp_of
         self._file: OpenGeneration | None = None
-        self._left: list[OpenGeneration] = []
+        self._left = Left(source_id, drain_s, self.losses)
+        self._left_known = False
         self._buffer = bytearray(BLOCK)
         self._inotify: Inotify | None = None
         self._began: tuple[tuple[int, int], int] | None = None  # identity and size of the file when we began
-        self._late = ""  # a file left behind that is still written
 
     @property
     def offset(self) -> int:
@@ -118,9 +115,9 @@ class FileTail:
                 if not await self._look(consume):
                     await self._wait()
         finally:
-            for file in [*self._left, *([self._file] if self._file is not None else [])]:
-                file.close()
-            self._left.clear()
+            self._left.close()
+            if self._file is not None:
+                self._file.close()
             self._file = None
             if self._inotify is not None:
                 self._inotify.close()
@@ -131,7 +128,7 @@ class FileTail:
     async def _look(self, consume: Consume) -> bool:
         """Look once and do what there is to do; False when there was nothing."""
         busy = await self._drain(consume)
-        if self._file is None and not self._open():
+        if self._file is None and not await self._open(consume):
             return busy
         file = self._file
         assert file is not None
@@ -163,119 +160,120 @@ class FileTail:
                 self.waiting += f"; still reading what was {self._file.path}"
             return None
         self.waiting = ""
-        if self._late and not info.st_size:
+        if self._left.late and not info.st_size:
             self.waiting = (
-                f"{self.path} is empty while {self._late} is still written: its server has not opened it anew"
+                f"{self.path} is empty while {self._left.late} is still written: its server has not opened it anew"
             )
         return info
 
-    def _open(self) -> bool:
+    async def _open(self, consume: Consume) -> bool:
         """Open the file to begin with; False, with `waiting` set, while that is impossible."""
         try:
-            self._file = self._begin() if self._resume is None else self._found(self._resume)
+            self._know_left()
+            if self._resume is None:
+                self._file = begin(self.path, self._olddir, self._start, self._stamp_of, self._began)
+            else:
+                self._file, lost = find(self.path, self._olddir, self._resume)
+                if lost:
+                    self.losses[lost] += 1
         except OSError as error:
             if isinstance(error, FileNotFoundError):
                 self._began = None  # what appears from now on is new from its first byte
+                if self._resume is None and self._start == "end":
+                    await self._begin_nowhere(consume)
             self.waiting = no_access(self.path, error, "is the log switched on?")
             self.at_end = False
             return False
+        if self._resume is not None:
+            self.generations["resumed"] += self._file.id == (self._resume.device, self._resume.inode)
         if self._began is None and self._resume is None:
             self.generations["appeared"] += 1
         self.waiting = ""
         return True
 
-    def _begin(self) -> OpenGeneration:
-        """Open the log where the operator wants to begin."""
-        if self._start == "end":
-            file = OpenGeneration(self.path)
-            if self._began is not None and self._began[0] == file.id:
-                file.seek(file.line_start(min(self._began[1], file.size())))
-            return file
-        found = generations(self.path)
-        since = 0.0 if self._start == "start" else self._start
-        older = [each for each in found if each.changed_ns >= since * 1e9 and each.path != str(self.path)]
-        file = OpenGeneration(Path(older[0].path) if older else self.path)
-        if since and self._stamp_of is not None and file.stream is None:
-            file.seek(file.first_line_since(since, self._stamp_of))
-        return file
+    def _know_left(self) -> None:
+        """Open the files left behind again, before the log itself is opened."""
+        for _ in range(RETRIES):
+            if self._left_known:
+                return
+            with suppress(FileNotFoundError):  # renamed or packed while we looked
+                found = generations(self.path, self._olddir)
+                if self._resume is not None:
+                    self._left.resume(self._resume.left, found)
+                elif self._start == "end":
+                    self._left.begin([each for each in found if each.path != str(self.path)])
+                self._left_known = True
 
-    def _found(self, position: Position) -> OpenGeneration:
-        """Open the file that ``position`` was taken in, under whatever name; else the current one, from its start."""
-        found = generations(self.path)
-        for each in reversed(found):
-            if position.head_size:
-                file = _try_open_at(Path(each.path), position, must=each.path == str(self.path))
-            else:  # it was empty: content cannot tell
-                same = (each.device, each.inode) == (position.device, position.inode)
-                file = OpenGeneration(Path(each.path)) if same else None
-            if file is not None:
-                self.generations["resumed"] += 1
-                return file
-        file = OpenGeneration(self.path)
-        if position.head_size:
-            self.losses["rotated away while not running"] += 1
-        return file
+    async def _begin_nowhere(self, consume: Consume) -> None:
+        """Let it be stored that there was no log yet: what appears while nobody runs is new as well."""
+        try:
+            now_ns = self.path.parent.stat().st_mtime_ns  # by the clock that files are stamped with
+        except OSError:
+            now_ns = 1
+        self._resume = Position(self.source_id, str(self.path), 0, changed_ns=now_ns, left=self._left.positions)
+        nowhere = self._resume
+        await consume(Block(b"", nowhere, False, lambda _: nowhere))
 
     def _next(self, file: OpenGeneration) -> bool:
         """Go on to the file that follows the one read to its end."""
+        agreed = None
         for _ in range(RETRIES):
-            found = generations(self.path)
-            following = newer(found, file.id, file.changed_ns)
+            found = generations(self.path, self._olddir)
+            standing = self._standing(file, found)
+            following = newer(found, standing, file.changed_ns, self._left.ids())
             if following is None:
                 return False
-            try:
-                opened = OpenGeneration(Path(following.path))
-            except FileNotFoundError:
-                continue  # renamed while we looked
-            except OSError as error:
-                self.waiting = no_access(Path(following.path), error, "just rotated")
-                return False
-            if opened.id == (following.device, following.inode):
-                if file.deleted() and following == found[0] and len(found) > 1:
-                    # Ours was the oldest and went; even the oldest left is newer, so others may have gone unseen.
-                    self.losses["rotated away before it was read"] += 1
-                self._leave(file, {(each.device, each.inode): each.path for each in found}.get(file.id))
-                self._file, self.size = opened, 0
-                self.generations["rotated"] += 1
-                self.at_end = False
-                return True
-            opened.close()
+            key = following.device, following.inode
+            if key != agreed:  # two looks must agree: a listing may miss what is renamed meanwhile
+                agreed = key
+                continue
+            if (opened := self._left.take(key)) is None:
+                try:
+                    opened = OpenGeneration(Path(following.path))
+                except FileNotFoundError:
+                    continue  # renamed while we looked
+                except OSError as error:
+                    self.waiting = no_access(Path(following.path), error, "just rotated")
+                    return False
+                if opened.id != key:
+                    opened.close()
+                    continue
+            names = {(each.device, each.inode): each.path for each in found}
+            if file.deleted() and standing not in names and following == found[0]:
+                # Ours was the oldest and went; even the oldest left is newer, so others may have gone unseen.
+                self.losses["rotated away before it was read" if len(found) > 1 else DELETED] += 1
+            self._left.add(file, names.get(file.id))
+            self._file, self.size = opened, 0
+            self.generations["rotated"] += 1
+            self.at_end = False
+            return True
         return False
 
-    def _leave(self, file: OpenGeneration, name: str | None) -> None:
-        """Keep a file that was read to its end open for a while; ``name``: what it is called now."""
-        if name is not None:
-            file.path = Path(name)
-        file.deadline = time.monotonic() + self._drain_s
-        self._left.append(file)
-        self._late = ""
-        if file.stream is not None:
-            if file.stream.problem:
-                self.losses["damaged archive"] += 1
-            self._close(file)
-        while len(self._left) > LEFT_OPEN:
-            self._close(self._left[0])
-
-    def _close(self, file: OpenGeneration) -> None:
-        self._left.remove(file)
-        self.losses["unfinished last line"] += bool(file.carry)
-        self.losses += Counter()  # drops the zero
-        file.close()
+    def _standing(self, file: OpenGeneration, found: list[Generation]) -> tuple[int, int]:
+        """Give identity of the listed file that has the content of ours: itself, or what it was packed into."""
+        if all(file.id != (each.device, each.inode) for each in found):
+            packed = [each for each in found if each.path.endswith(COMPRESSED)]
+            with suppress(FileNotFoundError):
+                if (copy := reopen(file.position(self.source_id, file.offset, file.behind), packed)) is not None:
+                    copy.close()
+                    return copy.id
+        return file.id
 
     def _truncated(self, file: OpenGeneration, unread: bool) -> None:
         """Start again in a truncated file, after what a copy of it (copytruncate) still holds."""
         self.generations["truncated"] += 1
         self.at_end = False
         position = file.position(self.source_id, file.offset, file.behind)
-        for each in reversed(generations(self.path)):
-            if (each.device, each.inode) != file.id and position.head_size:
-                copy = _try_open_at(Path(each.path), position)
-                if copy is not None:
-                    file.close()
-                    self._file = copy
-                    return
-        if unread:
-            self.losses["truncated before it was read"] += 1
+        others = [each for each in generations(self.path, self._olddir) if (each.device, each.inode) != file.id]
+        copy = None
+        with suppress(FileNotFoundError):
+            copy = reopen(position, others)
+        self.losses[MOMENT if copy is not None or not unread else "truncated before it was read"] += 1
+        if copy is not None:
+            file.close()
+            self._file = copy
+            return
+        self._left.note(position)
         file.restart()
 
     # ── Reading ───────────────────────────────────────────────────────────────────────────────────────────────
@@ -283,14 +281,10 @@ class FileTail:
     async def _drain(self, consume: Consume) -> bool:
         """Read what late writers add to files left behind, and close those whose time is over."""
         busy = False
-        for file in list(self._left):
-            size = file.size()
-            if size < file.read or not file.same() or (size == file.read and time.monotonic() > file.deadline):
-                self._close(file)
-            elif size > file.read and await self._read(file, consume):
-                file.deadline = time.monotonic() + self._drain_s
-                self._late = str(file.path)
-                busy = True
+        for file in self._left.grown():
+            busy = await self._read(file, consume) or busy
+            while file.stream is not None and await self._read(file, consume):
+                pass
         return busy
 
     async def _read(self, file: OpenGeneration, consume: Consume) -> bool:
@@ -314,10 +308,13 @@ class FileTail:
         offset, source = file.offset, self.source_id
 
         def after(consumed: int) -> Position:
+            moved = file.position(source, offset + consumed, file.behind_after(data, consumed))
             current = self._file
-            if current is not None and current is not file:  # a late line of a file left behind: we stand elsewhere
-                return current.position(source, current.offset, current.behind)
-            return file.position(source, offset + consumed, file.behind_after(data, consumed))
+            if current is file:
+                return replace(moved, left=self._left.positions)
+            # A late line of a file left behind: we stand elsewhere.
+            stood = self._resume if current is None else current.position(source, current.offset, current.behind)
+            return replace(stood or moved, left=self._left.moved(file, moved))
 
         consumed = await consume(Block(data, file.position(source, offset, file.behind), self.at_end, after))
         file.consumed(data, consumed)
@@ -330,17 +327,7 @@ class FileTail:
             await asyncio.sleep(POLL_ALONE_S)
             return
         paths = {str(self.path.parent): DIRECTORY, str(self.path.resolve().parent): DIRECTORY}
-        open_files = [*self._left, *([self._file] if self._file is not None else [])]
+        open_files = [*self._left.files, *([self._file] if self._file is not None else [])]
         paths |= {f"/proc/self/fd/{file.fd}": FILE for file in open_files}
         if not self._inotify.watch(paths):  # else look again: what happened before the watch stood woke nobody
             await self._inotify.wait(POLL_S)
-
-
-def _try_open_at(path: Path, position: Position, must: bool = False) -> OpenGeneration | None:
-    """See `open_at`; a rotated file that cannot be opened is not ours, unless we ``must`` be able to."""
-    try:
-        return open_at(path, position)
-    except OSError:
-        if must:
-            raise
-        return None

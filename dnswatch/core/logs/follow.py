@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
+from functools import lru_cache
 from typing import Literal, NamedTuple
 
 from dnswatch.core.model import Position
@@ -78,19 +79,28 @@ class Generation(NamedTuple):
     changed_ns: int  # time of the last write
 
 
-def newer(generations: Sequence[Generation], held: tuple[int, int], changed_ns: int) -> Generation | None:
-    """Give the generation that follows the one we hold open; None while there is none.
+def newer(
+    generations: Sequence[Generation], held: tuple[int, int], changed_ns: int, read: Collection[tuple[int, int]] = ()
+) -> Generation | None:
+    """Give the generation that follows the one we hold; None while there is none.
 
-    ``generations``: oldest first, the followed path last. ``held``: device and inode of the open file. When it has no
-    name any more (deleted, or compressed meanwhile), what was written after its last write (``changed_ns``) is newer.
+    ``generations``: oldest first, the followed path last. ``held``: device and inode of the file that has its content.
+    When that has no name any more, what was not written to before its last write (``changed_ns``) is newer, unless it
+    was ``read``. Not "later": a server can fill a file within one tick of the clock of a file system (4 ms).
     """
     for i, generation in enumerate(generations):
         if held == (generation.device, generation.inode):
             return generations[i + 1] if i + 1 < len(generations) else None
+    return unread(generations, changed_ns, read) or (generations[-1] if generations else None)
+
+
+def unread(generations: Sequence[Generation], changed_ns: int, read: Collection[tuple[int, int]]) -> Generation | None:
+    """Give the oldest generation to go on with when the file last seen written at ``changed_ns`` cannot be found."""
     for generation in generations:
-        if generation.changed_ns > changed_ns:
+        known = (generation.device, generation.inode) in read
+        if generation.size and generation.changed_ns >= changed_ns and not known:
             return generation
-    return generations[-1] if generations else None
+    return None
 
 
 # ── Names of rotated files ────────────────────────────────────────────────────────────────────────────────────
@@ -104,6 +114,7 @@ _INFIX = re.compile(rf"(?P<before>.*?)(?P<date>{_DATE})(?P<after>.*)\Z")
 Order = tuple[int, str, int]
 
 
+@lru_cache(4096)  # a directory of a thousand files is listed at each of its rotations
 def split_rotation(name: str) -> tuple[str, Order]:
     """Take a file name apart: the log's own name, and a key that sorts its files oldest first.
 

@@ -84,7 +84,7 @@ class Checkpoints(Database):
             places = await connection.execute(select(schema.position))
             return Saved(
                 [(row.kind, row.key, json.loads(row.data)) for row in rows],
-                {row.source: SourceState(Position(**json.loads(row.data)), json.loads(row.digest)) for row in places},
+                {row.source: SourceState(_position(json.loads(row.data)), json.loads(row.digest)) for row in places},
             )
 
     @uncancelled
@@ -123,6 +123,11 @@ class Checkpoints(Database):
 def encode(value: Any) -> str:
     """Write a plain value as compact JSON."""
     return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+
+
+def _position(data: dict[str, Any]) -> Position:
+    left = tuple(_position(each) for each in data.pop("left", ()))
+    return Position(**data, left=left)
 
 
 async def _save_positions(connection: AsyncConnection, positions: Sequence[SourceState], now: float) -> None:

@@ -1,0 +1,108 @@
+"""Which file a log is begun or gone on with, and where in it: the first time, or after a restart.
+
+Never: follows a file, or guesses by name or inode number alone: content decides (``core/logs/follow.py``). Read next:
+``tail.py``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Literal
+
+from dnswatch.core.logs.follow import COMPRESSED, Generation, unread
+from dnswatch.core.model import Position
+from dnswatch.io.generation import OpenGeneration, generations, open_at
+
+GONE = "rotated away while not running"
+MOMENT = "truncated (copytruncate): lines of that moment, if there were any"
+"""Nobody can know: lines written between the copy and the truncation are in no file."""
+RETRIES = 20
+"""Looks at a directory that changes while we look."""
+
+Start = Literal["end", "start"] | float
+
+
+def begin(
+    path: Path,
+    olddir: Path | None,
+    start: Start,
+    stamp_of: Callable[[bytes], float | None] | None,
+    seen: tuple[tuple[int, int], int] | None,
+) -> OpenGeneration:
+    """Open a log that was never read, where the operator wants to begin. Raises `OSError`.
+
+    ``seen``: identity and size of the file when we were started; lines written since are new.
+    """
+    if start == "end":
+        file = OpenGeneration(path)
+        if seen is not None and seen[0] == file.id:
+            file.seek(file.line_start(min(seen[1], file.size())))
+        return file
+    since = 0.0 if start == "start" else start
+    older = [each for each in generations(path, olddir) if each.changed_ns >= since * 1e9 and each.path != str(path)]
+    file = OpenGeneration(Path(older[0].path) if older else path)
+    if since and stamp_of is not None and file.stream is None:
+        file.seek(file.first_line_since(since, stamp_of))
+    return file
+
+
+def find(path: Path, olddir: Path | None, position: Position) -> tuple[OpenGeneration, str]:
+    """Open the file to go on with from ``position``; with what was lost, "" when nothing was. Raises `OSError`.
+
+    The file that the position was taken in, under whatever name; when it is gone the oldest one not read yet, else the
+    log from its start.
+    """
+    for _ in range(RETRIES):
+        found = generations(path, olddir)
+        try:
+            if position.head_size and (file := reopen(position, found, must=str(path))) is not None:
+                return file, MOMENT if _was_copied(file, position, found) else ""
+            read = set()
+            for left in position.left:
+                if (known := reopen(left, found)) is not None:
+                    read.add(known.id)
+                    known.close()
+            following = unread(found, position.changed_ns, read) if position.changed_ns else None
+            if following is not None and following.path != str(path):
+                return OpenGeneration(Path(following.path)), GONE if position.head_size else ""
+            break
+        except FileNotFoundError:
+            continue  # renamed or packed while we looked
+    return OpenGeneration(path), GONE if position.head_size else ""
+
+
+def reopen(position: Position, found: Sequence[Generation], must: str = "") -> OpenGeneration | None:
+    """Open the one among the ``found`` files that ``position`` was taken in, at the position; None if none is.
+
+    A file that cannot be opened is not it, unless it is the one that ``must`` be readable. Raises `FileNotFoundError`
+    when a file has gone since it was found, and then it may be under another name now.
+    """
+    names = [each.path for each in _likely_first(position, found)]
+    if position.path not in names and Path(position.path).exists():
+        names.append(position.path)  # where a symbolic link pointed at
+    for name in names if position.head_size else []:
+        try:
+            if (file := open_at(Path(name), position)) is not None:
+                return file
+        except FileNotFoundError:
+            raise
+        except OSError:
+            if name == must:
+                raise
+    return None
+
+
+def _likely_first(position: Position, found: Sequence[Generation]) -> Iterable[Generation]:
+    """Leave out what is too short, and begin with the inode number; the newest first otherwise."""
+    likely = [each for each in reversed(found) if each.path.endswith(COMPRESSED) or each.size >= position.offset]
+    return sorted(likely, key=lambda each: (each.device, each.inode) != (position.device, position.inode))
+
+
+def _was_copied(file: OpenGeneration, position: Position, found: Sequence[Generation]) -> bool:
+    """Say whether the log was copied and truncated: another file has its content, its inode has other content.
+
+    Of a compressed one nobody can say: the inode number may have been used again.
+    """
+    own = (position.device, position.inode)
+    return file.id != own and file.stream is None and bool(found) and (found[-1].device, found[-1].inode) == own
