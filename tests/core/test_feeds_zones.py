@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import pytest
 
 from dnswatch.core.catalog import NeverBlock
+from dnswatch.core.clients.expectations import until_text
 from dnswatch.core.clients.identity import Identity
 from dnswatch.core.feeds.zones import compile_everyone, compile_zones, left_out
 from dnswatch.core.model import Group, Lease, Rule, Zone
@@ -132,6 +133,23 @@ def test_what_is_left_out_says_why() -> None:
     assert {entry.service for entry in left_out(world, "any", AT)} == {"chat"}
     assert {entry.service for entry in left_out(world, "everyone", AT)} == {"chat", "slack"}
     assert left_out(world, "exempt", AT) == ()
+
+
+def test_what_passes_by_grace_says_so() -> None:
+    """After its end an expectation is told as past, with the day on which the feed will block."""
+    day = 86400.0
+    end = (AT // day + 1) * day
+    world = policy([SLACK], GROUPS, [("group:build", "slack", end), ("group:staff", "slack", end + 9 * day)])
+
+    def said(audience: str, at: float) -> list[tuple[str, str]]:
+        return [(why.term, why.text) for entry in left_out(world, audience, at) for why in entry.because]
+
+    assert said("build", end - 1) == [("expectation", "group build is expected to use Slack")]
+    ((term, text),) = said("build", end + 3 * day)
+    assert (term, text.split(":")[0]) == ("grace", f"group build was expected to use Slack until {until_text(end)}")
+    assert text.endswith(f"the feed lets them pass for grace until {until_text(end + 7 * day)} (feeds.grace)")
+    assert said("everyone", end + 3 * day) == [("expectation", "somebody is expected to use Slack")]
+    assert said("build", end + 7 * day) == []
 
 
 def test_a_group_cannot_take_the_name_of_a_zone_that_is_always_there() -> None:

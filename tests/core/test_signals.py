@@ -35,6 +35,20 @@ def past(*seen: Sighting, began: float = -100 * DAY_S) -> History:
     return history
 
 
+@pytest.mark.parametrize(("learning_days", "began", "words"), [
+    (0.0, 0.0, "telegram-bot first seen on this network (learning is off)"),
+    (0.5, -0.6, "telegram-bot first seen on this network, in less than a day of log"),
+    (1.0, -1.2, "telegram-bot first seen on this network, in 1 day of log"),
+    (14.0, -14.0, "telegram-bot first seen on this network, in 14 days of log"),
+])  # fmt: skip
+def test_a_first_time_says_how_much_log_it_rests_on(learning_days: float, began: float, words: str) -> None:
+    """Whole days, and no zero days where nothing was to be learnt."""
+    signal = FirstSeen(Detection(learning_s=learning_days * DAY_S))
+    found = signal.judge(sighting(STAFF, "api.telegram.org"), past(began=began * DAY_S))
+    assert found is not None
+    assert found.because[0].text == words
+
+
 def test_registry_is_sorted_by_the_signals_names() -> None:
     """The registry's key is the signal's name; the order is that of the terms in alerts."""
     assert list(SIGNALS) == sorted(SIGNALS)

@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from ipaddress import ip_network
 
 from dnswatch.core.catalog import Catalog, NeverBlock
+from dnswatch.core.clients.expectations import until_text
 from dnswatch.core.clients.identity import Identity
 from dnswatch.core.clients.who import RESERVED_GROUPS
 from dnswatch.core.feeds.claims import Claim, Verdicts, rules_of, weigh
@@ -126,8 +127,7 @@ def left_out(policy: Policy, audience: str, at: float) -> tuple[LeftOut, ...]:
             why = Reason("collateral", f"blocking {service.name} would also break people or common applications")
             found.append(LeftOut(service.id, "", (why,)))
         elif service.id in allowed:
-            why = Reason("expectation", f"{who} is expected to use {service.name}")
-            found.append(LeftOut(service.id, "", (why,)))
+            found.append(LeftOut(service.id, "", (_why_allowed(policy, audience, who, service, at),)))
     blocked = {service.id for service in enabled(policy.catalog)} - {entry.service for entry in found}
     for entry in policy.catalog.never_block:
         for service_id in sorted(blocked):
@@ -136,6 +136,20 @@ def left_out(policy: Policy, audience: str, at: float) -> tuple[LeftOut, ...]:
                     why = Reason("never-block", f"{entry.name} is on the never-block list: {entry.reason}")
                     found.append(LeftOut(service_id, indicator.name, (why,)))
     return tuple(found)
+
+
+def _why_allowed(policy: Policy, audience: str, who: str, service: Service, at: float) -> Reason:
+    """Say that an expectation holds, or that it has ended and the feed's grace has not."""
+    grace_s = policy.feeds.grace_s
+    known = [e for e in policy.expectations.allowing(service.id, at, grace_s)
+             if audience == EVERYONE or Who("group", audience) in e.who]  # fmt: skip
+    ends = [e.until for e in known if e.until is not None and e.until <= at]
+    if len(ends) < len(known):
+        return Reason("expectation", f"{who} is expected to use {service.name}")
+    ended = max(ends)
+    text = (f"{who} was expected to use {service.name} until {until_text(ended)}: lookups raise alerts again, and the "
+            f"feed lets them pass for grace until {until_text(ended + grace_s)} (feeds.grace)")  # fmt: skip
+    return Reason("grace", text)
 
 
 def _audience_zone(policy: Policy, audience: str, at: float) -> Zone:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from dnswatch.core.detect.history import Learning
 from dnswatch.core.detect.signal import Past, Signal
 from dnswatch.core.model import Finding, Reason, Sighting
 
@@ -34,7 +35,7 @@ class FirstSeen(Signal):
             text = f"learning: day {learning.day} of {learning.days:g}; first seen on {who} does not count yet"
             return Finding(self.name, points, (term, Reason("learning", text)), fact=False)
         points = self.points(f"first-seen-{scope}")
-        known = "" if scope == "client" else f", in {learning.day - 1} days of log"
+        known = "" if scope == "client" else _known(learning)
         preposition = {"client": "from", "group": "in", "network": "on"}[scope]
         term = Reason(f"first-seen-{scope}", f"{service} first seen {preposition} {who}{known}", points)
         return Finding(self.name, points, (term,), fact=scope != "client")
@@ -48,3 +49,11 @@ class FirstSeen(Signal):
             return None
         who = f"group {client.group}" if client.group else client.address
         return Finding(self.name, 0, (Reason("first-use", f"{service} is expected of {who} and was never used by it"),))
+
+
+def _known(learning: Learning) -> str:
+    """Say how much log a first time rests on."""
+    if not learning.days:
+        return " (learning is off)"
+    days = learning.day - 1
+    return f", in {days} day{'s' if days != 1 else ''} of log" if days else ", in less than a day of log"
