@@ -43,6 +43,8 @@ from dnswatch.io.web.feeds import PublishedFeeds
 
 TICK_S = 0.25
 """How often log time follows the clock at the end of a log: bounds how late a timer fires."""
+STANDSTILL_S = 1.0
+"""After a tick as late as this the logs are read first: what came meanwhile belongs before the time that passed."""
 STATUS_S = 2.0
 RELOAD_AGAIN_S = 5.0  # after a reload that the disk did not let finish
 
@@ -303,7 +305,7 @@ class Daemon:
             self.following.tell()
             now = time.time()
             log_now = self.following.log_now(now)
-            if log_now is not None:
+            if log_now is not None and self.loop_lag_s < STANDSTILL_S:
                 self.ledger.note(self.engine.advance(log_now, now), 0)
             if every_s is not None and before - alive_at >= every_s:
                 systemd.notify(WATCHDOG=1)
