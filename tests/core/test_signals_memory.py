@@ -135,3 +135,20 @@ def test_untrustworthy_lines_of_a_client_add_a_little() -> None:
     assert (alert.severity, "hostile-names" in terms(alert)) == ("low", True)
     (other,) = feed(engine, [query(70, "10.1.0.8", "api.telegram.org")])
     assert "hostile-names" not in terms(other)
+
+
+# ── query types ───────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(("qtypes", "told"), [(("A", "AAAA"), True), (("A", "HTTPS"), False)])
+def test_a_browsers_missing_query_type_adds_a_little(qtypes: tuple[str, ...], told: bool) -> None:
+    """A client that sends type HTTPS all day did not send it beside this name."""
+    engine = Engine(policy())
+    for i in range(60):
+        engine.history.roles.sampled("10.1.0.9", T0 + i, f"www{i}.site.test", ("HTTPS", "A", "AAAA")[i % 3])
+    asked = [query(DAY_S + i, "10.1.0.9", "api.telegram.org", qtype) for i, qtype in enumerate(qtypes)]
+    feed(engine, asked)
+    engine.advance(T0 + DAY_S + 60, 0.0)
+    alert = engine.open_alert("10.1.0.9", "telegram-bot")
+    assert alert is not None
+    assert ("query-type" in terms(alert)) == told

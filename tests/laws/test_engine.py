@@ -48,7 +48,9 @@ def logs(draw: st.DrawFn) -> list[tuple[str, Event]]:
 def event(at: float, client: str, name: str, kind: str, number: int, i: int) -> Event:
     line = f"{i} {kind} \x1b[31m {client} {name}".encode()
     if kind == "query":
-        return Query(at, client, 5000 + number, name, "AAAA" if number else "A", "udp", "", number, line, i * 100)
+        return Query(
+            at, client, 5000 + number, name, ("A", "HTTPS", "AAAA", "A")[number], "udp", "", number, line, i * 100
+        )
     if kind == "lease":
         return Lease(at, client, f"host-{number}", f"10:20:30:40:50:5{number}", None, i * 100)
     if kind == "weird":
@@ -73,6 +75,7 @@ def feed(engine: Engine, events: list[Event], source: str) -> list[Alert]:
 EAGER = {
     "burst": {"lookups": 2, "days": 0, "expected_days": 0, "p": 0.5, "z": 0.1},
     "companion": {"wait_s": 3.0},
+    "query-type": {"samples": 1, "share": 0.1},
     "prevalence": {"clients": 2, "users": 1, "rare": 0.3},
     "regularity": {"lookups": 3, "score": 0.5},
     "sequence": {"habit_hours": 1, "repeats": 2},

@@ -200,7 +200,8 @@ class Engine(State):
             return
         episode.reviews.remove(deadline)
         self._episodes.changed.add(key)
-        sighting = judgement.sight_again(self.policy, episode)
+        first = self._attempts.find(episode.client.address, episode.qname, episode.first_at)
+        sighting = judgement.sight_again(self.policy, episode, first.qtypes if first is not None else [])
         if sighting is not None:
             cause = episode.add_review(self._panel.review(sighting, deadline, self.history))
             if cause:

@@ -5,10 +5,11 @@ The engine and ``explain`` both come here, so there is one "why". Never: remembe
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from dnswatch.core.clients.identity import Identity
+from dnswatch.core.clients.roles import HTTPS_TYPES
 from dnswatch.core.detect.episodes import Episode
 from dnswatch.core.detect.score import Score, base_reason, weigh
 from dnswatch.core.detect.signal import Past, Signal
@@ -48,14 +49,15 @@ def sight(policy: Policy, client: Client, indicator: Indicator, qname: Name, qty
     return Sighting(at, client, indicator, service, qname, qtype, expected, because)
 
 
-def sight_again(policy: Policy, episode: Episode) -> Sighting | None:
-    """Give an episode's first attempt again; None when its service is no longer known."""
+def sight_again(policy: Policy, episode: Episode, qtypes: Sequence[str]) -> Sighting | None:
+    """Give an episode's first attempt again, of type HTTPS if that was among its types; None: service unknown now."""
     service = policy.catalog.services.get(episode.service)
     if service is None:
         return None
     indicator = api_indicator(policy.catalog.find(episode.qname)) or service.indicators[0]
     at, because = episode.first_at, episode.judged
-    return Sighting(at, episode.client, indicator, service, episode.qname, episode.qtype, False, because)
+    qtype = next((one for one in qtypes if one in HTTPS_TYPES), episode.qtype if qtypes else "")
+    return Sighting(at, episode.client, indicator, service, episode.qname, qtype, False, because)
 
 
 def findings(signals: Iterable[Signal], sighting: Sighting, past: Past) -> list[Finding]:

@@ -26,6 +26,7 @@ POINTS: Mapping[str, int] = {
     "off-hours": 5,
     "prevalence-high": -20,
     "prevalence-low": 10,
+    "query-type": 5,
     "regular": 10,
     "regular-long": 10,
     "second-category": 15,

@@ -94,7 +94,10 @@ class Signal:
         return None
 
     def review(self, sighting: Sighting, now: float, past: Past) -> Finding | None:
-        """State the fact again, some time after an episode's first attempt, which ``sighting`` is."""
+        """State the fact again, some time after an episode's first attempt, which ``sighting`` is.
+
+        Every signal is asked whenever one of them wanted it, so ``now`` may be sooner than this one asked for.
+        """
         return None
 
     def observe(self, sighting: Sighting, past: Past) -> None:

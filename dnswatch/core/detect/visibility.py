@@ -14,6 +14,8 @@ from dnswatch.core.policy import DAY_S
 MEMORY_S = 14 * DAY_S
 """So long a companion vouches for its client: a week at least (a running app asks for the interface alone, hours
 later), two to cover a holiday."""
+APP_S = 30.0
+"""An app that starts asks for its companions up to 16 s after the interface (measured); twice that is waited."""
 DOH_S = DAY_S
 """So long after a DNS-over-HTTPS name a client's missing lookups mean nothing."""
 MIXED_ROLES = {"forwarder": "many clients", "scanner": "whatever it reads"}

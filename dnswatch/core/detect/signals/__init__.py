@@ -14,6 +14,7 @@ from dnswatch.core.detect.signals.first_seen import FirstSeen
 from dnswatch.core.detect.signals.hostile_names import HostileNames
 from dnswatch.core.detect.signals.off_hours import OffHours
 from dnswatch.core.detect.signals.prevalence import Prevalence
+from dnswatch.core.detect.signals.query_type import QueryType
 from dnswatch.core.detect.signals.regularity import Regularity
 from dnswatch.core.detect.signals.role import Role
 from dnswatch.core.detect.signals.scanner import Scanner
@@ -30,6 +31,7 @@ SIGNALS: dict[str, type[Signal]] = {
     "hostile-names": HostileNames,
     "off-hours": OffHours,
     "prevalence": Prevalence,
+    "query-type": QueryType,
     "regularity": Regularity,
     "role": Role,
     "scanner": Scanner,

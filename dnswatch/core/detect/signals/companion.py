@@ -26,8 +26,8 @@ class Options:
 
     memory_s: float = visibility.MEMORY_S
     """So long a companion vouches for its client; a week at least."""
-    wait_s: float = 30.0
-    """So long after the first lookup a companion may still come: twice the measured 16 s."""
+    wait_s: float = visibility.APP_S
+    """So long after the first lookup a companion may still come."""
     doh_s: float = visibility.DOH_S
     """So long after a DNS-over-HTTPS name a client's missing lookups mean nothing."""
 
@@ -58,7 +58,9 @@ class Companion(Signal):
 
     def review(self, sighting: Sighting, now: float, past: Past) -> Finding | None:
         """Say whether a companion came meanwhile."""
-        return self._state(sighting, now, past, True) if sighting.service.companion_effect == "exonerates" else None
+        if sighting.service.companion_effect != "exonerates" or now < sighting.at + self.options.wait_s:
+            return None
+        return self._state(sighting, now, past, True)
 
     def _state(self, sighting: Sighting, at: float, past: Past, waited: bool) -> Finding | None:
         client, service = sighting.client, sighting.service

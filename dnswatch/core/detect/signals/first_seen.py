@@ -43,8 +43,9 @@ class FirstSeen(Signal):
     def deviate(self, sighting: Sighting, past: Past) -> Finding | None:
         """Say that an expectation is used for the first time: by this client, and by nobody else of its group."""
         client, service = sighting.client, sighting.service.id
-        if past.client(client.address, service) or past.learning(sighting.at, self.detection.learning_s).active:
-            return None
+        learning = past.learning(sighting.at, self.detection.learning_s)
+        if past.client(client.address, service) or learning.active or not learning.days:
+            return None  # without a learning period there are no habits to depart from
         if past.network(service) is not None and not (client.group and past.group(client.group, service) is None):
             return None
         who = f"group {client.group}" if client.group else client.address

@@ -117,7 +117,7 @@ class Sequence(Signal):
     def review(self, sighting: Sighting, now: float, past: Past) -> Finding | None:
         """Say what was checked around the first lookup, and whether an app showed itself."""
         seen = past.client(sighting.client.address, sighting.service.id)
-        first = seen is not None and seen.first_at >= sighting.at
+        first = seen is not None and seen.first_at >= sighting.at and now >= sighting.at + visibility.APP_S
         return self._state(sighting, past, self.options.after_s, first)
 
     def _state(self, sighting: Sighting, past: Past, after_s: float, first: bool) -> Finding | None:
