@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from dnswatch.cli.state import state_dir
+from dnswatch.cli.state import called, state_dir
 from dnswatch.cli.tables import counted, print_json, print_table, time_text
 from dnswatch.config.values import duration, instant
 from dnswatch.core.alerts.flat import flat, reason
 from dnswatch.core.model import SEVERITIES, Alert
+from dnswatch.core.propose import NEVER
 from dnswatch.errors import EXIT_FAILED, DnswatchError
 from dnswatch.io.lock import running_pid
 from dnswatch.io.log import escaped
@@ -32,6 +33,15 @@ SHORT_ID = 10
 """Characters of an id in the table: 50 bits, any command takes it as a prefix."""
 APPLIED_S = 5.0
 """The daemon applies an action within a second; it is busy when that takes longer."""
+
+OTHERS = 5
+"""Other alerts of the client that its page names: what came before and after says most about an incident."""
+OUTCOMES = {
+    "observed": "the lookup was logged; no answer and no policy of ours was",
+    "would-block": "our zones met it, but in mode shadow they only log: it was answered",
+    "blocked": "the resolver gave our zone's answer instead",
+    "leaked": "it should have been blocked and was answered",
+}
 
 T = TypeVar("T")
 
@@ -78,7 +88,14 @@ def list_command(
 @click.pass_context
 def show(ctx: click.Context, alert_id: str, as_json: bool) -> None:
     """Show everything about one alert: who, what, why, the lines, its history, what to do next."""
-    last, revisions = _ask(ctx, lambda store: _find(store, alert_id))
+    from dnswatch.io.store import Wanted
+
+    async def found(store: Store) -> tuple[Alert, list[Alert], list[Alert]]:
+        last, revisions = await _find(store, alert_id)
+        others = await store.alerts(Wanted(client=last.client.address, limit=OTHERS + 1))
+        return last, revisions, [one for one in others if one.id != last.id][:OTHERS]
+
+    last, revisions, others = _ask(ctx, found)
     if as_json:
         print_json({
             **_plain(last),
@@ -88,7 +105,7 @@ def show(ctx: click.Context, alert_id: str, as_json: bool) -> None:
                            "state": one.state, "outcome": one.outcome, "count": one.count} for one in revisions],
         })  # fmt: skip
         return
-    for line in _story(last, revisions):
+    for line in _story(last, revisions, others, called(ctx)):
         click.echo(line if line.startswith("\x1b") else escaped(line))
 
 
@@ -205,7 +222,7 @@ def _plain(one: Alert) -> dict[str, Any]:
     return {name: value for name, value in flat(one, "").items() if name != "sensor"}
 
 
-def _story(last: Alert, revisions: list[Alert]) -> list[str]:
+def _story(last: Alert, revisions: list[Alert], others: list[Alert], call: str) -> list[str]:
     client = last.client
     known = [("group", client.group), ("role", client.role), ("name", client.name), ("MAC", client.mac)]
     lines = [f"{last.severity.upper()} {last.score}  {reason(last)}", ""]
@@ -214,8 +231,8 @@ def _story(last: Alert, revisions: list[Alert]) -> list[str]:
         ("Client", ", ".join([client.address, *(f"{what} {value}" for what, value in known if value)])),
         ("Service", f"{last.service} ({last.category})"),
         ("Names", ", ".join(last.qnames)),
-        ("Seen", f"{time_text(last.first_at)} to {time_text(last.last_at)}, {_attempts(last.count)}"),
-        ("Outcome", last.outcome),
+        ("Seen", _seen(last)),
+        ("Outcome", f"{last.outcome}: {OUTCOMES[last.outcome]}"),
         ("Answers", ", ".join(last.answers)),
         ("Rule", f"{last.rule_id}  ATT&CK {' '.join(last.mitre)}"),
     ]
@@ -226,20 +243,37 @@ def _story(last: Alert, revisions: list[Alert]) -> list[str]:
     for one in revisions:
         state = f"{one.severity} {one.score}, {one.state}, {one.outcome}, {_attempts(one.count)}"
         lines.append(f"  {one.rev:3}  {time_text(one.at)}  {one.cause}: {state}")
-    lines += ["", "Next"]
+    if others:
+        lines += ["", f"Other alerts of {client.address}"]
+        lines += [f"  {one.id[:SHORT_ID]}  {time_text(one.last_at)}  {one.severity} {one.score}, {one.state}: "
+                  f"{one.service}, {one.qname}" for one in others]  # fmt: skip
+    return [*lines, "", "Next", *_next(last, call)]
+
+
+def _next(last: Alert, call: str) -> list[str]:
+    """Say what to do, in commands that can be copied."""
+    client, short = last.client, last.id[:SHORT_ID]
     if last.state == "closed":
-        return [*lines, "  It is over; a further unexpected lookup opens a new alert."]
+        return ["  It is over; a further unexpected lookup opens a new alert."]
+    known = "Is this a known integration of whoever answers for"
+    # An address from DHCP will be somebody else's. A group gets no request bin or tunnel by habit (core/propose.py).
+    who = f"mac:{client.mac}" if client.mac else client.address
+    group = client.group and last.category not in NEVER
     return [
-        *lines,
-        f"  Is this a known integration of whoever answers for {client.name or client.address}? Then say so:",
-        f"    dnswatch expect add {client.address} --service {last.service} --because TEXT --until DATE",
-        *([f"    (for its whole group: dnswatch expect add group:{client.group} …)"] if client.group else []),
-        "  Else look at what the client did around that time: proxy and flow logs for the size of what was sent,",
+        "  Look at what the client did around that time: proxy and flow logs for the size of what was sent,",
         "  the process on the host, audit logs of the service. Then",
-        f"    dnswatch alerts ack {last.id[:SHORT_ID]}      somebody is on it",
-        f"    dnswatch alerts close {last.id[:SHORT_ID]}    it is dealt with",
-        f"    dnswatch explain {last.id[:SHORT_ID]}         how it was judged",
+        *([f"    {call} alerts ack {short}      somebody is on it"] if last.state == "open" else []),
+        f"    {call} alerts close {short}    it is dealt with",
+        f"    {call} explain {short}         how it was judged",
+        f"  {known} {client.name or client.address}? Then say so, and close it:",
+        f"    {call} expect add {who} --service {last.service} --because TEXT --until DATE",
+        *([f"    (for its whole group: {call} expect add group:{client.group} …)"] if group else []),
     ]
+
+
+def _seen(last: Alert) -> str:
+    first, until = time_text(last.first_at), time_text(last.last_at)
+    return f"{first if first == until else f'{first} to {until}'}, {_attempts(last.count)}"
 
 
 def _who(one: Alert) -> str:

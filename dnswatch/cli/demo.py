@@ -128,7 +128,7 @@ def _summary(demo: Demo, seen: dict[str, dict[str, Any]], stay: bool) -> None:
     _head("What to type next")
     commands = [f"{call} alerts list"]
     if first is not None:
-        commands.append(f"{call} explain {first['id']}")
+        commands += [f"{call} alerts show {first['id'][:10]}", f"{call} explain {first['id'][:10]}"]
     commands += [f"{call} feed show", f"{call} expect propose"]
     if stay:
         commands.append(f"curl {demo.url}/metrics")

@@ -5,14 +5,21 @@ Never: hides that it is broken; a note goes to stderr. Read next: ``status.py``.
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 import click
 
-from dnswatch.cli import config_path
+from dnswatch.cli import DEFAULT_CONFIG, config_path
 from dnswatch.config.load import read
 from dnswatch.config.model import Config
 from dnswatch.errors import ConfigError
+
+
+def called(ctx: click.Context) -> str:
+    """Say how dnswatch is called for the same configuration, for commands that are printed to be copied."""
+    chosen = config_path(ctx)
+    return "dnswatch" if chosen == DEFAULT_CONFIG else f"dnswatch --config {shlex.quote(chosen)}"
 
 
 def state_dir(ctx: click.Context) -> Path:

@@ -95,12 +95,29 @@ def test_show_tells_everything(alerts: Alerts) -> None:
     for text in ("CRITICAL", "10.0.10.7", "group servers", "MAC 10:20:30:40:50:59", "telegram-bot (bot-api)",
                  "T1102.002", "Telegram Bot API is watched",
                  "/var/log/named/query.log:512", "opened: high", "severity: critical",
-                 "dnswatch expect add 10.0.10.7 --service telegram-bot", "dnswatch alerts ack"):  # fmt: skip
+                 f"dnswatch --config {alerts.config} expect add mac:10:20:30:40:50:59 --service telegram-bot",
+                 "expect add group:servers", f"dnswatch --config {alerts.config} alerts ack"):  # fmt: skip
         assert text in out, text
     assert "\x1b" not in out
     shown = alerts.json("show", alert(1).id)
     assert [one["cause"] for one in shown["revisions"]] == ["opened", "severity"]
     assert shown["evidence"][0]["offset"] == 512
+
+
+def test_a_page_names_what_else_the_client_did(alerts: Alerts) -> None:
+    """Other alerts of the same client are on the page; a request bin is suggested for one client, never a group."""
+    bin_ = alert(2, client=Client("10.0.10.7", "servers", "server"), service="webhook-site", category="request-bin",
+                 qname="webhook.site", state="acknowledged", first_at=AT, last_at=AT)  # fmt: skip
+    alerts.store(alert(1), bin_, alert(3, client=Client("10.0.10.8", "servers", "server")))
+    _, out, _ = alerts("show", bin_.id)
+    others = out.partition("Other alerts of 10.0.10.7\n")[2].partition("\n\n")[0]
+    assert [line.split()[0] for line in others.splitlines()] == [alert(1).id[:10]]
+    assert "expect add 10.0.10.7 --service webhook-site" in out
+    assert "group:servers" not in out
+    assert "alerts ack" not in out
+    assert "Seen:     2026-09-21T14:13:20Z, 1 attempt\n" in out
+    assert "Other alerts" not in alerts("show", alert(3).id)[1]
+    assert alerts("list", "--limit", "1")[2] == "1 alert.\n"
 
 
 def test_ids_may_be_cut(alerts: Alerts) -> None:

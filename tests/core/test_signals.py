@@ -49,6 +49,13 @@ def test_a_first_time_says_how_much_log_it_rests_on(learning_days: float, began:
     assert found.because[0].text == words
 
 
+def test_first_use_of_an_expectation_needs_a_learning_period() -> None:
+    """With `learning.days: 0` nobody has habits, so an expected lookup is no deviation."""
+    one = sighting(STAFF, "api.telegram.org")
+    assert FirstSeen(Detection()).deviate(one, past()) is not None
+    assert FirstSeen(Detection(learning_s=0.0)).deviate(one, past()) is None
+
+
 def test_registry_is_sorted_by_the_signals_names() -> None:
     """The registry's key is the signal's name; the order is that of the terms in alerts."""
     assert list(SIGNALS) == sorted(SIGNALS)

@@ -68,7 +68,9 @@ def rfc3339(at: float) -> str:
 
 
 def _facts(alert: Alert) -> list[Reason]:
-    return [term for term in alert.because if term.points and term.term not in _SILENT]
+    """The terms that moved the score, the weightiest first: a sentence has room for two."""
+    facts = [term for term in alert.because if term.points and term.term not in _SILENT]
+    return sorted(facts, key=lambda term: -abs(term.points))
 
 
 def _unexpectedly(alert: Alert) -> str:
