@@ -11,6 +11,7 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from dnswatch.config.catalogue import load_catalogue
+from dnswatch.config.detection import read_options
 from dnswatch.config.load import read
 from dnswatch.config.merge import Tree
 from dnswatch.config.model import DAY_S, Addresses, Config
@@ -76,7 +77,7 @@ def build_policy(config: Config, catalog: Catalog) -> Policy:
             episode_gap_s=config.detect.episode_gap,
             forwarders={source.path: frozenset(source.forwarders) for source in config.sources if source.forwarders},
             points=config.detect.points,
-            options=config.detect.signals,
+            options=read_options(config.detect.signals),
             zone=_zone(config.detect.signals.get("off-hours", {}).get("timezone", "")),
         ),
         feeds=_feed_policy(config),

@@ -23,7 +23,13 @@ def check_points(given: dict[str, int]) -> dict[str, int]:
 
 
 def check_options(given: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    """Give the signals' options in the types of their defaults; raise `ValueError` for what no signal knows."""
+    """Pass options as they are written; raise `ValueError` for what no signal knows."""
+    read_options(given)
+    return given
+
+
+def read_options(given: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Give options by their names in the signals and in the types of their defaults; raise `ValueError`."""
     made: dict[str, dict[str, Any]] = {}
     for name, options in given.items():
         if name not in SIGNALS:
