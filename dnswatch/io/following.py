@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections import Counter
 from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -27,6 +26,8 @@ from dnswatch.io.weave import Weave
 
 BEGUN_S = 5.0
 """A log on a file system that hangs must not keep the others from being followed."""
+LOST_APART_S = 60.0
+"""A server that removes its log at each rotation may do so many times a second."""
 
 Spawn = Callable[[Coroutine[Any, Any, None]], "asyncio.Task[None]"]
 log = logging.getLogger("dnswatch")
@@ -45,7 +46,7 @@ class Following:
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._stored: dict[str, SourceState] = {}
         self._said: dict[str, str] = {}
-        self._lost: Counter[tuple[str, str]] = Counter()
+        self._lost: dict[tuple[str, str], tuple[int, float]] = {}  # how many were told of, and when
         self._left: dict[str, SourceState] = {}
         self._sources: Sequence[Source] = ()
         self._policy: Policy | None = None
@@ -84,6 +85,7 @@ class Following:
 
     async def stop(self) -> None:
         """Stop reading; positions stay."""
+        self.tell(final=True)  # what was lost since the last look is not known to the next process
         for name in list(self.readers):
             await self._drop(name, keep=True)
 
@@ -110,12 +112,14 @@ class Following:
             times.append(at)
         return max(times, default=None)
 
-    def tell(self) -> None:
-        """Say once when a log cannot be read, and when it can be again; and each time when some of it was lost."""
+    def tell(self, final: bool = False) -> None:
+        """Say once when a log cannot be read, and when it can be again; and when some of it was lost."""
+        now = time.monotonic()
         for name, reader in self.readers.items():
             for why, count in reader.lost().items():
-                if count > self._lost[name, why]:
-                    self._lost[name, why] = count
+                told, told_at = self._lost.get((name, why), (0, -LOST_APART_S))
+                if count > told and (final or now - told_at >= LOST_APART_S):
+                    self._lost[name, why] = count, now
                     log.warning("source %s: lost: %s (%d times so far)", name, why, count)
             waiting = reader.waiting()
             if waiting == self._said.get(name, ""):
