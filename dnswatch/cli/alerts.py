@@ -38,7 +38,7 @@ OTHERS = 5
 """Other alerts of the client that its page names: what came before and after says most about an incident."""
 OUTCOMES = {
     "observed": "the lookup was logged; no answer and no policy of ours was",
-    "would-block": "our zones met it, but in mode shadow they only log: it was answered",
+    "would-block": "our zones met it, but in mode shadow they only log: nothing was blocked",
     "blocked": "the resolver gave our zone's answer instead",
     "leaked": "it should have been blocked and was answered",
 }
