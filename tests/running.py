@@ -70,15 +70,21 @@ class Running(Place):
 
     process: subprocess.Popen[bytes] | None = None
 
-    def start(self) -> "Running":
-        """Start it and wait until it says that it is ready."""
+    def launch(self) -> int:
+        """Start it; give how much it had logged before."""
         with self.stderr.open("ab") as errors:
             begun = errors.tell()
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "dnswatch", "--config", str(self.config), "run"],
                 stderr=errors, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL,
             )  # fmt: skip
+        return begun
+
+    def start(self) -> "Running":
+        """Start it and wait until it says that it is ready."""
+        begun = self.launch()
         process = self.process
+        assert process
         until(lambda: " ready\n" in self.said()[begun:] or process.poll() is not None, 20)
         assert process.poll() is None, self.said()
         return self

@@ -128,10 +128,8 @@ class FileTail:
     async def _look(self, consume: Consume) -> bool:
         """Look once and do what there is to do; False when there was nothing."""
         busy = await self._drain(consume)
-        if self._file is None and not await self._open(consume):
-            return busy
-        file = self._file
-        assert file is not None
+        if (file := self._file) is None:
+            return await self._open(consume) or busy  # then late lines of the files before it come first
         if file.stream is not None:  # nobody writes a compressed file: read it, then go on
             return await self._read(file, consume) or self._next(file)
         info = self._stat()

@@ -13,6 +13,7 @@ from dnswatch.core.logs.follow import (
     newer,
     siblings,
     split_rotation,
+    unread,
 )
 from dnswatch.core.model import Position
 
@@ -64,6 +65,17 @@ def test_the_next_generation_follows_the_one_held() -> None:
     assert newer(files, (1, 99), 1500) == files[1], "compressed or deleted"
     assert newer(files, (1, 99), 9000) == files[2], "nothing is newer: what the path names"
     assert newer([], (1, 99), 0) is None
+    assert newer(files, (1, 99), 2000) == files[1], "filled within one tick of the clock of the file system"
+    assert newer(files, (1, 99), 2000, read={(1, 10)}) == files[2], "unless it is known to be read"
+
+
+def test_what_is_unread_when_ours_is_gone() -> None:
+    """The oldest file that was written since and is not known; empty ones tell nothing."""
+    files = [generation("log.1", 20, 1000), generation("log.0", 10, 2000), generation("log", 30, 3000)]
+    assert unread(files, 1500, ()) == files[1]
+    assert unread(files, 1500, {(1, 10)}) == files[2]
+    assert unread(files, 3001, ()) is None
+    assert unread([files[0]._replace(size=0), files[1]], 500, ()) == files[1]
 
 
 @pytest.mark.parametrize(

@@ -3,10 +3,12 @@
 Some cells run always; `make torture` runs them all.
 """
 
+import contextlib
 import json
 import random
 import re
 import signal
+import sqlite3
 import threading
 import time
 from collections import Counter
@@ -38,7 +40,9 @@ class Cell:
 
     def write(self) -> None:
         """Write and rotate, round for round."""
-        for _ in range(self.rotation.rounds):
+        done = 0
+        while done < self.rotation.rounds:
+            done += 1
             if self.writer.fd >= 0:
                 self.writer.write()
             time.sleep(self.rotation.pause_s)
@@ -185,3 +189,45 @@ def test_what_is_lost_while_down_is_said(tmp_path: Path, name: str) -> None:
     cell = run(tmp_path, name, "down")
     assert cell.missing()
     assert cell.said["rotated away while not running"] == 1
+
+
+@pytest.mark.torture
+def test_killed_fifty_times_under_load(tmp_path: Path) -> None:
+    """kill -9 at any moment, while it starts too: alerts, revisions and counts are those of a daemon left alone."""
+    cell, dice = Cell(tmp_path, "versions 1000"), random.Random(50)
+    cell.rotation.pause_s = 0.1
+    cell.rotation.rounds = 100_000
+    cell.running.start()
+    thread, kills = cell.written(), 0
+    try:
+        while kills < 60:
+            time.sleep(dice.random() * 2)
+            cell.running.stop(signal.SIGKILL)
+            kills += 1
+            cell.running.start() if dice.random() < 0.7 else cell.running.launch()
+    finally:
+        cell.rotation.rounds = 0
+        thread.join()
+    cell.running.stop(signal.SIGKILL)
+    cell.running.start()
+    cell.settle()
+    cell.check("killed")
+    with contextlib.closing(sqlite3.connect(next((tmp_path / "state").glob("*.db")))) as store:
+        assert store.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+
+    alone = tmp_path / "alone"
+    alone.mkdir()
+    (tmp_path / "whole.log").write_text("".join(cell.writer.lines))
+    source = f"{{type: bind, path: {tmp_path}/whole.log, timezone: UTC, from: start}}"
+    with Running(alone, "feeds: {mode: off}\n", sources=f"sources: [{source}]") as left:
+        wanted = {shown(one) for one in cell.running.alerts() if one["client_ip"] != END}
+        until(lambda: len(left.alerts()) >= len(wanted), 30)
+        assert left.stop() == 0
+    assert {shown(one) for one in left.alerts()} == wanted
+    assert sum(cell.writer.counts.values()) == len(cell.writer.lines)
+    print(f"{kills} kills, {len(cell.writer.lines)} attempts, {len(wanted)} revisions")  # for whoever runs it with -s
+
+
+def shown(alert: dict[str, Any]) -> str:
+    """Give everything that an alert says but for the position of its lines."""
+    return json.dumps(alert, sort_keys=True)

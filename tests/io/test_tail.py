@@ -359,6 +359,145 @@ async def test_resumes_in_a_file_that_was_empty(log: Path) -> None:
         await reader.reads("a", "b")
 
 
+@pytest.mark.parametrize("ending", ["", ".gz"])
+async def test_late_lines_are_read_after_a_restart(log: Path, ending: str) -> None:
+    """What late writers add to a file left behind while nobody runs is read, once, compressed meanwhile or not."""
+    add(log, "a")
+    old = log.with_name("query.log.1")
+    async with following(log, start="start") as reader:
+        await reader.reads("a")
+        log.rename(old)
+        add(log, "b")
+        await reader.reads("b")
+        position = reader.position
+    add(old, "late")
+    add(log, "c")
+    if ending:
+        old.with_name("query.log.1.gz").write_bytes(gzip.compress(old.read_bytes()))
+        old.unlink()
+    async with following(log, resume=position) as reader:
+        await reader.reads("late", "c")
+        if not ending:
+            add(old, "later")
+            await reader.reads("later")
+        assert not reader.tail.losses
+        position = reader.position
+    async with following(log, resume=position) as reader:
+        add(log, "d")
+        await reader.reads("d")
+
+
+async def test_unread_files_come_first_when_ours_is_gone(log: Path) -> None:
+    """The file we were in was overwritten: what came after it is read in order, what was read before it is not."""
+    add(log.with_name("query.log.3"), "old")
+    os.utime(log.with_name("query.log.3"), (1000, 1000))
+    add(log.with_name("query.log.2"), "before")
+    add(log, "a")
+    async with following(log, start="start") as reader:
+        await reader.reads("old", "before", "a")
+        position = reader.position
+    log.unlink()
+    add(log.with_name("query.log.1"), "b")
+    add(log.with_name("query.log.0"), "c")
+    add(log, "d")
+    async with following(log, resume=position) as reader:
+        await reader.reads("b", "c", "d")
+        assert reader.tail.losses == {"rotated away while not running": 1}
+
+
+async def test_what_appears_while_nobody_runs_is_new(log: Path) -> None:
+    """There was no log yet when we stopped: what it holds now is read from the first line, rotated files too."""
+    async with following(log) as reader:
+        await reader.until(lambda: reader.position is not None)
+        position = reader.position
+    add(log.with_name("query.log.0"), "a")
+    add(log, "b")
+    async with following(log, resume=position) as reader:
+        await reader.reads("a", "b")
+        assert not reader.tail.losses
+
+
+async def test_begins_at_the_end_of_rotated_files_too(log: Path) -> None:
+    """Renamed, but the server writes on into the old file: what it holds already is old, what comes is new."""
+    add(log.with_name("query.log.1"), "old")
+    log.touch()
+    async with following(log) as reader:
+        await reader.until(lambda: reader.ends > 0)
+        add(log.with_name("query.log.1"), "new")
+        await reader.reads("new")
+        position = reader.position
+    add(log.with_name("query.log.1"), "newer")
+    async with following(log, resume=position) as reader:
+        await reader.reads("newer")
+
+
+async def test_a_file_packed_while_it_is_read_is_not_read_again(log: Path) -> None:
+    """Rotated and compressed while we are busy with it: the packed one is known by its content."""
+    add(log, "a")
+    async with following(log, start="start") as reader:
+        await reader.reads("a")
+        reader.gate.clear()
+        add(log, "b")
+        await asyncio.sleep(0.02)
+        log.with_name("query.log.2.gz").write_bytes(gzip.compress(log.read_bytes()))
+        log.unlink()
+        add(log.with_name("query.log.1"), "c")
+        add(log, "d")
+        reader.gate.set()
+        await reader.reads("b", "c", "d")
+        assert not reader.tail.losses
+
+
+async def test_looks_for_rotated_files_in_olddir(log: Path) -> None:
+    """logrotate ``olddir``: several rotations are caught up with there."""
+    add(log, "a")
+    position = await stop_after(log, "a")
+    old = log.parent / "old"
+    old.mkdir()
+    add(log, "b")
+    log.rename(old / "query.log.2")
+    (old / "query.log.1.gz").write_bytes(gzip.compress(b"c\n"))
+    add(log, "d")
+    async with following(log, resume=position, olddir=old) as reader:
+        await reader.reads("b", "c", "d")
+        assert not reader.tail.losses
+
+
+async def test_finds_what_a_symbolic_link_pointed_at(tmp_path: Path, log: Path) -> None:
+    """Swapped while nobody ran: the rest of the old file first. Swapped back: it goes on where it was."""
+    first, second, new = tmp_path / "one", tmp_path / "two", tmp_path / "new"
+    add(first, "a")
+    log.symlink_to(first)
+    position = await stop_after(log, "a")
+    add(first, "b")
+    add(second, "c")
+    new.symlink_to(second)
+    new.rename(log)
+    async with following(log, resume=position) as reader:
+        await reader.reads("b", "c")
+        new.symlink_to(first)
+        new.rename(log)
+        add(first, "d")
+        await reader.reads("d")
+        assert not reader.tail.losses
+
+
+async def test_says_that_a_rotation_deleted_the_log(log: Path) -> None:
+    """``versions 0``: nobody can know whether one generation went or several; what was open is read to its end."""
+    add(log, "a")
+    async with following(log, start="start") as reader:
+        await reader.reads("a")
+        reader.gate.clear()
+        add(log, "b")
+        await asyncio.sleep(0.02)
+        add(log, "c")
+        log.unlink()
+        add(log, "d")
+        reader.gate.set()
+        await reader.reads("b", "c", "d")
+        assert [why for why in reader.tail.losses if why.startswith("deleted at its rotation")]
+
+
 async def test_begins_with_rotated_files(log: Path) -> None:
     """``start: start`` takes rotated and compressed files first; a time leaves out what is older."""
     log.with_name("query.log.2.gz").write_bytes(gzip.compress(b"a\n"))
