@@ -16,7 +16,7 @@ import click
 
 from dnswatch.cli import config_path
 from dnswatch.config.build import load_policy
-from dnswatch.config.edit import only_writer, part, read_part, render_part, write_part
+from dnswatch.config.edit import EXPECT_PART, EXPECT_WRITER, only_writer, part, read_part, render_part, write_part
 from dnswatch.config.load import load
 from dnswatch.config.model import Config, Expect
 from dnswatch.config.values import end
@@ -24,8 +24,6 @@ from dnswatch.core.clients.expectations import until_text
 from dnswatch.core.clients.who import parse_who
 from dnswatch.errors import EXIT_FAILED, ConfigError, StateError
 
-PART = "90-expect.yaml"
-WRITER = "dnswatch expect"
 DAY_S = 86400.0
 SOON_S = 14 * DAY_S
 """An end within this time is shown as such: two weeks leave room to ask the owner."""
@@ -112,10 +110,10 @@ def add(
     with only_writer_or_explain(main):
         before = load(main)
         _refuse_double(before, entry)
-        path = part(main, PART)
+        path = part(main, EXPECT_PART)
         data = read_part(path)
         data["expect"] = [*(data.get("expect") or []), entry]
-        text = render_part(data, WRITER)
+        text = render_part(data, EXPECT_WRITER)
         try:
             after = load_policy(main, overlay={path: text}).config
         except ConfigError as error:
@@ -134,7 +132,7 @@ def remove(ctx: click.Context, what: str, service: str | None) -> None:
     """Remove an expectation by its number in `expect list`, or what WHO may use, wherever `expect add` wrote it."""
     main = Path(config_path(ctx))
     with only_writer_or_explain(main):
-        config, path = load(main), part(main, PART)
+        config, path = load(main), part(main, EXPECT_PART)
         if what.isdigit():
             if service is not None:
                 raise click.UsageError("--service goes with WHO: a number names a whole entry")
@@ -161,7 +159,7 @@ def remove(ctx: click.Context, what: str, service: str | None) -> None:
             elif not what.isdigit():
                 entries += _without(raw, indexes[i], _who(what), service)
         data["expect"] = entries
-        text = render_part(data, WRITER)
+        text = render_part(data, EXPECT_WRITER)
         after = load_policy(main, overlay={path: text}).config
         write_part(main, path, text)
     for row in ours:

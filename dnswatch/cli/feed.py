@@ -8,46 +8,28 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 
-from dnswatch.cli import config_path
-from dnswatch.config.build import load_policy
+from dnswatch.cli.world import World, build_here, warn, world
 from dnswatch.config.catalogue import load_catalogue
 from dnswatch.config.model import Config
 from dnswatch.config.values import time_text
 from dnswatch.core.clients.expectations import Expectations
 from dnswatch.core.clients.groups import Groups
-from dnswatch.core.clients.identity import Identity
 from dnswatch.core.feeds.formats import FORMATS
 from dnswatch.core.feeds.history import diff
 from dnswatch.core.feeds.publication import Publication, actions, plan
 from dnswatch.core.feeds.zones import EXEMPT, LeftOut, left_out
-from dnswatch.core.model import Delta, Name, Rule, Snapshot
+from dnswatch.core.model import Delta, Rule, Snapshot
 from dnswatch.core.policy import FeedPolicy, Policy
-from dnswatch.io.leases import LeaseFiles
-from dnswatch.io.lock import StateLock, request_reload, running_pid
-from dnswatch.io.publish import Hook, Rebuilt, files, rebuild
+from dnswatch.io.lock import request_reload, running_pid
+from dnswatch.io.publish import files
 from dnswatch.io.store import FILE, Store
-
-IDENTITY = "identity"
-"""Kind of the stored engine rows that keep who held which address (``Engine.changes``)."""
-
-
-@dataclass(frozen=True, slots=True)
-class World:
-    """Policy as configured now, and what was published last."""
-
-    config: Config
-    policy: Policy
-    identity: Identity
-    latest: Mapping[Name, Snapshot]
 
 
 class WithPromote(click.Group):
@@ -67,31 +49,6 @@ class WithPromote(click.Group):
 @click.group(cls=WithPromote, context_settings={"help_option_names": ["-h", "--help"]})
 def command() -> None:
     """Build, show, compare and promote the published zones."""
-
-
-def world(ctx: click.Context) -> World:
-    """Read the configuration and, if there is a store, what was published and who the clients are."""
-    loaded = load_policy(Path(config_path(ctx)))
-    identity, latest = asyncio.run(_stored(loaded.config))
-    return World(loaded.config, loaded.policy, identity, latest)
-
-
-async def _stored(config: Config) -> tuple[Identity, dict[Name, Snapshot]]:
-    path = config.state_dir / FILE
-    if not path.exists():
-        return await known_clients(None, config), {}
-    async with await Store.open(path, create=False, readonly=True) as store:
-        return await known_clients(store, config), await store.latest_snapshots()
-
-
-async def known_clients(store: Store | None, config: Config) -> Identity:
-    """Give who holds which address: what the daemon stored, and lease files as they are now."""
-    identity = Identity()
-    if store is not None:
-        rows = (await store.load()).rows
-        identity.restore({key: row["holders"] for kind, key, row in rows if kind == IDENTITY})
-    await LeaseFiles(config.clients.leases).refresh(identity, time.time())
-    return identity
 
 
 # ── build ─────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -126,42 +83,6 @@ def build(ctx: click.Context, catalogue: bool, profile: str, output: Path | None
     rebuilt = build_here(now.config, now.policy)
     _report(rebuilt.publication, rebuilt.written)
     warn(rebuilt)
-
-
-def build_here(config: Config, policy: Policy) -> Rebuilt:
-    """Compile, record and write as the daemon would, while none runs."""
-
-    async def work() -> Rebuilt:
-        async with await Store.open(config.state_dir / FILE) as store:
-            identity = await known_clients(store, config)
-            return await rebuild(policy, identity, time.time(), store, config.feeds_directory, hooks(config))
-
-    with StateLock(config.state_dir):
-        rebuilt = asyncio.run(work())
-    _hand_over(config, rebuilt)
-    return rebuilt
-
-
-def _hand_over(config: Config, rebuilt: Rebuilt) -> None:
-    """Give what root made to the owner of its directory: the daemon, as its own user, must go on with it."""
-    if os.geteuid() != 0:
-        return
-    for directory, made in ((config.state_dir, config.state_dir.glob("*")), (config.feeds_directory, rebuilt.written)):
-        owner = directory.stat()
-        for path in made:
-            if path.is_file() and path.stat().st_uid == 0:
-                os.chown(path, owner.st_uid, owner.st_gid)
-
-
-def hooks(config: Config) -> list[Hook]:
-    """Give what the configuration wants to be done after files changed."""
-    return [Hook(tuple(entry.run or ()), entry.signal or "", entry.pidfile) for entry in config.feeds.on_change]
-
-
-def warn(rebuilt: Rebuilt) -> None:
-    """Say which hooks failed: the files are right, but a resolver may still serve the old ones."""
-    for text in rebuilt.warnings:
-        click.echo(f"warning: {text}", err=True)
 
 
 def _copy(publication: Publication, output: Path) -> tuple[Publication, tuple[Path, ...]]:

@@ -19,7 +19,7 @@ from typing import Any
 import click
 
 from dnswatch.cli import config_path
-from dnswatch.cli.feed import World, build_here, warn, world
+from dnswatch.cli.world import World, build_here, warn, world
 from dnswatch.config.build import load_policy
 from dnswatch.config.edit import only_writer, part, render_part, write_part
 from dnswatch.config.values import time_text

@@ -19,7 +19,7 @@ import click
 
 from dnswatch.cli import config_path
 from dnswatch.config.build import load_policy
-from dnswatch.config.edit import only_writer, part, read_part, render_part, write_part
+from dnswatch.config.edit import EXPECT_PART, EXPECT_WRITER, only_writer, part, read_part, render_part, write_part
 from dnswatch.config.load import load
 from dnswatch.config.values import duration, instant
 from dnswatch.core import propose as baseline
@@ -167,16 +167,15 @@ def _since(value: str | None, last: float) -> float:
 
 def apply(proposal: Proposal, main: Path) -> Path:
     """Append the proposal to the file that `expect add` keeps; the result is loaded first. Raises `ConfigError`."""
-    from dnswatch.cli.expect import PART, WRITER
 
     if not main.exists():
         raise DnswatchError(f"{main} does not exist: write it first with `dnswatch init`, or name yours with --config")
     with only_writer(main):
-        path = part(main, PART)
+        path = part(main, EXPECT_PART)
         data = read_part(path)
         known: list[Any] = data.get("expect") or []
         data["expect"] = [*known, *(entry(line) for line in proposal.lines)]
-        written = render_part(data, WRITER)
+        written = render_part(data, EXPECT_WRITER)
         load_policy(main, overlay={path: written})
         write_part(main, path, written)
     return path

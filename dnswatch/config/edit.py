@@ -20,6 +20,10 @@ from dnswatch.config.load import CONF_D
 from dnswatch.config.yaml import load_marked
 from dnswatch.errors import ConfigError
 
+EXPECT_PART = "90-expect.yaml"
+"""Where `expect add` and `expect propose --apply` write."""
+EXPECT_WRITER = "dnswatch expect"
+
 
 def part(main: Path, name: str) -> Path:
     """Give the path of a part: ``conf.d/NAME`` beside the main file."""
