@@ -65,7 +65,9 @@ def test_the_schema_knows_every_key(capsys: pytest.CaptureFixture[str]) -> None:
     schema = json.loads(out)
     assert schema["$schema"] == "https://json-schema.org/draft/2020-12/schema"
     assert set(schema["properties"]) == set(Config.model_fields)
-    assert set(schema["$defs"]["Source"]["properties"]) == {"type", "path", "timezone", "from", "sample", "forwarders"}
+    assert set(schema["$defs"]["Source"]["properties"]) == {
+        "type", "path", "timezone", "from", "sample", "forwarders", "drain", "olddir",
+    }  # fmt: skip
 
     def walk(node: Any) -> None:
         if isinstance(node, dict):

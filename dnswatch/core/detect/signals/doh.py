@@ -13,7 +13,6 @@ from typing import ClassVar
 
 from dnswatch.core.detect import visibility
 from dnswatch.core.detect.signal import Past, Signal
-from dnswatch.core.detect.signals.role import UNATTENDED
 from dnswatch.core.model import Finding, Reason, Sighting
 from dnswatch.core.policy import Detection
 
@@ -24,6 +23,10 @@ class Options:
 
     within_s: float = visibility.DOH_S
     """The last such lookup is at most so old."""
+
+
+MACHINES = frozenset({"server", "iot"})
+"""Roles without a browser: a DoH name there is nobody's preference."""
 
 
 class Doh(Signal):
@@ -45,7 +48,7 @@ class Doh(Signal):
         if seen is None or at - seen.last_at > self.options.within_s:
             return None
         text = f"{client.address} asked for a DNS-over-HTTPS server {visibility.ago(at - seen.last_at)}"
-        if client.role in UNATTENDED:
+        if client.role in MACHINES:
             return self.finding("doh-unattended", f"{text}, without a browser", fact=False)
         text += ": more may go on than this log shows"
         return Finding(self.name, 0, (Reason("doh-hint", text),), fact=False)
