@@ -188,10 +188,13 @@ def open_at(path: Path, position: Position) -> OpenGeneration | None:
 def generations(path: Path, olddir: Path | None = None) -> list[Generation]:
     """List the files of the log ``path`` that exist now, oldest first, the path itself last.
 
-    Rotated files are looked for beside it, beside what it is a symbolic link to, and in ``olddir`` (logrotate's).
+    Rotated files are looked for beside it, in ``olddir`` (logrotate's), and beside what it is a symbolic link to, which
+    may have a date in its own name.
     """
     places: dict[Order, str] = {}
-    for base in dict.fromkeys((path, path.resolve())):
+    target = path.resolve()
+    bases = dict.fromkeys((path, target.with_name(split_rotation(target.name)[0]) if path.is_symlink() else path))
+    for base in bases:
         for directory in (base.parent, olddir):
             if directory is not None:
                 with suppress(OSError):

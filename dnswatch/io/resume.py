@@ -15,8 +15,11 @@ from dnswatch.core.model import Position
 from dnswatch.io.generation import OpenGeneration, generations, open_at
 
 GONE = "rotated away while not running"
-MOMENT = "truncated (copytruncate): lines of that moment, if there were any"
+MOMENT = "truncated (copytruncate): lines of that moment, if any"
 """Nobody can know: lines written between the copy and the truncation are in no file."""
+HIDDEN = "moved where rotated files are not looked for: what came between it and the next one, if anything did"
+DELETED = "deleted at its rotation: what else was deleted between two looks, if anything was"
+"""BIND's ``versions 0``: nothing tells one rotation from several."""
 RETRIES = 20
 """Looks at a directory that changes while we look."""
 
@@ -57,7 +60,7 @@ def find(path: Path, olddir: Path | None, position: Position) -> tuple[OpenGener
         found = generations(path, olddir)
         try:
             if position.head_size and (file := reopen(position, found, must=str(path))) is not None:
-                return file, MOMENT if _was_copied(file, position, found) else ""
+                return file, _perhaps_lost(file, position, found)
             read = set()
             for left in position.left:
                 if (known := reopen(left, found)) is not None:
@@ -99,10 +102,12 @@ def _likely_first(position: Position, found: Sequence[Generation]) -> Iterable[G
     return sorted(likely, key=lambda each: (each.device, each.inode) != (position.device, position.inode))
 
 
-def _was_copied(file: OpenGeneration, position: Position, found: Sequence[Generation]) -> bool:
-    """Say whether the log was copied and truncated: another file has its content, its inode has other content.
-
-    Of a compressed one nobody can say: the inode number may have been used again.
-    """
+def _perhaps_lost(file: OpenGeneration, position: Position, found: Sequence[Generation]) -> str:
+    """Say what nobody can know of the way from the file of the position to the next one; "" when all is known."""
+    names = [(each.device, each.inode) for each in found]
+    if names and file.id not in names:
+        return HIDDEN  # a symbolic link was pointed elsewhere
     own = (position.device, position.inode)
-    return file.id != own and file.stream is None and bool(found) and (found[-1].device, found[-1].inode) == own
+    # Copied and truncated: another file has its content, its inode other content. Of a compressed one nobody can say,
+    # for the inode number may have been used again.
+    return MOMENT if names and file.id != own and file.stream is None and names[-1] == own else ""

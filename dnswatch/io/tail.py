@@ -25,7 +25,7 @@ from dnswatch.io.access import no_access
 from dnswatch.io.generation import OpenGeneration, generations
 from dnswatch.io.inotify import DIRECTORY, FILE, Inotify
 from dnswatch.io.left import Left
-from dnswatch.io.resume import MOMENT, RETRIES, Start, begin, find, reopen
+from dnswatch.io.resume import DELETED, HIDDEN, MOMENT, RETRIES, Start, begin, find, reopen
 
 BLOCK = 256 << 10
 """Bytes per block: fits the L2 cache; 64 KiB to 1 MiB are equally fast (performance.md §2)."""
@@ -49,8 +49,6 @@ class Block:
 
 
 Consume = Callable[[Block], Awaitable[int]]
-DELETED = "deleted at its rotation: what else was deleted between two looks, if anything was"
-"""BIND's ``versions 0``: nothing tells one rotation from several."""
 
 
 class FileTail:
@@ -237,9 +235,13 @@ class FileTail:
                     opened.close()
                     continue
             names = {(each.device, each.inode): each.path for each in found}
-            if file.deleted() and standing not in names and following == found[0]:
-                # Ours was the oldest and went; even the oldest left is newer, so others may have gone unseen.
-                self.losses["rotated away before it was read" if len(found) > 1 else DELETED] += 1
+            if standing not in names:
+                # If ours was the oldest, and went, then even the oldest left is newer, so others may have gone unseen.
+                oldest = following == found[0] and len(found) > 1
+                if not file.deleted():
+                    self.losses[HIDDEN] += 1
+                elif oldest or len(found) == 1:
+                    self.losses["rotated away before it was read" if oldest else DELETED] += 1
             self._left.add(file, names.get(file.id))
             self._file, self.size = opened, 0
             self.generations["rotated"] += 1

@@ -176,10 +176,7 @@ class Reused(Rotation):
 
 
 class Swapped(Rotation):
-    """The log is a symbolic link that is pointed at a new file."""
-
-    def __init__(self) -> None:
-        self._number = 0
+    """The log is a symbolic link that is pointed at a new file, with the time in its name (cronolog, multilog)."""
 
     def begin(self, writer: Writer) -> None:
         self._point(writer)
@@ -187,13 +184,29 @@ class Swapped(Rotation):
     def rotate(self, writer: Writer) -> None:
         self._point(writer)
 
+    def name(self) -> str:
+        """Give the name of the next file."""
+        return f"query-{datetime.now(UTC):%Y%m%dT%H%M%S%f}"[:24] + ".log"
+
     def _point(self, writer: Writer) -> None:
-        self._number += 1
-        target, link = writer.log.with_name(f"file{self._number}"), writer.log.with_name("link")
+        target, link = writer.log.with_name(self.name()), writer.log.with_name("link")
         target.touch()
         link.symlink_to(target)
         link.rename(writer.log)
         writer.open()
+
+
+class SwappedAnywhere(Swapped):
+    """The same with names that say nothing: what was named between two looks cannot be found."""
+
+    lossy = frozenset({"running", "terminated", "killed", "down"})
+
+    def __init__(self) -> None:
+        self._number = 0
+
+    def name(self) -> str:
+        self._number += 1
+        return f"file{self._number}"
 
 
 class Numbered(Rotation):
@@ -331,6 +344,7 @@ ROTATIONS: dict[str, Callable[[], Rotation]] = {
     "rename": Rotation,
     "suffix timestamp": Stamped,
     "symlink": Swapped,
+    "symlink anywhere": SwappedAnywhere,
     "truncate and regrow": Regrown,
     "versions 0": Unlinked,
     "versions 1000": Numbered,
