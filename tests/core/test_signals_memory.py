@@ -118,8 +118,9 @@ def test_an_expected_client_is_told_of_only_when_it_departs_from_its_habits() ->
 
 def test_a_deviation_becomes_an_alert_like_any_other_when_the_expectation_ends() -> None:
     """The same episode goes on, from the service's own base."""
-    engine = Engine(policy(("10.1.0.9", "webhook-site"), learning_days=0.0, until=T0 + DAY_S))
-    (first,) = feed(engine, [query(60, "10.1.0.9", "webhook.site")])
+    engine = Engine(policy(("10.1.0.9", "webhook-site"), learning_days=0.1, until=T0 + DAY_S))
+    feed(engine, [query(0, "10.1.0.8", "api.ipify.org")])
+    (first,) = feed(engine, [query(DAY_S / 2, "10.1.0.9", "webhook.site")])
     (then,) = feed(engine, [query(2 * DAY_S, "10.1.0.9", "webhook.site")])
     assert (first.severity, then.severity, then.id, then.rev) == ("low", "high", first.id, 2)
     assert "first-use" in terms(first)
