@@ -1,12 +1,15 @@
 """Runs one program to its end and says what it took: CPU and wall seconds, peak memory, and what it printed.
 
 Output is read through a pipe, never thrown at ``/dev/null``: grep stops at the first match when it sees that nobody
-reads. CPU and memory come from `os.wait4`, children included. Never: more than one program at a time.
+reads. CPU seconds come from `os.wait4`, children included. Its peak memory would be at least the runner's own, which a
+child begins as; so the kernel's mark for the program itself is read while it runs. Never: more than one program at a
+time.
 """
 
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import threading
@@ -31,6 +34,39 @@ class Run(NamedTuple):
     status: int
 
 
+class _Peak(threading.Thread):
+    """Watches the peak memory of a process until it ends."""
+
+    def __init__(self, pid: int) -> None:
+        super().__init__(daemon=True)
+        self.mb = 0.0
+        self._status = Path(f"/proc/{pid}/status")
+        self._parent = _mark(Path("/proc/self/status"))
+        self._ended = threading.Event()
+        self.start()
+
+    def run(self) -> None:
+        """Look every 20 ms; what is as large as the runner is still the runner's image."""
+        while not self._ended.wait(0.02):
+            mark = _mark(self._status)
+            if mark != self._parent:
+                self.mb = max(self.mb, mark)
+
+    def stop(self, otherwise: float) -> float:
+        """Give the peak in MB; what `os.wait4` said where the program was too quick to be seen."""
+        self._ended.set()
+        self.join()
+        return self.mb or otherwise
+
+
+def _mark(status: Path) -> float:
+    try:
+        found = re.search(r"VmHWM:\s+(\d+) kB", status.read_text("ascii", "replace"))
+    except OSError:
+        return 0.0
+    return int(found[1]) / 1024 if found else 0.0
+
+
 def run(command: Sequence[str], *, keep: bool = False, env: Mapping[str, str] | None = None) -> Run:
     """Run a program and read all that it prints."""
     started = time.monotonic()
@@ -44,6 +80,7 @@ def run(command: Sequence[str], *, keep: bool = False, env: Mapping[str, str] | 
     watchdog = threading.Timer(LIMIT_S, process.kill)
     reader.start()
     watchdog.start()
+    peak = _Peak(process.pid)
     kept, lines = [], 0
     while data := os.read(process.stdout.fileno(), 1 << 20):
         lines += data.count(b"\n")
@@ -57,7 +94,8 @@ def run(command: Sequence[str], *, keep: bool = False, env: Mapping[str, str] | 
     process.stdout.close()
     process.stderr.close()
     cpu_s = usage.ru_utime + usage.ru_stime
-    return Run(cpu_s, wall_s, usage.ru_maxrss / 1024, lines, b"".join(kept), errors[0][-4096:], process.returncode)
+    rss_mb = peak.stop(usage.ru_maxrss / 1024)
+    return Run(cpu_s, wall_s, rss_mb, lines, b"".join(kept), errors[0][-4096:], process.returncode)
 
 
 def serve(command: Sequence[str], output: Path, done: Callable[[], bool], env: Mapping[str, str] | None = None) -> Run:
@@ -67,6 +105,7 @@ def serve(command: Sequence[str], output: Path, done: Callable[[], bool], env: M
         command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL,
         env=dict(os.environ, **env or {}),
     )  # fmt: skip
+    peak = _Peak(process.pid)
     size, changed = -1, time.monotonic()
     while not done() and time.monotonic() - changed < 15 and time.monotonic() - started < LIMIT_S:
         now = output.stat().st_size if output.exists() else 0
@@ -74,6 +113,7 @@ def serve(command: Sequence[str], output: Path, done: Callable[[], bool], env: M
             size, changed = now, time.monotonic()
         time.sleep(0.05)
     wall_s = time.monotonic() - started
+    rss_mb = peak.stop(0.0)
     os.kill(process.pid, signal.SIGTERM)  # not `send_signal`: that may reap it, and its usage is lost
     watchdog = threading.Timer(10, process.kill)
     watchdog.start()
@@ -81,4 +121,4 @@ def serve(command: Sequence[str], output: Path, done: Callable[[], bool], env: M
     watchdog.cancel()
     process.returncode = os.waitstatus_to_exitcode(status)
     lines = output.read_bytes().count(b"\n") if output.exists() else 0
-    return Run(usage.ru_utime + usage.ru_stime, wall_s, usage.ru_maxrss / 1024, lines, b"", b"", process.returncode)
+    return Run(usage.ru_utime + usage.ru_stime, wall_s, rss_mb, lines, b"", b"", process.returncode)

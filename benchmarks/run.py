@@ -44,8 +44,7 @@ TABLE_HEAD = """\
 Written by `make bench`; how to read and repeat it: [README.md](README.md). Ratios travel, absolute numbers are this
 machine's: {told}.
 
-A bar's length is the square root of the speed. A memory below the runner's own cannot be seen. Each program's output
-agreed with the reference in this run."""
+A bar's length is the square root of the speed. Each program's output agreed with the reference in this run."""
 
 
 @dataclass
