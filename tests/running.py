@@ -60,9 +60,9 @@ class Place:
             log.write("".join(lines))
 
     def alerts(self) -> list[dict[str, Any]]:
-        """What the file sink has."""
+        """What the file sink has; not the line that is being written."""
         text = self.alerts_file.read_text() if self.alerts_file.exists() else ""
-        return [json.loads(line) for line in text.splitlines()]
+        return [json.loads(line) for line in text.rpartition("\n")[0].splitlines()]
 
 
 class Running(Place):

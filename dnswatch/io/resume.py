@@ -1,4 +1,4 @@
-"""Which file a log is begun or gone on with, and where in it: the first time, or after a restart.
+"""Which file a log is begun or gone on with, and where in it: the first time, after a restart, after a rotation.
 
 Never: follows a file, or guesses by name or inode number alone: content decides (``core/logs/follow.py``). Read next:
 ``tail.py``.
@@ -6,17 +6,19 @@ Never: follows a file, or guesses by name or inode number alone: content decides
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
-from dnswatch.core.logs.follow import COMPRESSED, Generation, unread
+from dnswatch.core.logs.follow import COMPRESSED, Generation, newer, unread
 from dnswatch.core.model import Position
 from dnswatch.io.generation import OpenGeneration, generations, open_at
 
 GONE = "rotated away while not running"
 MOMENT = "truncated (copytruncate): lines of that moment, if any"
 """Nobody can know: lines written between the copy and the truncation are in no file."""
+UNSEEN = "rotated away before it was read"
 HIDDEN = "moved where rotated files are not looked for: what came between it and the next one, if anything did"
 DELETED = "deleted at its rotation: what else was deleted between two looks, if anything was"
 """BIND's ``versions 0``: nothing tells one rotation from several."""
@@ -73,6 +75,62 @@ def find(path: Path, olddir: Path | None, position: Position) -> tuple[OpenGener
         except FileNotFoundError:
             continue  # renamed or packed while we looked
     return OpenGeneration(path), GONE if position.head_size else ""
+
+
+class Successor(NamedTuple):
+    """What follows a file that was read to its end."""
+
+    key: tuple[int, int]  # its device and inode
+    file: OpenGeneration | None  # None: it is one of those left behind
+    name: str | None  # of the file before it, by now
+    lost: str  # what was lost, or may have been; "" when nothing was
+
+
+def successor(
+    path: Path, olddir: Path | None, file: OpenGeneration, position: Position, left: Collection[tuple[int, int]]
+) -> Successor | None:
+    """Open what follows ``file``, of which ``position`` is the end; None while there is nothing. Raises `OSError`.
+
+    ``left``: identities of files left behind, which are open.
+    """
+    agreed = None
+    for _ in range(RETRIES):
+        found = generations(path, olddir)
+        names = {(each.device, each.inode): each.path for each in found}
+        standing = file.id if file.id in names else _packed(file, position, found)
+        following = newer(found, standing, file.changed_ns, left)
+        if following is None:
+            return None
+        key = following.device, following.inode
+        if key != agreed:  # two looks must agree: a listing may miss what is renamed meanwhile
+            agreed = key
+            continue
+        opened = None
+        if key not in left:
+            try:
+                opened = OpenGeneration(Path(following.path))
+            except FileNotFoundError:
+                continue  # renamed while we looked
+            if opened.id != key:
+                opened.close()
+                continue
+        lost = ""
+        if standing not in names:
+            # If ours was the oldest, and went, then even the oldest left is newer, so others may have gone unseen.
+            oldest = UNSEEN if len(found) > 1 else DELETED
+            lost = HIDDEN if not file.deleted() else oldest if following == found[0] else ""
+        return Successor(key, opened, names.get(file.id), lost)
+    return None
+
+
+def _packed(file: OpenGeneration, position: Position, found: Sequence[Generation]) -> tuple[int, int]:
+    """Give the identity of the compressed file that has the content of ours; ours when there is none."""
+    with suppress(FileNotFoundError):
+        copy = reopen(position, [each for each in found if each.path.endswith(COMPRESSED)])
+        if copy is not None:
+            copy.close()
+            return copy.id
+    return file.id
 
 
 def reopen(position: Position, found: Sequence[Generation], must: str = "") -> OpenGeneration | None:

@@ -19,13 +19,13 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from dnswatch.core.logs.follow import COMPRESSED, Facts, Generation, decide, newer
+from dnswatch.core.logs.follow import Facts, decide
 from dnswatch.core.model import Position
 from dnswatch.io.access import no_access
 from dnswatch.io.generation import OpenGeneration, generations
 from dnswatch.io.inotify import DIRECTORY, FILE, Inotify
 from dnswatch.io.left import Left
-from dnswatch.io.resume import DELETED, HIDDEN, MOMENT, RETRIES, Start, begin, find, reopen
+from dnswatch.io.resume import GONE, MOMENT, RETRIES, Start, begin, find, reopen, successor
 
 BLOCK = 256 << 10
 """Bytes per block: fits the L2 cache; 64 KiB to 1 MiB are equally fast (performance.md §2)."""
@@ -172,6 +172,7 @@ class FileTail:
                 self._file, lost = find(self.path, self._olddir, self._resume)
                 if lost:
                     self.losses[lost] += 1
+                self.generations["resumed"] += lost != GONE
         except OSError as error:
             if isinstance(error, FileNotFoundError):
                 self._began = None  # what appears from now on is new from its first byte
@@ -180,8 +181,6 @@ class FileTail:
             self.waiting = no_access(self.path, error, "is the log switched on?")
             self.at_end = False
             return False
-        if self._resume is not None:
-            self.generations["resumed"] += self._file.id == (self._resume.device, self._resume.inode)
         if self._began is None and self._resume is None:
             self.generations["appeared"] += 1
         self.waiting = ""
@@ -212,52 +211,23 @@ class FileTail:
 
     def _next(self, file: OpenGeneration) -> bool:
         """Go on to the file that follows the one read to its end."""
-        agreed = None
-        for _ in range(RETRIES):
-            found = generations(self.path, self._olddir)
-            standing = self._standing(file, found)
-            following = newer(found, standing, file.changed_ns, self._left.ids())
-            if following is None:
-                return False
-            key = following.device, following.inode
-            if key != agreed:  # two looks must agree: a listing may miss what is renamed meanwhile
-                agreed = key
-                continue
-            if (opened := self._left.take(key)) is None:
-                try:
-                    opened = OpenGeneration(Path(following.path))
-                except FileNotFoundError:
-                    continue  # renamed while we looked
-                except OSError as error:
-                    self.waiting = no_access(Path(following.path), error, "just rotated")
-                    return False
-                if opened.id != key:
-                    opened.close()
-                    continue
-            names = {(each.device, each.inode): each.path for each in found}
-            if standing not in names:
-                # If ours was the oldest, and went, then even the oldest left is newer, so others may have gone unseen.
-                oldest = following == found[0] and len(found) > 1
-                if not file.deleted():
-                    self.losses[HIDDEN] += 1
-                elif oldest or len(found) == 1:
-                    self.losses["rotated away before it was read" if oldest else DELETED] += 1
-            self._left.add(file, names.get(file.id))
-            self._file, self.size = opened, 0
-            self.generations["rotated"] += 1
-            self.at_end = False
-            return True
-        return False
-
-    def _standing(self, file: OpenGeneration, found: list[Generation]) -> tuple[int, int]:
-        """Give identity of the listed file that has the content of ours: itself, or what it was packed into."""
-        if all(file.id != (each.device, each.inode) for each in found):
-            packed = [each for each in found if each.path.endswith(COMPRESSED)]
-            with suppress(FileNotFoundError):
-                if (copy := reopen(file.position(self.source_id, file.offset, file.behind), packed)) is not None:
-                    copy.close()
-                    return copy.id
-        return file.id
+        position = file.position(self.source_id, file.offset, file.behind)
+        try:
+            found = successor(self.path, self._olddir, file, position, self._left.ids())
+        except OSError as error:
+            self.waiting = no_access(Path(error.filename or self.path), error, "just rotated")
+            return False
+        if found is None:
+            return False
+        opened = found.file or self._left.take(found.key)
+        assert opened is not None
+        if found.lost:
+            self.losses[found.lost] += 1
+        self._left.add(file, found.name)
+        self._file, self.size = opened, 0
+        self.generations["rotated"] += 1
+        self.at_end = False
+        return True
 
     def _truncated(self, file: OpenGeneration, unread: bool) -> None:
         """Start again in a truncated file, after what a copy of it (copytruncate) still holds."""
