@@ -32,7 +32,7 @@ lint: $(STAMP)  ## ruff and mypy
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
 
 unit: $(STAMP)  ## tests that need no server
-	@$(BIN)/python -m pytest tests --ignore=tests/live -m 'not torture'
+	@$(BIN)/python -m pytest tests --ignore=tests/live -m 'not torture' -n 2 --dist loadfile
 
 packages: $(STAMP) # Debian packages that the live tests need; LIVE=0 leaves them out
 	@if [ "$(LIVE)" = 1 ]; then $(BIN)/python tests/live/packages.py --install; fi

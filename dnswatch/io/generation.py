@@ -185,8 +185,10 @@ def open_at(path: Path, position: Position) -> OpenGeneration | None:
     return None
 
 
-def generations(path: Path, olddir: Path | None = None) -> list[Generation]:
+def generations(path: Path, olddir: Path | None = None, since: tuple[int, int] | None = None) -> list[Generation]:
     """List the files of the log ``path`` that exist now, oldest first, the path itself last.
+
+    With ``since`` (device, inode) only that file and newer ones, if it is there.
 
     Rotated files are looked for beside it, in ``olddir`` (logrotate's), and beside what it is a symbolic link to, which
     may have a date in its own name.
@@ -208,4 +210,6 @@ def generations(path: Path, olddir: Path | None = None) -> list[Generation]:
             if stat.S_ISREG(info.st_mode):
                 key = (info.st_dev, info.st_ino)
                 found.setdefault(key, Generation(each, *key, info.st_size, info.st_mtime_ns))
+                if key == since:
+                    break
     return list(reversed(found.values()))

@@ -95,7 +95,7 @@ def successor(
     """
     agreed = None
     for _ in range(RETRIES):
-        found = generations(path, olddir)
+        found = generations(path, olddir, since=file.id)
         names = {(each.device, each.inode): each.path for each in found}
         standing = file.id if file.id in names else _packed(file, position, found)
         following = newer(found, standing, file.changed_ns, left)

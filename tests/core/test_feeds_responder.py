@@ -201,6 +201,18 @@ def test_no_reply_over_udp_is_much_longer_than_its_request() -> None:
         (struct.pack("!6H", 1, 0, 1, 0, 0, 0) + b"\xc0\x0c\0\x06\0\x01", dns.rcode.FORMERR),
         (struct.pack("!6H", 1, 0, 1, 0, 0, 2) + wire.question(ZONE, wire.SOA) + 2 * wire.opt(), dns.rcode.FORMERR),
     ],
+    ids=[
+        "ixfr-without-serial",
+        "axfr-over-udp",
+        "cut",
+        "too-long",
+        "no-question",
+        "two-questions",
+        "notify",
+        "update",
+        "pointer-loop",
+        "two-opts",
+    ],  # fmt: skip
 )
 def test_what_is_no_question_of_ours_is_told_so(message: dns.message.Message | bytes, rcode: int) -> None:
     """FORMERR and NOTIMP, with the id of the request."""

@@ -185,7 +185,7 @@ class _Lines:
             lines = sorted({max(line, start) for line in lines if self._line_end(line) > start and line < end})
         samples = self._due(start, end)
         candidates, sampled = set(lines), set(samples)
-        # One loop for both kinds, without a call of its own for each line: 0.9 instead of 1.9 µs a line beside parsing.
+        # One loop for both kinds, without a call of its own for each line.
         data, offset, parse = self.data, self.offset, self.digest.parser.parse
         for line in sorted(candidates | sampled) if samples else lines:
             newline = data.find(b"\n", line)
