@@ -85,12 +85,13 @@ class Following:
 
     async def stop(self) -> None:
         """Stop reading; positions stay."""
-        self.tell(final=True)  # what was lost since the last look is not known to the next process
+        self._tell_lost(final=True)  # the next process does not know of it
         for name in list(self.readers):
             await self._drop(name, keep=True)
 
     def states(self) -> Iterator[SourceState]:
-        """Give the state of every source, for a checkpoint."""
+        """Give the state of every source, for a checkpoint. What was lost before it is told of first."""
+        self._tell_lost(final=False)  # when we are killed after the checkpoint, nobody else knows
         for reader in self.readers.values():
             state = reader.state()
             if state is not None:
@@ -112,15 +113,9 @@ class Following:
             times.append(at)
         return max(times, default=None)
 
-    def tell(self, final: bool = False) -> None:
-        """Say once when a log cannot be read, and when it can be again; and when some of it was lost."""
-        now = time.monotonic()
+    def tell(self) -> None:
+        """Say once when a log cannot be read, and when it can be again."""
         for name, reader in self.readers.items():
-            for why, count in reader.lost().items():
-                told, told_at = self._lost.get((name, why), (0, -LOST_APART_S))
-                if count > told and (final or now - told_at >= LOST_APART_S):
-                    self._lost[name, why] = count, now
-                    log.warning("source %s: lost: %s (%d times so far)", name, why, count)
             waiting = reader.waiting()
             if waiting == self._said.get(name, ""):
                 continue
@@ -129,6 +124,16 @@ class Following:
                 log.info("source %s: is read", name)
             elif not reader.task.error:  # what the supervisor saw it has told itself
                 log.warning("source %s: %s; waiting for it", name, waiting)
+
+    def _tell_lost(self, final: bool) -> None:
+        """Say when some of a log was lost: at once, but the same reason once a minute only, and in the end."""
+        now = time.monotonic()
+        for name, reader in self.readers.items():
+            for why, count in reader.lost().items():
+                told, told_at = self._lost.get((name, why), (0, -LOST_APART_S))
+                if count > told and (final or now - told_at >= LOST_APART_S):
+                    self._lost[name, why] = count, now
+                    log.warning("source %s: lost: %s (%d times so far)", name, why, count)
 
     def rows(self) -> dict[str, dict[str, Any]]:
         """Give the status rows."""
