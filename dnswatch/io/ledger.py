@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from dnswatch.core.detect.changes import Changes
-from dnswatch.core.detect.engine import Action, Engine
+from dnswatch.core.detect.engine import DONE, Action, Engine
 from dnswatch.core.model import Alert, Decision, Effect
 from dnswatch.io.store import Asked, SourceState, Store
 from dnswatch.io.supervise import Supervised
@@ -151,6 +151,9 @@ class Ledger:
             action = Action(**{"by": asked.by, "at": asked.at, **asked.data})
         except TypeError as error:
             self._held.applied[asked.id] = f"refused: {error}"
+            return
+        if action.kind not in DONE:  # asked by another version: it must not end this one
+            self._held.applied[asked.id] = f"refused: no action {action.kind!r}"
             return
         effects = self._engine.act(action)
         self.note(effects, 0)

@@ -230,6 +230,16 @@ def test_snoozed_alert_is_open_again_when_its_time_has_come() -> None:
     assert (reopened.state, reopened.at, reopened.rev) == ("open", T0 + 100, 3)
 
 
+def test_comment_leaves_a_snooze_as_it_is() -> None:
+    """Who only writes something down does not make a snooze endless."""
+    engine = Engine(policy())
+    (alert,) = feed(engine, [query(0, "10.1.0.9", TELEGRAM)])
+    engine.act(Action("snooze", alert.id, T0 + 5, until=T0 + 100))
+    (commented,) = alerts(engine.act(Action("comment", alert.id, T0 + 6, note="asked the owner")))
+    assert commented.state == "snoozed"
+    assert [one.state for one in alerts(engine.advance(T0 + 200, 0.0))] == ["open"]
+
+
 # ── Bounds ────────────────────────────────────────────────────────────────────────────────────────────────────
 
 

@@ -136,6 +136,18 @@ def test_lookup_without_a_rewrite_leaks_after_two_seconds() -> None:
     ]  # fmt: skip
 
 
+def test_source_that_is_behind_gets_its_time_too() -> None:
+    """A late lookup's rewrite is late as well: another source's line in between makes no leak of it."""
+    engine = enforcing()
+    made = feed(engine, [query(600, "10.1.0.8", "unwatched.test")], "ns2")
+    made += feed(engine, [query(0, CLIENT, TELEGRAM)])
+    made += feed(engine, [query(601, "10.1.0.8", "unwatched.test")], "ns2")
+    made += feed(engine, [rewrite(0.1)])
+    assert [alert.outcome for alert in made] == ["observed", "blocked"]
+    (late,) = feed(engine, [query(20, "10.1.0.7", TELEGRAM)])
+    assert [(alert.id, alert.outcome) for alert in alerts(engine.advance(T0 + 700, 0.0))] == [(late.id, "leaked")]
+
+
 @pytest.mark.parametrize("kind", ["rewrite", "denied", "failed"])
 def test_lookup_that_the_resolver_stopped_does_not_leak(kind: str) -> None:
     """A rewrite, a refusal or a failure within two seconds settles it."""

@@ -155,6 +155,7 @@ async def test_actions_are_applied_once(tmp_path: Path) -> None:
             await made.store.ask({"kind": "ack", "alert": "known", "note": "on it"}, "anna"),
             await made.store.ask({"kind": "close", "alert": "unknown"}, "ben"),
             await made.store.ask({"nonsense": 1}, "carl"),
+            await made.store.ask({"kind": "escalate", "alert": "known"}, "a newer dnswatch"),
         ]
         made.broken = 1
         with pytest.raises(OSError, match="no space"):
@@ -168,6 +169,7 @@ async def test_actions_are_applied_once(tmp_path: Path) -> None:
         assert results[0] == "done"
         assert results[1].startswith("refused: no open alert")
         assert results[2].startswith("refused: ")
+        assert results[3] == "refused: no action 'escalate'"
         assert [one for _, one in await made.store.waiting(0, 9)] == [alert(9, 2, state="acknowledged")]
 
 

@@ -119,7 +119,8 @@ class Engine(State):
             self.counters["action-unknown-alert"] += 1
             return []
         at = self.log_now or action.at
-        episode.snoozed_until = None
+        if action.kind != "comment":
+            episode.snoozed_until = None
         if action.kind == "ack":
             episode.state = "acknowledged"
         elif action.kind == "reopen":
@@ -308,6 +309,8 @@ class Engine(State):
             return
         if self._blocks.for_client(sighting.client, sighting.qname, at):
             attempt.deadline = at + JOIN_S
+            if attempt.deadline <= self.log_now:  # a late line: what the resolver did with it is late as well
+                attempt.deadline = self.log_now + JOIN_S
             self._timers.push(attempt.deadline, "leak", f"{attempt.client} {attempt.qname}")
 
     # ── Lookups of our own forwarders ─────────────────────────────────────────────────────────────────────────
