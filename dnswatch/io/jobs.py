@@ -35,7 +35,8 @@ class Jobs:
         self.failed: Counter[str] = Counter()
         self.missed: Counter[str] = Counter()
         self.errors: dict[str, str] = {}  # job → its last failure, until it works again
-        self._running: set[asyncio.Task[Any]] = set()
+        self._running: dict[asyncio.Task[Any], str] = {}
+        self._again: set[str] = set()  # asked for while they ran
         # Failures are told by us, in one line; "next run" lines interest nobody.
         logging.getLogger("apscheduler").setLevel(logging.CRITICAL + 1)
         defaults = {"misfire_grace_time": None, "coalesce": True, "max_instances": 1}
@@ -46,15 +47,20 @@ class Jobs:
         """Run ``job`` every ``seconds``, the first time after ``first_s`` (default: one interval)."""
         start = datetime.now(UTC) + timedelta(seconds=seconds if first_s is None else first_s)
         self._scheduler.add_job(
-            self._tracked(job), "interval", seconds=seconds, next_run_time=start, id=name, replace_existing=True
+            self._tracked(name, job), "interval", seconds=seconds, next_run_time=start, id=name, replace_existing=True
         )
 
     def daily(self, name: str, hour: int, minute: int, job: Job) -> None:
         """Run ``job`` once a day at this time, UTC."""
-        self._scheduler.add_job(self._tracked(job), "cron", hour=hour, minute=minute, id=name, replace_existing=True)
+        self._scheduler.add_job(
+            self._tracked(name, job), "cron", hour=hour, minute=minute, id=name, replace_existing=True
+        )
 
     def now(self, name: str) -> None:
-        """Run the job as soon as the loop is free; its schedule goes on as before."""
+        """Run the job as soon as the loop is free, once more if it runs; its schedule goes on as before."""
+        if name in self._running.values():  # the scheduler would leave it out until its next time
+            self._again.add(name)
+            return
         found = self._scheduler.get_job(name)
         if found is not None:
             found.modify(next_run_time=datetime.now(UTC))
@@ -77,15 +83,15 @@ class Jobs:
         self._scheduler.shutdown(wait=False)
         await asyncio.sleep(0)  # its shutdown is a callback of the loop
 
-    def _tracked(self, job: Job) -> Job:
+    def _tracked(self, name: str, job: Job) -> Job:
         async def run() -> None:
             task = asyncio.current_task()
             assert task is not None
-            self._running.add(task)
+            self._running[task] = name
             try:
                 await job()
             finally:
-                self._running.discard(task)
+                del self._running[task]
 
         return run
 
@@ -108,3 +114,6 @@ class Jobs:
                 if not known:
                     log.error("job %s: internal error, please report it", name, exc_info=error)
             self.errors[name] = said
+        if name in self._again:
+            self._again.discard(name)
+            self.now(name)

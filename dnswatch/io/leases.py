@@ -30,6 +30,7 @@ class LeaseFiles:
     def __init__(self, files: Sequence[LeaseFile]) -> None:
         self.files = tuple(files)
         self.read = 0
+        self._begun = False
         self._seen: dict[Path, tuple[int, int, int]] = {}
         self._static: dict[Path, list[Lease]] = {}
         self._said: dict[Path, str] = {}
@@ -37,7 +38,7 @@ class LeaseFiles:
     async def refresh(self, identity: Identity, now: float) -> bool:
         """Read what changed; True when that changed who holds what. Unreadable files are told once."""
         before = identity.generation
-        static_changed = False
+        static_changed, self._begun = not self._begun, True  # hosts files before these are no longer asked
         for entry in self.files:
             for path in self._paths(entry.path):
                 found = await asyncio.to_thread(self._changed, path)

@@ -53,6 +53,29 @@ async def test_a_late_job_runs_late() -> None:
     assert jobs.missed["late"] == 0
 
 
+async def test_now_while_it_runs_is_once_more() -> None:
+    """What changed after a job had looked is not left until its next time."""
+    jobs, runs, may_end = Jobs(), [], asyncio.Event()
+
+    async def look() -> None:
+        runs.append(1)
+        await may_end.wait()
+
+    jobs.every("look", 3600, look, first_s=0)
+    jobs.start()
+    async with asyncio.timeout(5):
+        while not runs:  # noqa: ASYNC110 (the scheduler has no event for us)
+            await asyncio.sleep(0.005)
+        jobs.now("look")
+        jobs.now("look")
+        await asyncio.sleep(0.02)
+        may_end.set()
+        while jobs.done["look"] < 2:  # noqa: ASYNC110
+            await asyncio.sleep(0.005)
+    await jobs.stop()
+    assert len(runs) == 2
+
+
 async def test_now_and_the_end() -> None:
     """A job can be asked to run at once, and the end waits for one that runs."""
     jobs, started, finished = Jobs(), asyncio.Event(), asyncio.Event()

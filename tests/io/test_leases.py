@@ -45,6 +45,18 @@ async def test_hosts_files_are_replaced_as_a_whole(tmp_path: Path) -> None:
     assert [identity.of(f"10.0.0.{n}", NOW)[0] for n in (1, 2, 3)] == ["alpha", "", "gamma"]
 
 
+async def test_hosts_file_that_is_no_longer_configured_is_forgotten(tmp_path: Path) -> None:
+    """A reload without it takes its names away, and with them what they were expected to do."""
+    path = tmp_path / "hosts"
+    path.write_text("10.0.0.1 alpha\n")
+    identity = Identity()
+    assert await LeaseFiles([LeaseFile(path=str(path), type="hosts")]).refresh(identity, NOW)
+    none = LeaseFiles([])
+    assert await none.refresh(identity, NOW)
+    assert identity.of("10.0.0.1", NOW)[0] == ""
+    assert not await none.refresh(identity, NOW)
+
+
 async def test_what_cannot_be_read_is_told_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """A missing or foreign file is a warning, once, and works when it is right."""
     path = tmp_path / "leases"

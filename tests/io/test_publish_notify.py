@@ -169,6 +169,16 @@ async def test_who_is_no_consumer_any_more_is_forgotten(resolver: Resolver, noti
     assert set(notifier.told) == {kept}
 
 
+async def test_who_was_forgotten_at_once_can_be_told_again(resolver: Resolver, notifier: Notifier) -> None:
+    """A reload between a publication and its first packet silences nobody for ever."""
+    target = Target("ns1", "127.0.0.1", resolver.port, ZONE)
+    notifier.tell([target], 1)
+    await notifier.forget()
+    notifier.tell([target], 2)
+    await until(lambda: target in notifier.told)
+    assert [message.answer[0][0].serial for message in resolver.got] == [2]
+
+
 async def test_nobody_there_is_no_reply(notifier: Notifier) -> None:
     """A closed port answers with ICMP; the tries go on, for the resolver may just be restarting."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as free:

@@ -85,8 +85,8 @@ class Notifier:
         if tasks:
             await asyncio.wait(tasks)
         for target in gone:
-            self.told.pop(target, None)
-            self._wanted.pop(target, None)
+            for known in (self.told, self._wanted, self._tasks, self._newer):  # a task may end before it has begun
+                known.pop(target, None)
 
     async def _work(self, target: Target) -> None:
         try:
@@ -96,7 +96,8 @@ class Notifier:
                 self._note(target, serial, error)
                 await asyncio.sleep(APART_S)
         finally:
-            del self._tasks[target], self._newer[target]
+            self._tasks.pop(target, None)
+            self._newer.pop(target, None)
 
     def _note(self, target: Target, serial: int, error: str | None) -> None:
         if error is None:  # a newer serial came in between, and is told next
