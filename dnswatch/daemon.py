@@ -140,8 +140,7 @@ class Daemon:
         self.primary = Primary(self.store)
         self.upkeep = Housekeeping(lambda: self.loaded, self.engine, self.store, self.jobs, self.feeds, self.primary)
         self.upkeep.plan(self.following.look, lambda: list(self.couriers))
-        await self._serve_http(config)
-        await self.primary.configure(config)
+        await self._listen(config)
         await self.upkeep.refresh_leases()
         await self._set_sinks(self.loaded)
         self._checkpoints = self._spawn(self.ledger.task.run())
@@ -205,8 +204,7 @@ class Daemon:
         try:
             loaded = await asyncio.to_thread(load_policy, self.config_path)
             loaded.config.require_sources()
-            await self._serve_http(loaded.config)
-            await self.primary.configure(loaded.config)
+            await self._listen(loaded.config)
         except ConfigError as error:
             for problem in error.problems[1:]:
                 log.error("%s", problem)
@@ -214,12 +212,13 @@ class Daemon:
             self._reload_failed(f"{error.problems[0]}{more}")
         except DnswatchError as error:
             self._reload_failed(str(error))
+        except OSError as error:
+            self._reload_later(error)
         else:
             try:
                 await self._swap(loaded)
             except OSError as error:  # every step can be done again
-                self._reload_failed(f"{describe(error)}; trying again in {RELOAD_AGAIN_S:.0f} s")
-                asyncio.get_running_loop().call_later(RELOAD_AGAIN_S, self._reload_asked.set)
+                self._reload_later(error)
             else:
                 self.reloads.error = ""
                 self.reloads.at = time.time()
@@ -230,6 +229,10 @@ class Daemon:
     def _reload_failed(self, why: str) -> None:
         self.reloads.error = why
         log.error("the new configuration is not used, the old one stays: %s", why)
+
+    def _reload_later(self, error: OSError) -> None:
+        self._reload_failed(f"{describe(error)}; trying again in {RELOAD_AGAIN_S:.0f} s")
+        asyncio.get_running_loop().call_later(RELOAD_AGAIN_S, self._reload_asked.set)
 
     async def _swap(self, loaded: Loaded) -> None:
         before, config = self.loaded.config, loaded.config
@@ -246,18 +249,19 @@ class Daemon:
         await self._set_sinks(loaded)
         self.jobs.now("feeds")
 
-    async def _serve_http(self, config: Config) -> None:
-        """Listen where the configuration says from now on, and only then no longer elsewhere."""
-        listen = config.http.listen
-        if listen is None or (self.web is not None and listen == self.loaded.config.http.listen):
-            return
-        web = Web(self, registry(__version__, self.rows), self.feeds)
+    async def _listen(self, config: Config) -> None:
+        """Serve HTTP and zones where the configuration says from now on, and only then no longer elsewhere.
+
+        Both or neither: raises `StateError` or `OSError`, and nothing has changed then.
+        """
+        web = await self._open_http(config)
         try:
-            await web.start(listen)
-        except StateError as error:
-            if "listen" in config.http.model_fields_set:
-                raise
-            log.error("%s. Going on without HTTP", error)  # nobody asked for it: no reason not to watch
+            await self.primary.configure(config)
+        except (StateError, OSError):
+            if web is not None:
+                await web.stop()
+            raise
+        if web is None:
             return
         if self.web is not None:
             await self.web.stop()
@@ -266,6 +270,21 @@ class Daemon:
             log.info(
                 "HTTP on http://%s:%d (healthz, readyz, metrics, feeds)", f"[{host}]" if ":" in host else host, port
             )
+
+    async def _open_http(self, config: Config) -> Web | None:
+        """Open HTTP where it is not open yet; None: there is nothing to open."""
+        listen = config.http.listen
+        if listen is None or (self.web is not None and listen == self.loaded.config.http.listen):
+            return None
+        web = Web(self, registry(__version__, self.rows), self.feeds)
+        try:
+            await web.start(listen)
+        except StateError as error:
+            if "listen" in config.http.model_fields_set:
+                raise
+            log.error("%s. Going on without HTTP", error)  # nobody asked for it: no reason not to watch
+            return None
+        return web
 
     async def _follow(self, loaded: Loaded) -> None:
         """Follow the logs, and store where each was begun: a crash must not make the end begin later."""

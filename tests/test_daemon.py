@@ -167,6 +167,47 @@ async def test_reload_swaps_sources_sinks_and_http(tmp_path: Path) -> None:
         assert running.alerts()[-1]["client_ip"] == "10.0.10.2"
 
 
+async def test_refused_reload_leaves_http_where_it_was(tmp_path: Path) -> None:
+    """One address that cannot be had refuses the whole reload: what it would have moved stays, and can move later."""
+    first, second = free_port(), free_port()
+    running = InLoop(tmp_path, f'http: {{listen: "127.0.0.1:{first}"}}\n')
+    running.log.touch()
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        zones = f'dns: {{listen: "127.0.0.1:{taken.getsockname()[1]}"}}\n'
+        async with running:
+            running.configure(f'http: {{listen: "127.0.0.1:{second}"}}\n{zones}')
+            assert "another program listens there" in await running.reload()
+            assert (await asyncio.to_thread(get, first, "/healthz"))[0] == 200
+            with pytest.raises(urllib.error.URLError):
+                await asyncio.to_thread(get, second, "/healthz")
+            running.configure(f'http: {{listen: "127.0.0.1:{second}"}}\n')
+            assert await running.reload() == ""
+            assert (await asyncio.to_thread(get, second, "/healthz"))[0] == 200
+
+
+async def test_store_that_fails_before_a_reload_is_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the zone server cannot read from the store delays the reload; it does not end the daemon."""
+    monkeypatch.setattr(daemon_module, "RELOAD_AGAIN_S", 0.05)
+    running = InLoop(tmp_path)
+    running.log.touch()
+    async with running:
+        real, failures = running.daemon.store.latest_snapshots, 0
+
+        async def locked() -> object:
+            nonlocal failures
+            failures += 1
+            if failures < 3:
+                raise OSError(16, "another process has kept the store locked")
+            return await real()
+
+        await soon(lambda: running.daemon.upkeep.feed_rows)
+        monkeypatch.setattr(running.daemon.store, "latest_snapshots", locked)
+        running.configure(f'dns: {{listen: "127.0.0.1:{free_port()}"}}\n')
+        assert "locked" in await running.reload()
+        await soon(lambda: running.daemon.reloads.error == "")
+        assert running.daemon.primary.server is not None
+
+
 def test_second_run_names_the_first(tmp_path: Path) -> None:
     """A second daemon on one state_dir exits 1 and names the pid."""
     running = Running(tmp_path)
