@@ -131,6 +131,24 @@ async def test_serials_are_stored_before_files_and_hooks_follow(tmp_path: Path) 
     assert len(out.read_text().split()) == 3
 
 
+async def test_hooks_follow_a_write_that_was_interrupted(tmp_path: Path) -> None:
+    """Files that were replaced before the disk failed, or before we were killed, are reloaded with the rest."""
+    out, feeds = tmp_path / "out", tmp_path / "feeds"
+    history, run = Memory(feeds), [Hook((*note(out), "{zone}"))]
+    last = feeds / f".exempt.{ZONE}.zone.new"
+    last.mkdir(parents=True)  # its new content cannot be written
+    with pytest.raises(OSError, match="directory"):
+        await rebuild(WORLD, None, AT, history, feeds, run)
+    assert (feeds / f"any.{ZONE}.zone").exists()
+    assert not out.exists()
+    last.rmdir()
+    await rebuild(WORLD, None, AT + 60, history, feeds, run)
+    assert out.read_text().split() == [f"{audience}.{ZONE}" for audience in ("build", "any", "exempt")]
+    await rebuild(WORLD, None, AT + 120, history, feeds, run)
+    assert len(out.read_text().split()) == 3
+    assert len(list(feeds.iterdir())) == 4
+
+
 async def test_a_refused_zone_changes_nothing(tmp_path: Path) -> None:
     """The last good serial stays in the store and in the files."""
     feeds = tmp_path / "feeds"

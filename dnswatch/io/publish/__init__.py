@@ -53,17 +53,27 @@ async def rebuild(
     """Compile policy, store new versions, ``serve`` them, write their files, then run the hooks if any file changed.
 
     Serials are stored before anybody can see them (research rpz.md §5.4). Whoever transfers zones does not wait for
-    files and hooks. Raises `FeedRefused` before anything is
-    stored or written, `OSError` when the directory cannot be written.
+    files and hooks. Hooks that an earlier call did not come to, because the disk was full or we were killed, run now.
+    Raises `FeedRefused` before anything is stored or written, `OSError` when the directory cannot be written.
     """
     publication = plan(policy, identity, at, await history.latest_snapshots())
     await history.save_snapshots(publication.changed)
     if serve is not None:
         await serve(publication.snapshots)
-    written = await asyncio.to_thread(files.write, directory, list(publication.files()))
+    made = list(publication.files())
+    due = await asyncio.to_thread(_due, directory, made) if after else frozenset()
+    written = await asyncio.to_thread(files.write, directory, made)
     warnings: list[str] = []
-    if written:
-        names = {path.name for path in written}
+    if due:
         zones = [one.zone.name for one in publication.snapshots if one.zone.audience != EVERYONE]
-        warnings = await hooks.run(after, [zone for zone in zones if f"{zone}.zone" in names])
+        warnings = await hooks.run(after, [zone for zone in zones if f"{zone}.zone" in due])
+        await asyncio.to_thread(files.owe, directory, frozenset())
     return Rebuilt(publication, tuple(written), tuple(warnings))
+
+
+def _due(directory: Path, made: Sequence[tuple[str, bytes]]) -> frozenset[str]:
+    """Give the files whose hooks must run, and note them before the first one is replaced."""
+    names = files.owed(directory) | {path.name for path in files.stale(directory, made)}
+    if names:
+        files.owe(directory, names)
+    return names

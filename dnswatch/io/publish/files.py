@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 _MODE = 0o644  # before umask: a resolver of another user reads these; `UMask=0027` and a shared group narrow it
+_OWED = ".owed"  # holds the names of files whose hooks are due: neither a full disk nor a crash may forget them
 
 
 def write(directory: Path, files: Iterable[tuple[str, bytes]]) -> list[Path]:
@@ -31,6 +32,23 @@ def write(directory: Path, files: Iterable[tuple[str, bytes]]) -> list[Path]:
 def stale(directory: Path, files: Iterable[tuple[str, bytes]]) -> list[Path]:
     """Give the paths that `write` would change, and change nothing."""
     return [directory / name for name, content in files if not _holds(directory / name, content)]
+
+
+def owed(directory: Path) -> frozenset[str]:
+    """Give the names of files that were, or were about to be, replaced and whose hooks have not run since."""
+    try:
+        return frozenset((directory / _OWED).read_text("utf-8").split("\n")) - {""}
+    except FileNotFoundError:
+        return frozenset()
+
+
+def owe(directory: Path, names: frozenset[str]) -> None:
+    """Note durably that hooks are due for these files; none: they have run."""
+    if names:
+        directory.mkdir(parents=True, exist_ok=True)
+        _replace(directory / _OWED, "".join(f"{name}\n" for name in sorted(names)).encode())
+    else:
+        (directory / _OWED).unlink(missing_ok=True)
 
 
 def _holds(path: Path, content: bytes) -> bool:

@@ -1,7 +1,7 @@
 """What is done after files changed: run a command, or signal a server through its pid file.
 
 Never: a shell, a retry, an exception for a hook that fails. A resolver that did not reload still serves its old zone,
-so a failure is a warning with the command's own words, and the caller says it. Read next: ``probe.py``.
+so a failure is a warning with the command's own words, and the caller says it. Read next: ``notify.py``.
 """
 
 from __future__ import annotations
