@@ -4,8 +4,10 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 LIVE   ?= 1
 STAMP  := $(VENV)/.ready
+PYTEST := $(BIN)/python -m pytest -m 'not torture' -n 2 --dist worksteal
+SHELL_TESTS := tests/io tests/cli tests/test_daemon.py tests/test_docs.py tests/test_scan.py tests/test_transfers.py
 
-.PHONY: run test unit live lint torture setup packages golden bench bench-quick clean help
+.PHONY: run test unit shell live lint torture setup packages golden bench bench-quick clean help
 .DEFAULT_GOAL := help
 
 help:           ## show the targets
@@ -26,13 +28,16 @@ $(STAMP): pyproject.toml constraints.txt
 run: $(STAMP)   ## CONFIG=FILE: the daemon; without it: the demonstration
 	@if [ -n "$(CONFIG)" ]; then exec $(BIN)/dnswatch --config "$(CONFIG)" run; else exec $(BIN)/dnswatch demo; fi
 
-test: $(STAMP) packages lint unit live ## everything: lint, types, unit tests, live tests against real servers
+test: $(STAMP) packages lint unit shell live ## everything: lint, types, tests, tests against real servers
 
 lint: $(STAMP)  ## ruff and mypy
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
 
-unit: $(STAMP)  ## tests that need no server
-	@$(BIN)/python -m pytest tests --ignore=tests/live -m 'not torture' -n 2 --dist loadfile
+unit: $(STAMP)  ## tests of the pure half, the data and the configuration
+	@$(PYTEST) tests --ignore=tests/live $(SHELL_TESTS:%=--ignore=%)
+
+shell: $(STAMP) ## tests of files, sockets, processes and commands; no server needed
+	@$(PYTEST) $(SHELL_TESTS)
 
 packages: $(STAMP) # Debian packages that the live tests need; LIVE=0 leaves them out
 	@if [ "$(LIVE)" = 1 ]; then $(BIN)/python tests/live/packages.py --install; fi
