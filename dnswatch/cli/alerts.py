@@ -37,7 +37,7 @@ APPLIED_S = 5.0
 OTHERS = 5
 """Other alerts of the client that its page names: what came before and after says most about an incident."""
 OUTCOMES = {
-    "observed": "the lookup was logged; no answer and no policy of ours was",
+    "observed": "the lookup was seen; what the resolver answered was not",
     "would-block": "our zones met it, but in mode shadow they only log: nothing was blocked",
     "blocked": "the resolver gave our zone's answer instead",
     "leaked": "it should have been blocked and was answered",
@@ -106,7 +106,7 @@ def show(ctx: click.Context, alert_id: str, as_json: bool) -> None:
         })  # fmt: skip
         return
     for line in _story(last, revisions, others, called(ctx)):
-        click.echo(line if line.startswith("\x1b") else escaped(line))
+        click.echo(escaped(line))
 
 
 @command.command("ack")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from dnswatch.core.detect.attempts import Attempt, Attempts
 from dnswatch.core.detect.engine import Action, Engine, SightingRow
 from dnswatch.core.detect.episodes import alert_id
 from dnswatch.core.model import Lease, Notice, Weird
@@ -261,6 +262,30 @@ def test_tables_stay_bounded_under_a_flood(monkeypatch: pytest.MonkeyPatch) -> N
     assert len([alert for alert in made if alert.cause == "evicted"]) == 1950
     engine.changes()
     assert engine.counters["evicted:episodes"] == 1950
+
+
+def test_tables_stay_bounded_while_log_time_stands(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A source that is days behind another one opens attempts by the thousand within one moment of log time."""
+    monkeypatch.setattr("dnswatch.core.detect.attempts.LIMIT", 50)
+    monkeypatch.setattr("dnswatch.core.detect.timers.SLACK", 50)
+    engine = Engine(policy(mode="enforce"))
+    feed(engine, [verdict(at, "10.1.0.8", "webhook.site", "rewrite", via="x.any.rpz.dnswatch.internal",
+                          action="nxdomain") for at in (0, 9000)])  # fmt: skip
+    for n in range(1000):
+        feed(engine, [query(8 * n, "10.1.0.9", TELEGRAM)])
+    assert engine.counters["unexpected"] == 1002
+    assert len(engine._attempts._queue) <= 101
+    assert engine.sizes()["timers"] < 200
+
+
+def test_answer_without_client_is_joined_at_once_in_a_flood() -> None:
+    """A name asked for by thousands of forged clients does not make each of its answers a search among them."""
+    table = Attempts()
+    for n in range(5000):
+        at = T0 + n / 100
+        table.open(Attempt(f"10.9.{n >> 8}.{n & 255}", TELEGRAM, at, "ns1", "telegram-bot", False), at)
+    assert next(table.recent(TELEGRAM, T0 + 50)).client == "10.9.19.135"  # the last one first
+    assert table.only(TELEGRAM, T0 + 50) is None
 
 
 def test_revisions_are_the_same_when_nothing_is_known_of_the_source() -> None:

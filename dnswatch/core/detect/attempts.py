@@ -101,6 +101,8 @@ class Attempts:
             if not first.gone:
                 self.evicted += first.opened_at + KEEP_S >= log_now
                 self._unlink(first)
+        if len(queue) > 2 * LIMIT:  # one that is kept has gone ones behind it: a source far behind, while time stands
+            queue = self._queue = deque(one for one in queue if not one.gone)
         attempt.opened_at = log_now
         attempt.n = self._next
         self._next += 1
@@ -158,14 +160,18 @@ class Attempts:
 
     def only(self, qname: Name, at: float, *, here: str | None = None, elsewhere: str | None = None) -> Attempt | None:
         """Give the one attempt for a name that is recent at that time, or None when there are none or several."""
-        found = list(self.recent(qname, at, here=here, elsewhere=elsewhere))
-        return found[0] if len(found) == 1 else None
+        found = self.recent(qname, at, here=here, elsewhere=elsewhere)
+        first = next(found, None)
+        return first if next(found, None) is None else None
 
     def recent(
         self, qname: Name, at: float, *, here: str | None = None, elsewhere: str | None = None
     ) -> Iterator[Attempt]:
-        """Yield the attempts for a name around that time: of source ``here`` only, or of all but ``elsewhere``."""
-        for newest in self.by_name.get(qname, {}).values():
+        """Yield the attempts for a name around that time: of source ``here`` only, or of all but ``elsewhere``.
+
+        The last clients first: in a flood of forged ones, who wants one or two need not look at a minute's worth.
+        """
+        for newest in reversed(self.by_name.get(qname, {}).values()):
             for attempt in _chain(newest):
                 if attempt.at < at - ATTEMPT_S - JOIN_S:
                     break

@@ -298,8 +298,7 @@ class Engine(State):
             episode.reviews = [] if sighting.expected else self._panel.reviews(sighting)
             for due_at in episode.reviews:
                 self._timers.push(due_at, "review", key)
-            if self._timers.overgrown(len(self._episodes.rows) + self._attempts.size + len(self._holds.table.rows)):
-                self._set_timers()
+            self._drop_void_timers()
         return episode
 
     def _watch_for_leak(self, attempt: Attempt, sighting: Sighting) -> None:
@@ -312,6 +311,7 @@ class Engine(State):
             if attempt.deadline <= self.log_now:  # a late line: what the resolver did with it is late as well
                 attempt.deadline = self.log_now + JOIN_S
             self._timers.push(attempt.deadline, "leak", f"{attempt.client} {attempt.qname}")
+            self._drop_void_timers()
 
     # ── Lookups of our own forwarders ─────────────────────────────────────────────────────────────────────────
 

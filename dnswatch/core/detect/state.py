@@ -116,6 +116,11 @@ class State:
         timers += [Timer(hold.deadline, "hold", key) for key, hold in self._holds.table.rows.items()]
         self._timers = Timers(timers)
 
+    def _drop_void_timers(self) -> None:
+        """Set the timers anew when most of them are about rows that are gone."""
+        if self._timers.overgrown(len(self._episodes.rows) + self._attempts.size + len(self._holds.table.rows)):
+            self._set_timers()
+
     # ── Bounds ────────────────────────────────────────────────────────────────────────────────────────────────
 
     def sizes(self) -> dict[str, int]:

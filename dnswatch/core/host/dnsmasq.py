@@ -14,7 +14,6 @@ from dataclasses import dataclass, field
 from dnswatch.core.host.tree import Tree
 
 MAX_FILES = 500
-DEBIAN_SKIPS = ("dpkg-dist", "dpkg-old", "dpkg-new")  # CONFIG_DIR of Debian's /etc/default/dnsmasq
 _SERVER = re.compile(r"(?:/.*/)?(?P<address>[0-9A-Fa-f:.]+)(?:#(?P<port>\d+))?(?:@.*)?\Z")
 
 

@@ -97,19 +97,6 @@ class Book(Database):
             return [from_plain(json.loads(data)) for data in rows]
 
     @uncancelled
-    async def all_revisions(self, since_seq: int = 0) -> list[Alert]:
-        """Give every revision in decision order, as far as the outbox still holds them."""
-        box, table = schema.outbox, schema.alert_rev
-        statement = (
-            select(table.c.data)
-            .join(box, (box.c.alert_id == table.c.id) & (box.c.rev == table.c.rev))
-            .where(box.c.seq > since_seq)
-            .order_by(box.c.seq)
-        )
-        async with self.read() as connection:
-            return [from_plain(json.loads(data)) for data in await connection.scalars(statement)]
-
-    @uncancelled
     async def ask(self, data: dict[str, Any], by: str) -> int:
         """Leave an action for the engine; give its id. ``data`` is what the engine's `Action` is made of."""
         async with self.write() as connection:

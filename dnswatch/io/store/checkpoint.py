@@ -88,12 +88,6 @@ class Checkpoints(Database):
             )
 
     @uncancelled
-    async def forget_source(self, source: str) -> None:
-        """Drop the stored position of a source, so that it starts as a new one."""
-        async with self.write() as connection:
-            await connection.execute(delete(schema.position).where(schema.position.c.source == source))
-
-    @uncancelled
     async def year_anchor(self, source: str, now: float) -> float:
         """Give the wall time at which the source was first read; ``now`` when that is now (and keep it)."""
         key = f"year_anchor:{source}"
