@@ -46,7 +46,8 @@ def propose(ctx: click.Context, paths: tuple[str, ...], since: str | None, apply
 
     Reads the daemon's store, or the log files, directories and globs given as PATH. A group is proposed when at least
     two thirds of its active clients use a service. Request bins, callback servers and tunnels are never proposed, nor a
-    client with a serious alert of another category: those are printed as left out, with the reason.
+    client with a serious alert of another category, nor a use with a high alert before its third day: those are printed
+    as left out, with the reason.
     """
     main = Path(config_path(ctx))
     proposal = from_logs(paths, main, since) if paths else from_store(main, since)

@@ -1,7 +1,8 @@
 """Expectations that history suggests: which clients use which service already, as lines that an operator may accept.
 
 Never: applies anything; proposes request bins, callback servers or tunnels, whatever history says; proposes a client
-that has a serious alert of another category, for what it does may be the incident.
+that has a serious alert of another category, for what it does may be the incident; nor, for the same reason, a use
+that was judged grave and is not yet a habit.
 Read next: ``core/clients/expectations.py``.
 """
 
@@ -26,6 +27,9 @@ GROUP_SHARE = (2, 3)
 LEFT_OUT_SHOWN = 12
 """Services that the comment on what was left out names; a year of logs of a large network knows hundreds of pairs."""
 SERIOUS = SEVERITIES.index("medium")
+GRAVE = SEVERITIES.index("high")
+HABIT_DAYS = 3
+"""A use with a grave alert is proposed when it was seen on so many days: a job is, what was done once is the alert."""
 DAY_S = 86400
 
 
@@ -119,6 +123,8 @@ def propose(
         if expectations.judge(client, service, use.last_at)[0]:
             continue
         why, evidence = _why_not(catalog, service, address, worst)
+        if not why:
+            why, evidence = _no_habit(use, own.get((service, address)))
         if why:
             left_out.append(LeftOut(address, service, use.count, why, evidence))
         else:
@@ -179,6 +185,15 @@ def _why_not(catalog: Catalog, service: str, address: str, serious: Mapping[str,
                 f"{alert.severity} alert for {alert.service}, {alert.id}"
             )
     return "", ""
+
+
+def _no_habit(use: Use, alert: Alert | None) -> tuple[str, str]:
+    """Say why a use that was judged grave is not proposed yet (empty: it is)."""
+    if alert is None or SEVERITIES.index(alert.severity) < GRAVE or len(use.days) >= HABIT_DAYS:
+        return "", ""
+    return f"it has a grave alert and was seen on fewer than {HABIT_DAYS} days; write it by hand if it is meant", (
+        f"{alert.severity} alert, {alert.id}"
+    )
 
 
 def _in(groups: Groups, address: str, name: str) -> bool:

@@ -97,8 +97,21 @@ def test_a_client_with_a_serious_alert_elsewhere_is_left_out(severity: Severity,
 
 def test_an_alert_of_the_same_category_is_shown_not_decisive() -> None:
     """What is proposed has an alert by nature; the line says where to look."""
-    proposal = ask([row("10.1.0.5", "telegram-bot")], alert(Client("10.1.0.5"), "telegram-bot", "high"))
+    proposal = ask([row("10.1.0.5", "telegram-bot")], alert(Client("10.1.0.5"), "telegram-bot", "medium"))
     assert "dnswatch explain AAAA" in proposal.lines[0].evidence[-1]
+
+
+@pytest.mark.parametrize(("days", "severity", "proposed"), [
+    (1, "high", False), (2, "critical", False), (3, "critical", True), (1, "medium", True),
+])  # fmt: skip
+def test_what_was_judged_grave_must_be_a_habit(days: int, severity: Severity, proposed: bool) -> None:
+    """A stealer's evening is not offered as an expectation of its host; a daily job with a high alert is."""
+    rows = [row("10.1.0.5", "telegram-bot", day=day) for day in range(days)]
+    proposal = ask(rows, alert(Client("10.1.0.5"), "telegram-bot", severity))
+    assert bool(proposal.lines) is proposed
+    if not proposed:
+        assert "seen on fewer than 3 days" in proposal.left_out[0].why
+        assert severity in proposal.left_out[0].evidence
 
 
 def test_a_suspect_member_keeps_its_group_out() -> None:
