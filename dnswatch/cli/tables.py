@@ -19,6 +19,11 @@ from dnswatch.io.log import escaped
 
 COLOURS = {"critical": "red", "high": "red", "medium": "yellow", "low": "cyan", "info": "blue"}
 
+INDENT = "    "
+"""Before what continues a row on a narrow terminal."""
+LEAST = 24
+"""Characters of the last column that a terminal must have room for, else it goes below."""
+
 
 def print_json(value: Any) -> None:
     """Print JSON that people can read too."""
@@ -26,18 +31,34 @@ def print_json(value: Any) -> None:
 
 
 def print_table(headings: Sequence[str], rows: Sequence[Sequence[str]], severity: int | None = None) -> None:
-    """Print aligned columns; the last one is cut at the terminal's width, elsewhere nothing is.
+    """Print aligned columns; a terminal too narrow for them gets the rest of each row on lines below it.
 
     ``severity``: the column that decides a row's colour.
     """
     cells = [[escaped(cell) for cell in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(headings, *cells, strict=True)]
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+    lines = [range(len(widths))] if width is None else _folded(widths, width)
     for row in [list(headings), *cells]:
-        line = "  ".join(cell.ljust(size) for cell, size in zip(row, widths, strict=True)).rstrip()
-        line = line if width is None or len(line) <= width else line[: width - 1] + "…"
-        colour = COLOURS.get(row[severity]) if severity is not None else None
-        click.echo(click.style(line, fg=colour) if colour and not os.environ.get("NO_COLOR") else line)
+        colour = COLOURS.get(row[severity]) if severity is not None and not os.environ.get("NO_COLOR") else None
+        for number, columns in enumerate(lines):
+            line = INDENT * bool(number) + "  ".join(row[column].ljust(widths[column]) for column in columns).rstrip()
+            if number and not line.strip():
+                continue
+            line = line if width is None or len(line) <= width else line[: width - 1] + "…"
+            click.echo(click.style(line, fg=colour) if colour else line)
+
+
+def _folded(widths: Sequence[int], width: int) -> list[range]:
+    """Share columns out over lines of a terminal; one that must be cut still shows `LEAST` characters."""
+    lines, begin, used = [], 0, 0
+    for column, size in enumerate(widths):
+        least = min(size, LEAST) if column == len(widths) - 1 else size
+        if column > begin and used + least > width:
+            lines.append(range(begin, column))
+            begin, used = column, len(INDENT)
+        used += size + 2
+    return [*lines, range(begin, len(widths))]
 
 
 def time_text(at: float | None) -> str:
