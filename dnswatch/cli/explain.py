@@ -140,7 +140,9 @@ async def _stored_alert(path: Path, prefix: str) -> Alert:
             raise DnswatchError(f"no alert has an id that begins with {prefix}: see `dnswatch alerts list`")
         if len(ids) > 1:
             raise DnswatchError(f"several alerts begin with {prefix}: {', '.join(ids)}")
-        return (await store.revisions(ids[0]))[-1]
+        found = await store.alert(ids[0])
+        assert found is not None  # its id was there in the same store a moment ago, and `prune` only comes with age
+        return found
     finally:
         await store.close()
 

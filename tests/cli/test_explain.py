@@ -90,8 +90,10 @@ def test_alert_by_the_beginning_of_its_id(config: Path) -> None:
     engine = Engine(load_policy(config).policy)
     line = Query(1.79e9, "10.1.2.3", 1, "webhook.site", "A", "udp", "", 0, b"the line", 17)
     (alert,) = feed(engine, [line], "query.log")
+    assert not feed(engine, [line._replace(at=line.at + 60)], "query.log")  # counted without a revision
     asyncio.run(_store(config.parent / "state", engine, [alert]))
     shown = explain(alert.id[:8].lower(), config=config)
+    assert "  attempts  2\n" in shown.stdout
     assert alert.id in shown.stdout
     assert "/var/log/query.log.log:17  the line" in shown.stdout
     again = explain("10.1.2.3", "webhook.site", config=config)

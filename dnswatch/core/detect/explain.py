@@ -104,7 +104,7 @@ def lookup(engine: Engine, address: str, qname: Name, qtype: str, at: float, ver
 
 
 def alert(one: Alert, policy: Policy) -> Explanation:
-    """Tell a stored alert: its own reasons, as they were when its last revision was decided."""
+    """Tell a stored alert: the reasons of its last revision, with the attempts the caller knows of."""
     facts = [
         ("id", one.id), ("revision", f"{one.rev} ({one.cause}), decided {rfc3339(one.at)}"), ("state", one.state),
         ("severity", f"{one.severity}, {one.score} points"), ("names", ", ".join(one.qnames)),
