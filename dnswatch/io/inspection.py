@@ -211,7 +211,8 @@ def _state(state_dir: Path) -> Iterator[Finding]:
     try:
         if not path.exists():
             return
-        asyncio.run(look_inside())
+        if path.stat().st_size:  # `run` makes a store of an empty file, too
+            asyncio.run(look_inside())
         for part in (path, *(state_dir / f"{FILE}{end}" for end in ("-wal", "-shm")), state_dir / LOCK):
             if part.exists() and not os.access(part, os.R_OK | os.W_OK):
                 yield Finding("error", "store", str(part), refused(part))
