@@ -18,7 +18,7 @@ import click
 from dnswatch.cli.state import called, state_dir
 from dnswatch.cli.tables import counted, print_json, print_table, time_text
 from dnswatch.config.values import duration, instant
-from dnswatch.core.alerts.flat import flat, reason
+from dnswatch.core.alerts.flat import deviates, flat, reason
 from dnswatch.core.model import SEVERITIES, Alert
 from dnswatch.core.propose import NEVER
 from dnswatch.errors import EXIT_FAILED, DnswatchError
@@ -259,15 +259,18 @@ def _next(last: Alert, call: str) -> list[str]:
     # An address from DHCP will be somebody else's. A group gets no request bin or tunnel by habit (core/propose.py).
     who = f"mac:{client.mac}" if client.mac else client.address
     group = client.group and last.category not in NEVER
+    accept = [
+        f"  {known} {client.name or client.address}? Then say so, and close it:",
+        f"    {call} expect add {who} --service {last.service} --because TEXT --until DATE",
+        *([f"    (for its whole group: {call} expect add group:{client.group} …)"] if group else []),
+    ]
     return [
         "  Look at what the client did around that time: proxy and flow logs for the size of what was sent,",
         "  the process on the host, audit logs of the service. Then",
         *([f"    {call} alerts ack {short}      somebody is on it"] if last.state == "open" else []),
         f"    {call} alerts close {short}    it is dealt with",
         f"    {call} explain {short}         how it was judged",
-        f"  {known} {client.name or client.address}? Then say so, and close it:",
-        f"    {call} expect add {who} --service {last.service} --because TEXT --until DATE",
-        *([f"    (for its whole group: {call} expect add group:{client.group} …)"] if group else []),
+        *([] if deviates(last) else accept),
     ]
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from dnswatch.cli import main
 from dnswatch.core.detect.changes import Changes
-from dnswatch.core.model import Client
+from dnswatch.core.model import Client, Reason
 from dnswatch.io.lock import StateLock
 from dnswatch.io.store import FILE, Asked, Store
 from tests.io.making import AT, alert
@@ -118,6 +118,14 @@ def test_a_page_names_what_else_the_client_did(alerts: Alerts) -> None:
     assert "Seen:     2026-09-21T14:13:20Z, 1 attempt\n" in out
     assert "Other alerts" not in alerts("show", alert(3).id)[1]
     assert alerts("list", "--limit", "1")[2] == "1 alert.\n"
+
+
+def test_the_page_of_a_deviation_proposes_no_second_permission(alerts: Alerts) -> None:
+    """The client may use the service already: another expectation would change nothing."""
+    alerts.store(alert(1, because=(Reason("deviation", "an expected client departs from its habits", 21),)))
+    _, out, _ = alerts("show", alert(1).id)
+    assert "alerts close" in out
+    assert "expect add" not in out
 
 
 def test_ids_may_be_cut(alerts: Alerts) -> None:

@@ -98,6 +98,17 @@ def test_reason_says_who_what_and_why() -> None:
     )
 
 
+def test_a_deviation_does_not_call_an_expected_client_unexpected() -> None:
+    """The sentence says that the client may, and which habit it left; the terms have no points there."""
+    terms = (Reason("deviation", "an expected client of ntfy departs from its habits", 21),
+             Reason("expectation", "group build may use ntfy: deploys"),
+             Reason("burst", "burst: 10 in an hour"))  # fmt: skip
+    assert flat(replace(PLAIN, because=terms), "-")["reason"] == (
+        "fd00:10::7 (in no group) looked up ntfy.sh (ntfy, push-notification) as it may, but departs from its habits; "
+        "burst: 10 in an hour"
+    )
+
+
 def test_times_are_rounded_to_milliseconds() -> None:
     """Rounding carries over into the next second instead of printing 1000."""
     assert rfc3339(1_795_375_099.9996) == "2026-11-22T19:18:20.000Z"

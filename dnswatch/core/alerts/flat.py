@@ -19,7 +19,8 @@ FIELDS = (
 
 FACTS_TOLD = 2
 """Further terms that the one-sentence reason repeats; all of them stand in ``because``."""
-_SILENT = frozenset({"base", "expectation", "expired", "unexpected", "category"})
+_DEVIATION = "deviation"
+_SILENT = frozenset({"base", "expectation", "expired", "unexpected", "category", _DEVIATION})
 OUTCOMES = {
     "observed": "",
     "would-block": "; our zones would have blocked it",
@@ -68,12 +69,20 @@ def rfc3339(at: float) -> str:
 
 
 def _facts(alert: Alert) -> list[Reason]:
-    """The terms that moved the score, the weightiest first: a sentence has room for two."""
-    facts = [term for term in alert.because if term.points and term.term not in _SILENT]
+    """The terms that moved the score, the weightiest first: a sentence has room for two. A deviation has no others."""
+    telling = deviates(alert)
+    facts = [term for term in alert.because if (term.points or telling) and term.term not in _SILENT]
     return sorted(facts, key=lambda term: -abs(term.points))
 
 
+def deviates(alert: Alert) -> bool:
+    """Tell whether the client may use the service and only its habits are in question."""
+    return any(term.term == _DEVIATION for term in alert.because)
+
+
 def _unexpectedly(alert: Alert) -> str:
+    if deviates(alert):
+        return "as it may, but departs from its habits"
     if any(term.term == "expired" for term in alert.because):
         return "after its permission ended"
     return "and is not expected to"
