@@ -124,8 +124,8 @@ def _alert(world: World, prefix: str) -> Explanation:
     from dnswatch.core.detect import explain
 
     if world.store is None:
-        raise StateError(f"{prefix} looks like an alert id, but there is no store of a daemon to look in: "
-                         "name its configuration with --config FILE")  # fmt: skip
+        raise StateError(f"{prefix} looks like an alert id, but there is no store of a daemon that you may read; "
+                         "another configuration is named with --config FILE")  # fmt: skip
     found = asyncio.run(_stored_alert(world.store, prefix))
     return explain.alert(found, world.engine.policy)
 

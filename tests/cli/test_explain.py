@@ -85,7 +85,7 @@ def test_json(config: Path) -> None:
 
 def test_alert_by_the_beginning_of_its_id(config: Path) -> None:
     """A stored alert is found by a prefix in any case, and history makes explanations exact."""
-    with pytest.raises(StateError, match="no store"):
+    with pytest.raises(StateError, match="no store of a daemon that you may read"):
         explain("ABCDEFGH", config=config)
     engine = Engine(load_policy(config).policy)
     line = Query(1.79e9, "10.1.2.3", 1, "webhook.site", "A", "udp", "", 0, b"the line", 17)
