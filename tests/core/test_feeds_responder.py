@@ -212,7 +212,7 @@ def test_no_reply_over_udp_is_much_longer_than_its_request() -> None:
         "update",
         "pointer-loop",
         "two-opts",
-    ],  # fmt: skip
+    ],
 )
 def test_what_is_no_question_of_ours_is_told_so(message: dns.message.Message | bytes, rcode: int) -> None:
     """FORMERR and NOTIMP, with the id of the request."""
