@@ -7,6 +7,7 @@ asks the daemon. Read next: ``cli/promote.py``.
 from __future__ import annotations
 
 import asyncio
+import importlib
 import json
 import time
 from collections.abc import Sequence
@@ -32,23 +33,25 @@ from dnswatch.io.publish import files
 from dnswatch.io.store import FILE, Store
 
 
-class WithPromote(click.Group):
-    """The group and `promote`, which lives in a module of its own."""
+class WithMore(click.Group):
+    """The group and the commands that live in modules of their own, imported on use."""
+
+    MORE = ("probe", "promote")
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return sorted({*super().list_commands(ctx), "promote"})
+        return sorted({*super().list_commands(ctx), *self.MORE})
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name == "promote":
-            from dnswatch.cli.promote import promote
-
-            return promote
+        if cmd_name in self.MORE:
+            found = getattr(importlib.import_module(f"dnswatch.cli.{cmd_name}"), cmd_name)
+            assert isinstance(found, click.Command)
+            return found
         return super().get_command(ctx, cmd_name)
 
 
-@click.group(cls=WithPromote, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=WithMore, context_settings={"help_option_names": ["-h", "--help"]})
 def command() -> None:
-    """Build, show, compare and promote the published zones."""
+    """Build, show, compare, promote and probe the published zones."""
 
 
 # ── build ─────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -81,3 +81,18 @@ def test_a_block_is_an_outcome(watched: Installed) -> None:
     shown = json.loads(dnswatch(watched, "feed", "show", "--json").stdout)
     assert {zone["audience"]: zone["mode"] for zone in shown}["staff"] == "enforce"
     assert all(zone["published"] for zone in shown)
+
+
+def test_probing_tells_which_zones_a_client_is_served(watched: Installed) -> None:
+    """A client of staff gets its group's zone and exempt, both of the last serial; nobody there is exit 4."""
+    resolver = f"127.0.0.1:{watched.port()}"
+
+    def states() -> dict[str, str]:
+        done = dnswatch(watched, "feed", "probe", resolver, "--source", UNEXPECTED, "--json")
+        return {row["zone"].split(".")[0]: row["state"] for row in json.loads(done.stdout)}
+
+    assert wait_for(lambda: {name for name, state in states().items() if state == "live"} == {"staff", "exempt"}, 10)
+    assert set(states().values()) == {"live", "none"}
+    done = dnswatch(watched, "feed", "probe", resolver, "--source", UNEXPECTED)
+    assert (done.returncode, "answers from this serial" in done.stdout) == (0, True)
+    assert dnswatch(watched, "feed", "probe", "127.0.0.1:1").returncode == 4
