@@ -16,6 +16,7 @@ from typing import Any
 
 import click
 
+from dnswatch.cli.tables import print_table
 from dnswatch.cli.world import World, build_here, warn, world
 from dnswatch.config.catalogue import load_catalogue
 from dnswatch.config.model import Config
@@ -139,7 +140,7 @@ def _show_zones(now: World, publication: Publication) -> None:
          _counts(one), str(len(_left_out(now, one, publication))))
         for one in publication.snapshots
     ]  # fmt: skip
-    _print_table(("AUDIENCE", "ZONE", "MODE", "SERIAL", "PUBLISHED", "RULES", "LEFT OUT"), rows)
+    print_table(("AUDIENCE", "ZONE", "MODE", "SERIAL", "PUBLISHED", "RULES", "LEFT OUT"), rows)
     reasons: dict[tuple[str, str], list[str]] = {}
     for one in publication.snapshots:
         for entry in _left_out(now, one, publication):
@@ -148,7 +149,7 @@ def _show_zones(now: World, publication: Publication) -> None:
     everywhere = len([one for one in publication.snapshots if one.zone.audience != EXEMPT])
     if reasons:
         click.echo()
-        _print_table(("LEFT OUT", "OF", "BECAUSE"), [
+        print_table(("LEFT OUT", "OF", "BECAUSE"), [
             (what, "every zone" if len(of) == everywhere else ", ".join(of), why)
             for (what, why), of in sorted(reasons.items())
         ])  # fmt: skip
@@ -261,11 +262,3 @@ def _plain_delta(delta: Delta) -> dict[str, Any]:
         "zone": delta.zone, "from_serial": delta.from_serial or None, "to_serial": delta.to_serial,
         "removed": [rule_text(rule) for rule in delta.removed], "added": [rule_text(rule) for rule in delta.added],
     }  # fmt: skip
-
-
-def _print_table(header: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> None:
-    """Print a plain table; a line per row everywhere, for eyes and for awk."""
-    widths = [max(len(row[i]) for row in (header, *rows)) for i in range(len(header) - 1)]
-    for row in (header, *rows):
-        cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=False)]
-        click.echo("  ".join((*cells, row[-1])).rstrip())

@@ -64,6 +64,7 @@ class Signal:
 
     name: ClassVar[str]
     options_type: ClassVar[type[Any] | None] = None  # frozen dataclass of what can be set, each with its default
+    options: Any  # one of that type; a signal that has some declares it
 
     def __init__(self, detection: Detection) -> None:
         self.configure(detection)
@@ -71,6 +72,8 @@ class Signal:
     def configure(self, detection: Detection) -> None:
         """Take settings; a reload calls this again."""
         self.detection = detection
+        if self.options_type is not None:
+            self.options = self.options_type(**detection.options.get(self.name, {}))
 
     def points(self, term: str) -> int:
         """Give what a term is worth here."""

@@ -91,11 +91,6 @@ class Burst(Signal):
         super().__init__(detection)
         self._paces: Table[Pace] = Table("burst", PAIRS)
 
-    def configure(self, detection: Detection) -> None:
-        """Take settings."""
-        super().configure(detection)
-        self.options = Options(**detection.options.get(self.name, {}))
-
     def judge(self, sighting: Sighting, past: Past) -> Finding | None:
         """Say how unlikely the last hour is, this lookup included."""
         pace = self._paces.rows.get(_key(sighting))

@@ -17,7 +17,7 @@ from typing import ClassVar
 from dnswatch.core.detect import visibility
 from dnswatch.core.detect.signal import Past, Signal
 from dnswatch.core.model import Finding, Reason, Sighting
-from dnswatch.core.policy import DAY_S, Detection
+from dnswatch.core.policy import DAY_S
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,11 +38,6 @@ class Companion(Signal):
     name: ClassVar[str] = "companion"
     options_type = Options
     options: Options
-
-    def configure(self, detection: Detection) -> None:
-        """Take settings."""
-        super().configure(detection)
-        self.options = Options(**detection.options.get(self.name, {}))
 
     def judge(self, sighting: Sighting, past: Past) -> Finding | None:
         """Say that the client is a known app, or that a client long seen here never was."""

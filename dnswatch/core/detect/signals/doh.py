@@ -14,7 +14,6 @@ from typing import ClassVar
 from dnswatch.core.detect import visibility
 from dnswatch.core.detect.signal import Past, Signal
 from dnswatch.core.model import Finding, Reason, Sighting
-from dnswatch.core.policy import Detection
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,11 +34,6 @@ class Doh(Signal):
     name: ClassVar[str] = "doh"
     options_type = Options
     options: Options
-
-    def configure(self, detection: Detection) -> None:
-        """Take settings."""
-        super().configure(detection)
-        self.options = Options(**detection.options.get(self.name, {}))
 
     def judge(self, sighting: Sighting, past: Past) -> Finding | None:
         """Say that the client has another way to resolve names."""

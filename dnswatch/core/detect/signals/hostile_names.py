@@ -13,7 +13,7 @@ from typing import ClassVar
 from dnswatch.core.detect.signal import Past, Signal
 from dnswatch.core.detect.visibility import ago
 from dnswatch.core.model import Finding, Sighting
-from dnswatch.core.policy import DAY_S, Detection
+from dnswatch.core.policy import DAY_S
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,11 +32,6 @@ class HostileNames(Signal):
     name: ClassVar[str] = "hostile-names"
     options_type = Options
     options: Options
-
-    def configure(self, detection: Detection) -> None:
-        """Take settings."""
-        super().configure(detection)
-        self.options = Options(**detection.options.get(self.name, {}))
 
     def judge(self, sighting: Sighting, past: Past) -> Finding | None:
         """Say how many there were."""

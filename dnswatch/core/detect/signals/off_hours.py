@@ -14,7 +14,6 @@ from typing import ClassVar
 
 from dnswatch.core.detect.signal import Past, Signal
 from dnswatch.core.model import Finding, Sighting
-from dnswatch.core.policy import Detection
 
 UNATTENDED = frozenset({"server", "ci", "iot", "forwarder", "scanner"})
 SATURDAY = 5
@@ -39,11 +38,6 @@ class OffHours(Signal):
     name: ClassVar[str] = "off-hours"
     options_type = Options
     options: Options
-
-    def configure(self, detection: Detection) -> None:
-        """Take settings."""
-        super().configure(detection)
-        self.options = Options(**detection.options.get(self.name, {}))
 
     def judge(self, sighting: Sighting, past: Past) -> Finding | None:
         """Say what time it is there."""

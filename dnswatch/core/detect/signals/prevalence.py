@@ -65,11 +65,6 @@ class Prevalence(Signal):
         super().__init__(detection)
         self._users: Table[Users] = Table("prevalence", SERVICES)
 
-    def configure(self, detection: Detection) -> None:
-        """Take settings."""
-        super().configure(detection)
-        self.options = Options(**detection.options.get(self.name, {}))
-
     def judge(self, sighting: Sighting, past: Past) -> Finding | None:
         """Say how many clients use the service."""
         at, service, options = sighting.at, sighting.service.id, self.options

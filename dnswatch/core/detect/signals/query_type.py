@@ -14,7 +14,6 @@ from typing import ClassVar
 from dnswatch.core.clients.roles import HTTPS_TYPES
 from dnswatch.core.detect.signal import Past, Signal
 from dnswatch.core.model import Finding, Sighting
-from dnswatch.core.policy import Detection
 
 AFTER_S = 6.0
 """Attempts are over after five seconds (DESIGN §3)."""
@@ -36,11 +35,6 @@ class QueryType(Signal):
     name: ClassVar[str] = "query-type"
     options_type = Options
     options: Options
-
-    def configure(self, detection: Detection) -> None:
-        """Take settings."""
-        super().configure(detection)
-        self.options = Options(**detection.options.get(self.name, {}))
 
     def judge(self, sighting: Sighting, past: Past) -> Finding | None:
         """Say nothing yet: the attempt's other lookups are still to come."""

@@ -72,11 +72,6 @@ class Regularity(Signal):
         super().__init__(detection)
         self._series: Table[Series] = Table("regularity", SERIES)
 
-    def configure(self, detection: Detection) -> None:
-        """Take settings."""
-        super().configure(detection)
-        self.options = Options(**detection.options.get(self.name, {}))
-
     def judge(self, sighting: Sighting, past: Past) -> Finding | None:
         """Say how regular the client's lookups are, this one included."""
         alone = 0  # lookups of the narrower series: a wider one of as many says the same

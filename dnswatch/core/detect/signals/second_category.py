@@ -61,11 +61,6 @@ class SecondCategory(Signal):
         super().__init__(detection)
         self._lately: Table[Lately] = Table("second-category", CLIENTS)
 
-    def configure(self, detection: Detection) -> None:
-        """Take settings."""
-        super().configure(detection)
-        self.options = Options(**detection.options.get(self.name, {}))
-
     def judge(self, sighting: Sighting, past: Past) -> Finding | None:
         """Say which other kind was met."""
         lately = self._lately.rows.get(sighting.client.address)

@@ -76,11 +76,6 @@ class Sequence(Signal):
         super().__init__(detection)
         self._checks: Table[Checks] = Table("sequence", CLIENTS)
 
-    def configure(self, detection: Detection) -> None:
-        """Take settings."""
-        super().configure(detection)
-        self.options = Options(**detection.options.get(self.name, {}))
-
     def note(self, client: str, indicator: Indicator, at: float) -> None:
         """Remember an IP check."""
         if indicator.role != "recon":

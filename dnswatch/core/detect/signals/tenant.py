@@ -59,11 +59,6 @@ class Tenant(Signal):
         super().__init__(detection)
         self._tenants: Table[Tenants] = Table("tenant", SERVICES)
 
-    def configure(self, detection: Detection) -> None:
-        """Take settings."""
-        super().configure(detection)
-        self.options = Options(**detection.options.get(self.name, {}))
-
     def judge(self, sighting: Sighting, past: Past) -> Finding | None:
         """Say that the tenant is new here."""
         text = self._news(sighting, past)
