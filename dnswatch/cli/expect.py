@@ -15,6 +15,7 @@ from typing import Any
 import click
 
 from dnswatch.cli import config_path
+from dnswatch.cli.tables import print_table
 from dnswatch.config.build import load_policy
 from dnswatch.config.edit import EXPECT_PART, EXPECT_WRITER, only_writer, part, read_part, render_part, write_part
 from dnswatch.config.load import load
@@ -25,6 +26,7 @@ from dnswatch.core.clients.who import parse_who
 from dnswatch.errors import EXIT_FAILED, ConfigError, StateError
 
 DAY_S = 86400.0
+HEADINGS = ("#", "WHO", "SERVICES", "BECAUSE", "OWNER", "UNTIL", "STATE", "WHERE")
 SOON_S = 14 * DAY_S
 """An end within this time is shown as such: two weeks leave room to ask the owner."""
 
@@ -82,7 +84,7 @@ def list_command(ctx: click.Context, expired: bool, as_json: bool) -> None:
         click.echo(json.dumps([_plain(row, now) for row in shown], indent=2, ensure_ascii=False))
         return
     if shown:
-        _print_table([_cells(row, now) for row in shown])
+        print_table(HEADINGS, [_cells(row, now) for row in shown])
     valid = len(every) - ended
     click.echo(f"{len(every)} expectation{'s'[: len(every) != 1]}: {valid} valid, {ended} expired.", err=True)
 
@@ -270,24 +272,3 @@ def _cells(row: Row, now: float) -> tuple[str, ...]:
     until = until_text(entry.until) if entry.until is not None else "-"
     return (str(row.number), ", ".join(entry.who), ", ".join(entry.services), entry.because, entry.owner or "-", until,
             row.state(now), row.where)  # fmt: skip
-
-
-def _print_table(lines: list[tuple[str, ...]]) -> None:
-    """Print a table: fitted to a terminal; elsewhere one whole line each, for grep and awk."""
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for title in ("#", "WHO", "SERVICES", "BECAUSE", "OWNER", "UNTIL", "STATE", "WHERE"):
-        table.add_column(title, overflow="fold")
-    for cells in lines:
-        table.add_row(*(Text(cell) for cell in cells))
-    console = Console(highlight=False)
-    if console.is_terminal:
-        console.print(table)
-        return
-    wide = Console(width=10_000, highlight=False, color_system=None)
-    with wide.capture() as captured:
-        wide.print(table)
-    click.echo("\n".join(line.rstrip() for line in captured.get().splitlines()))
