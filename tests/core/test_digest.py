@@ -2,7 +2,7 @@
 
 import pytest
 
-from dnswatch.core.logs.digest import HOLE, LONG, MAX_LINE, SAMPLE_EVERY, Digest
+from dnswatch.core.logs.digest import DENSE_BYTES, HOLE, LONG, MAX_LINE, SAMPLE_EVERY, SPARSE_EVERY, Digest
 from dnswatch.core.logs.parsers import PARSERS
 from dnswatch.core.logs.prescan import build_prescan
 from dnswatch.core.logs.timestamps import Stamps
@@ -60,6 +60,23 @@ def test_samples_are_taken_by_position() -> None:
     assert done.lines == pytest.approx(1000)
     assert digest("all").block(data, 0).lines == 1000
     assert len(digest("all").block(data, 0).samples) == 1000
+
+
+@pytest.mark.parametrize("cut", [1 << 20, 10_000])
+def test_deep_in_a_large_file_samples_are_sparse(cut: int) -> None:
+    """Past 16 MiB one line in 64 KiB is enough, wherever the blocks were cut."""
+    size = len(query("n0000.test"))
+    data = b"".join(query(f"n{number:04}.test") for number in range(3000))
+    start = DENSE_BYTES // size * size - 100 * size
+    subject, at, found = digest(), 0, []
+    while at < len(data):
+        done = subject.block(data[at : at + cut], start + at)
+        found += [offset for offset, _ in done.samples]
+        at += done.consumed
+    end = start + len(data) - size
+    dues = [*range(-(-start // SAMPLE_EVERY) * SAMPLE_EVERY, DENSE_BYTES, SAMPLE_EVERY),
+            *range(DENSE_BYTES, end, SPARSE_EVERY)]  # fmt: skip
+    assert found == [-(-due // size) * size for due in dues]
 
 
 def test_a_line_that_is_too_long_is_dropped_and_counted_once() -> None:

@@ -5,9 +5,10 @@ offsets give the same events and samples, whatever the chunking: a law that ``te
 a slow reference that looks at every line. Read next: ``prescan.py``, then ``parsers/``.
 
 Two kinds of lines are parsed. *Candidates*: the prescan saw a watched name or a literal of the format; what they say
-goes to the engine. *Samples*: the first line that starts at or after each 8 KiB multiple of the file offset (or every
-line, where the operator asks for it); they tell health and client roles. A line that is both is parsed once. Lines are
-parsed in file order, because stamps without a year or with an ambiguous hour are read in the light of the ones before.
+goes to the engine. *Samples*: the first line that starts at or after each 8 KiB multiple of the file offset, 64 KiB
+deep in a large file (or every line, where the operator asks for it); they tell health and client roles. A line that is
+both is parsed once. Lines are parsed in file order, because stamps without a year or with an ambiguous hour are read in
+the light of the ones before.
 """
 
 from __future__ import annotations
@@ -23,6 +24,10 @@ Sampling = Literal["position", "all"]
 
 SAMPLE_EVERY = 8 << 10
 """One sample in 8 KiB of file, about one line in 57 (DESIGN §4)."""
+DENSE_BYTES = 16 << 20
+SPARSE_EVERY = 64 << 10
+"""Further into a file than `DENSE_BYTES` (2 048 samples) there are enough of them: one in 64 KiB. Where one line in a
+thousand is watched, samples each 8 KiB were most of the work (benchmarks/README.md)."""
 MAX_LINE = 64 << 10
 """A real line has at most 8 KiB (BIND) or 1 KiB (dnsmasq) (log_formats §1.6): longer is damage, not a line."""
 KEPT_OF_LONG = 256
@@ -68,7 +73,8 @@ class Digest:
             data = bytes(data)
         if offset != self._at:
             self._inside = ""
-            self.sample_at = -(-offset // SAMPLE_EVERY) * SAMPLE_EVERY
+            every = spacing(offset)
+            self.sample_at = -(-offset // every) * every
         if self.sample == "all":
             self.sample_at = offset
         walk = _Walk(data, self._inside)
@@ -86,6 +92,15 @@ class Digest:
         if isinstance(at, int) and isinstance(sample_at, int):
             self._at, self.sample_at = at, sample_at
             self._inside = str(inside or "")
+
+
+def spacing(offset: int) -> int:
+    """Give the distance of samples at this file offset, in bytes; each is a multiple of the one before."""
+    return SAMPLE_EVERY if offset < DENSE_BYTES else SPARSE_EVERY
+
+
+def _each(_offset: int) -> int:
+    return 1
 
 
 class _Gap(NamedTuple):
@@ -146,7 +161,7 @@ class _Lines:
         self.data = data
         self.offset = offset
         self.walk = walk
-        self.every = 1 if digest.sample == "all" else SAMPLE_EVERY
+        self.spacing = _each if digest.sample == "all" else spacing
         self.events: list[Event] = []
         self.samples: list[tuple[int, Event | None]] = []
         self.candidates = 0
@@ -175,7 +190,8 @@ class _Lines:
         if gap.why == LONG and self.digest.sample_at <= at:
             self.samples.append((at, weird))
             self.sampled_bytes += MAX_LINE  # its full length may not be known yet
-            self.digest.sample_at = at + self.every - at % self.every
+            every = self.spacing(at)
+            self.digest.sample_at = at + every - at % every
 
     def _stretch(self, start: int, end: int, lines: list[int]) -> None:
         """Parse candidates and samples of ``data[start:end]``: whole lines, no gap between them."""
@@ -205,7 +221,7 @@ class _Lines:
 
     def _due(self, start: int, end: int) -> list[int]:
         """Give the lines of ``data[start:end]`` that are samples, and move on to the next one that is due."""
-        data, offset, every = self.data, self.offset, self.every
+        data, offset = self.data, self.offset
         due = self.digest.sample_at - offset
         line, lines = start, []
         while line < end:
@@ -216,6 +232,7 @@ class _Lines:
                 line = newline + 1
             lines.append(line)
             at = offset + line
+            every = self.spacing(at)
             due = line + every - at % every
         self.digest.sample_at = due + offset
         return lines
