@@ -25,9 +25,10 @@ from dnswatch.core.model import Lease, Notice, Position, Weird
 from dnswatch.io.access import no_access
 from dnswatch.io.archive import Family, LogStream, open_log
 
-BLOCK = 1 << 20
-"""Four times that of ``tail.py``: each scan of a block drives the interpreter out of the processor's caches, and fewer,
-longer scans take about 7 % less time in all. Scanning alone is no slower up to here (above, it is)."""
+BLOCK = 1 << 19
+"""Twice that of ``tail.py``: each scan of a block drives the interpreter out of the processor's caches, so fewer and
+longer scans are better, as long as a block stays in the second-level cache between being read and being scanned: at
+1 MiB reading takes twice as long (0.09 s instead of 0.2 s a GB)."""
 FIRST_LINES = 50
 """Lines looked at for a file's first stamp."""
 FEW_BYTES = 160 << 10
