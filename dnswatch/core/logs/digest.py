@@ -16,9 +16,9 @@ from __future__ import annotations
 import re
 from typing import Literal, NamedTuple
 
-from dnswatch.core.logs.parsers import Parser
+from dnswatch.core.logs.parsers import Answering, Headed, Parser
 from dnswatch.core.logs.prescan import Buffer, Prescan, line_starts
-from dnswatch.core.model import Event, Weird
+from dnswatch.core.model import Event, Query, Weird
 
 Sampling = Literal["position", "all"]
 
@@ -60,6 +60,7 @@ class Digest:
         self.parser = parser
         self.prescan = prescan
         self.sample = sample
+        self.verdict = parser.verdict if isinstance(parser, Answering) else None
         self._at = 0  # offset that the next block should start at, else it is another file
         self.sample_at = 0  # the next multiple of SAMPLE_EVERY whose sample is still to come
         self._inside = ""  # what the last block ended in the middle of: "line" too long, or "hole" of NUL bytes
@@ -84,7 +85,10 @@ class Digest:
 
     def state(self) -> dict[str, object]:
         """Give what a restart must know, as plain data."""
-        return {"at": self._at, "sample_at": self.sample_at, "inside": self._inside}
+        state: dict[str, object] = {"at": self._at, "sample_at": self.sample_at, "inside": self._inside}
+        if isinstance(self.parser, Headed):
+            state["head"] = self.parser.state()
+        return state
 
     def restore(self, state: dict[str, object]) -> None:
         """Go on from `state`. Raises nothing: a state that does not fit is the state of another file."""
@@ -92,6 +96,20 @@ class Digest:
         if isinstance(at, int) and isinstance(sample_at, int):
             self._at, self.sample_at = at, sample_at
             self._inside = str(inside or "")
+        head = state.get("head")
+        if isinstance(head, dict) and isinstance(self.parser, Headed):
+            self.parser.restore(head)
+
+    @property
+    def wants_head(self) -> bool:
+        """Say whether `begin` must be told the start of a file in whose middle reading begins."""
+        return isinstance(self.parser, Headed)
+
+    def begin(self, head: bytes) -> None:
+        """Take the first bytes of a file in whose middle reading begins: only its comment lines say something."""
+        for line in head.split(b"\n")[:-1]:
+            if line.startswith(b"#"):
+                self.parser.parse(line, 0)
 
 
 def spacing(offset: int) -> int:
@@ -202,7 +220,7 @@ class _Lines:
         samples = self._due(start, end)
         candidates, sampled = set(lines), set(samples)
         # One loop for both kinds, without a call of its own for each line.
-        data, offset, parse = self.data, self.offset, self.digest.parser.parse
+        data, offset, parse, verdict = self.data, self.offset, self.digest.parser.parse, self.digest.verdict
         for line in sorted(candidates | sampled) if samples else lines:
             newline = data.find(b"\n", line)
             stop = newline - 1 if newline > line and data[newline - 1] == 0x0D else newline
@@ -215,6 +233,8 @@ class _Lines:
                 self.candidates += 1
                 if event is not None:
                     self.events.append(event)
+                    if verdict is not None and type(event) is Query and (said := verdict(event)) is not None:
+                        self.events.append(said)
             if line in sampled:
                 self.samples.append((offset + line, event))
                 self.sampled_bytes += newline + 1 - line

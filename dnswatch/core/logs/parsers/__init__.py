@@ -7,12 +7,12 @@ conformance suite and the laws run over `PARSERS`. Read next: ``bind.py``.
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from dnswatch.core.logs.parsers.bind import BindParser
 from dnswatch.core.logs.parsers.dnsmasq import DnsmasqParser
 from dnswatch.core.logs.timestamps import Stamps
-from dnswatch.core.model import Event
+from dnswatch.core.model import Event, Query, Verdict
 
 
 class Parser(Protocol):
@@ -39,6 +39,31 @@ class Parser(Protocol):
     @staticmethod
     def probe(line: bytes) -> bool:
         """Say whether a line has this format's shape, without judging its content."""
+        ...
+
+
+@runtime_checkable
+class Answering(Protocol):
+    """What a parser offers besides, whose format tells a lookup and its outcome in one line."""
+
+    def verdict(self, query: Query) -> Verdict | None:
+        """Give what the line of a query that `parse` gave says of its outcome; None where it says nothing."""
+        ...
+
+
+@runtime_checkable
+class Headed(Protocol):
+    """What a parser offers besides, whose lines cannot be read without the head of their file (names of columns).
+
+    The head may be far before a block, or before the place where reading began: the digest carries `state`.
+    """
+
+    def state(self) -> dict[str, object]:
+        """Give what the head said, as plain data."""
+        ...
+
+    def restore(self, state: dict[str, object]) -> None:
+        """Go on with what `state` gave. Never raises: what does not fit is ignored."""
         ...
 
 
