@@ -48,7 +48,7 @@ def test_named_conf_has_the_groups_and_networks_of_the_configuration() -> None:
 
 
 def test_named_conf_loads_every_zone_that_is_published() -> None:
-    """Each view has exempt first, then its own; every published file is used."""
+    """Each view has quarantine and exempt first, then its own; every published file is used."""
     loaded = load_policy(EXAMPLES / "bind" / "dnswatch.yaml")
     text = (EXAMPLES / "bind" / "named.conf").read_text()
     published = {name for name, _ in plan(loaded.policy, None, 1.8e9, {}).files() if name.endswith(".zone")}
@@ -56,7 +56,7 @@ def test_named_conf_loads_every_zone_that_is_published() -> None:
     assert used == published
     for view, body in re.findall(r"^view (\w+) \{(.*?)^\};", text, re.MULTILINE | re.DOTALL):
         order = re.findall(r'^        zone "(\w+)\.', body, re.MULTILINE)
-        assert order == ["exempt", view]
+        assert order == ["quarantine", "exempt", view]
         assert body.count("break-dnssec yes qname-wait-recurse no min-update-interval 1;") == 1
 
 

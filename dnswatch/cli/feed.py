@@ -26,7 +26,7 @@ from dnswatch.core.clients.groups import Groups
 from dnswatch.core.feeds.formats import FORMATS
 from dnswatch.core.feeds.history import diff
 from dnswatch.core.feeds.publication import Publication, actions, plan
-from dnswatch.core.feeds.zones import EXEMPT, LeftOut, left_out
+from dnswatch.core.feeds.zones import BY_CLIENT, LeftOut, left_out
 from dnswatch.core.model import Delta, Rule, Snapshot
 from dnswatch.core.policy import FeedPolicy, Policy
 from dnswatch.io.lock import request_reload, running_pid
@@ -146,7 +146,7 @@ def _show_zones(now: World, publication: Publication) -> None:
         for entry in _left_out(now, one, publication):
             what = entry.service + (f" ({entry.name})" if entry.name else "")
             reasons.setdefault((what, entry.because[0].text), []).append(one.zone.audience)
-    everywhere = len([one for one in publication.snapshots if one.zone.audience != EXEMPT])
+    everywhere = len([one for one in publication.snapshots if one.zone.audience not in BY_CLIENT])
     if reasons:
         click.echo()
         print_table(("LEFT OUT", "OF", "BECAUSE"), [

@@ -178,7 +178,7 @@ def _consumers_have_keys(tree: Tree, data: dict[str, Any]) -> Iterator[Problem]:
     dns = dns if isinstance(dns, dict) else {}
     known = dns.get("keys")
     keys = [str(name).removesuffix(".").lower() for name in known] if isinstance(known, dict) else []
-    audiences = [*_groups(data), "any", "exempt"]
+    audiences = [*_groups(data), "any", "exempt", "quarantine"]
     seen: dict[str, tuple[Step, ...]] = {}
     for path, consumer in _items(dns, "consumers"):
         path = ("dns", *path)

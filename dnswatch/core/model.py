@@ -319,7 +319,7 @@ class Zone:
     """A published zone: whom it serves and the rules that policy gives it."""
 
     name: Name  # e.g. servers.rpz.dnswatch.internal
-    audience: str  # group name, "any", "exempt"
+    audience: str  # group name, "any", "exempt", "quarantine", "everyone"
     rules: tuple[Rule, ...]  # sorted, one per trigger
 
 

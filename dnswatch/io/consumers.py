@@ -11,7 +11,7 @@ from ipaddress import ip_network
 from dnswatch.config.model import Consumer, Dns
 from dnswatch.core.feeds.access import Access, Grant
 from dnswatch.core.feeds.tsig import Key
-from dnswatch.core.feeds.zones import EXEMPT
+from dnswatch.core.feeds.zones import BY_CLIENT
 from dnswatch.core.model import Name
 from dnswatch.io.publish.notify import Target
 
@@ -32,7 +32,7 @@ class Consumers:
             networks = tuple(ip_network(network) for network in one.networks)
             zones = frozenset(map(self._zone, one.zones)) if one.zones else None
             for audience, key in one.views.items():
-                yield Grant(one.name, key, networks, frozenset({self._zone(audience), self._zone(EXEMPT)}))
+                yield Grant(one.name, key, networks, frozenset(map(self._zone, (audience, *BY_CLIENT))))
             if one.key:
                 yield Grant(one.name, one.key, networks, zones)
             elif not one.views:
@@ -46,10 +46,11 @@ class Consumers:
                     yield Target(one.name, one.address, one.port, zone, key, source(one.address))
 
     def _keys_for(self, consumer: Consumer, zone: Name) -> list[Key | None]:
-        """Give the keys to sign with: BIND hands a NOTIFY to the view that its key opens, each view has ``exempt``."""
+        """Give the keys to sign with: BIND hands a NOTIFY to the view that its key opens, each view has ``exempt``
+        and ``quarantine``."""
         if consumer.views:
             names = [key for audience, key in consumer.views.items()
-                     if zone in (self._zone(audience), self._zone(EXEMPT))]  # fmt: skip
+                     if zone in map(self._zone, (audience, *BY_CLIENT))]  # fmt: skip
             return [self._keys[name] for name in dict.fromkeys(names)]
         return [self._keys[consumer.key] if consumer.key else None]
 

@@ -67,12 +67,12 @@ def test_build_writes_every_file_once(place: Path) -> None:
     """A second build changes nothing: same serials, same bytes."""
     first = feed(place, "build")
     assert first.exit_code == 0
-    assert "4 of 4 files written" in first.stderr
+    assert "5 of 5 files written" in first.stderr
     before = listing(place)
     assert sorted(before) == ["any.rpz.dnswatch.internal.zone", "build.rpz.dnswatch.internal.zone", "dnsmasq.servers",
-                              "exempt.rpz.dnswatch.internal.zone"]  # fmt: skip
+                              "exempt.rpz.dnswatch.internal.zone", "quarantine.rpz.dnswatch.internal.zone"]  # fmt: skip
     again = feed(place, "build")
-    assert "0 of 4 files written, 4 were up to date" in again.stderr
+    assert "0 of 5 files written, 5 were up to date" in again.stderr
     assert listing(place) == before
     assert b"rpz-passthru." in before["any.rpz.dnswatch.internal.zone"]
 
@@ -112,7 +112,7 @@ def test_show_lists_zones_and_what_they_leave_out(place: Path) -> None:
     assert said.exit_code == 0
     lines = said.output.splitlines()
     assert lines[0].split() == ["AUDIENCE", "ZONE", "MODE", "SERIAL", "PUBLISHED", "RULES", "LEFT", "OUT"]
-    assert [line.split()[0] for line in lines[1:5]] == ["build", "any", "exempt", "everyone"]
+    assert [line.split()[0] for line in lines[1:6]] == ["quarantine", "build", "any", "exempt", "everyone"]
     assert any("slack-webhook" in line and "group build is expected to use" in line for line in lines)
     assert any("discord" in line and "would also break people" in line for line in lines)
     assert "not yet" in lines[1]
@@ -137,7 +137,7 @@ def test_show_says_what_would_be_right(place: Path) -> None:
     """An unknown zone and a format that does not carry it are usage errors with the alternatives."""
     unknown = feed(place, "show", "biuld")
     assert unknown.exit_code == 2
-    assert "there are build, any, exempt, everyone" in unknown.output
+    assert "there are quarantine, build, any, exempt, everyone" in unknown.output
     wrong = feed(place, "show", "everyone", "--format", "rpz")
     assert wrong.exit_code == 2
     assert "written in dnsmasq" in wrong.output

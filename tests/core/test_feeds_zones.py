@@ -36,8 +36,8 @@ def exempt(expect: Sequence[tuple[str, str]], identity: Identity | None = None) 
 def test_there_is_a_zone_for_each_group_any_and_exempt_even_when_equal() -> None:
     """Consumers bind networks to zones once; policy must never change which zones there are."""
     found = compile_zones(policy(SERVICES, GROUPS), None, AT)
-    assert [zone.name for zone in found] == [f"{a}.{ZONE}" for a in ("build", "staff", "any", "exempt")]
-    assert found[0].rules == found[1].rules == found[2].rules
+    assert [zone.name for zone in found] == [f"{a}.{ZONE}" for a in ("quarantine", "build", "staff", "any", "exempt")]
+    assert found[1].rules == found[2].rules == found[3].rules
 
 
 def test_a_group_zone_blocks_what_the_group_is_not_expected_to_use() -> None:
@@ -62,7 +62,7 @@ def test_a_group_zone_blocks_what_the_group_is_not_expected_to_use() -> None:
 )
 def test_mode_and_action_are_content(feeds: FeedPolicy, rule: Rule) -> None:
     """Shadow has the same triggers as enforce, with passthru."""
-    assert compile_zones(policy([SLACK], feeds=feeds), None, AT)[0].rules == (rule,)
+    assert compile_zones(policy([SLACK], feeds=feeds), None, AT)[1].rules == (rule,)
 
 
 def test_mode_off_publishes_nothing() -> None:

@@ -43,6 +43,7 @@ def consumers(tmp_path: Path) -> Consumers:
     [
         ("k1", "10.9.9.9", "servers", "ns1"),
         ("k1", "10.9.9.9", "exempt", "ns1"),
+        ("k1", "10.9.9.9", "quarantine", "ns1"),
         ("k1", "10.9.9.9", "any", None),  # another view's
         ("k3", "10.9.9.9", "any", "ns1"),
         ("k4", "10.0.0.7", "any", "ns2"),

@@ -124,12 +124,12 @@ async def test_serials_are_stored_before_files_and_hooks_follow(tmp_path: Path) 
     history, run = Memory(feeds), [Hook((*note(out), "{zone}"))]
     first = await rebuild(WORLD, None, AT, history, feeds, run)
     assert history.seen == [False]
-    assert len(first.written) == 4
+    assert len(first.written) == 5
     assert first.warnings == ()
-    assert out.read_text().split() == [f"{audience}.{ZONE}" for audience in ("build", "any", "exempt")]
+    assert out.read_text().split() == [f"{audience}.{ZONE}" for audience in ("quarantine", "build", "any", "exempt")]
     again = await rebuild(WORLD, None, AT + 60, history, feeds, run)
     assert (again.written, again.publication.changed) == ((), ())
-    assert len(out.read_text().split()) == 3
+    assert len(out.read_text().split()) == 4
 
 
 async def test_hooks_follow_a_write_that_was_interrupted(tmp_path: Path) -> None:
@@ -144,10 +144,10 @@ async def test_hooks_follow_a_write_that_was_interrupted(tmp_path: Path) -> None
     assert not out.exists()
     last.rmdir()
     await rebuild(WORLD, None, AT + 60, history, feeds, run)
-    assert out.read_text().split() == [f"{audience}.{ZONE}" for audience in ("build", "any", "exempt")]
+    assert out.read_text().split() == [f"{audience}.{ZONE}" for audience in ("quarantine", "build", "any", "exempt")]
     await rebuild(WORLD, None, AT + 120, history, feeds, run)
-    assert len(out.read_text().split()) == 3
-    assert len(list(feeds.iterdir())) == 4
+    assert len(out.read_text().split()) == 4
+    assert len(list(feeds.iterdir())) == 5
 
 
 async def test_a_refused_zone_changes_nothing(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ SAFETIES = ("safe", "collateral")
 CONFIDENCES = ("high", "medium", "low")
 
 RECON, DOH = "recon", "doh"
-RESERVED = frozenset((EVERY, RECON, DOH, "any", "exempt"))
+RESERVED = frozenset((EVERY, RECON, DOH, "any", "exempt", "everyone", "quarantine"))
 """Words that mean something else where a service id may stand."""
 
 _ID = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")

@@ -15,7 +15,7 @@ from ipaddress import ip_address
 from dnswatch.core.catalog import Catalog
 from dnswatch.core.feeds.claims import Lookup, Semantics
 from dnswatch.core.feeds.triggers import CLIENT_IP, owner_fault
-from dnswatch.core.feeds.zones import EXEMPT, api_names, enabled, expected_services
+from dnswatch.core.feeds.zones import BY_CLIENT, EXEMPT, api_names, enabled, expected_services
 from dnswatch.core.model import Match, Name, Rule, Zone
 from dnswatch.core.names import parents, within
 from dnswatch.core.policy import Policy
@@ -38,7 +38,7 @@ def inspect(zone: Zone, policy: Policy, at: float) -> None:
 def faults(zone: Zone, policy: Policy, at: float) -> Iterator[str]:
     """Yield everything that speaks against publishing the zone, one sentence each."""
     yield from _records(zone)
-    if zone.audience == EXEMPT:
+    if zone.audience in BY_CLIENT:
         return
     yield from _reach(zone, policy.catalog)
     yield from _expected(zone, policy, at)
@@ -54,7 +54,7 @@ def _records(zone: Zone) -> Iterator[str]:
         if fault:
             yield f"{rule.trigger!r} {fault}"
         by_client = rule.trigger.endswith("." + CLIENT_IP)
-        if by_client != (zone.audience == EXEMPT) or (by_client and rule.action != "passthru"):
+        if by_client != (zone.audience in BY_CLIENT) or (by_client and _blocks(rule) != (zone.audience != EXEMPT)):
             yield f"{rule.trigger!r} has no place in a zone of audience {zone.audience!r}"
         if rule.action == "address" and not rule.addresses:
             yield f"{rule.trigger!r} answers with an address but has none"

@@ -13,7 +13,7 @@ from dnswatch.core.clients.identity import Identity
 from dnswatch.core.detect.changes import SightingRow
 from dnswatch.core.feeds.claims import Lookup
 from dnswatch.core.feeds.triggers import network_of
-from dnswatch.core.feeds.zones import ANY, EXEMPT, compile_zones, with_mode
+from dnswatch.core.feeds.zones import ANY, BY_CLIENT, EXEMPT, compile_zones, with_mode
 from dnswatch.core.model import Client, Name, Zone
 from dnswatch.core.policy import Policy
 
@@ -33,7 +33,7 @@ class Hit:
 def replay(policy: Policy, identity: Identity, at: float, rows: Iterable[SightingRow]) -> tuple[Hit, ...]:
     """Say what enforcing the policy of ``at`` would have blocked among past attempts, most attempts first."""
     zones = compile_zones(with_mode(policy, "enforce"), identity, at)
-    lookups = {zone.audience: Lookup(zone.rules) for zone in zones if zone.audience != EXEMPT}
+    lookups = {zone.audience: Lookup(zone.rules) for zone in zones if zone.audience not in BY_CLIENT}
     exempt = [net for zone in zones if zone.audience == EXEMPT for net in _networks(zone)]
     found: dict[tuple[str, str], Hit] = {}
     for row in rows:

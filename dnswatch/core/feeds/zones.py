@@ -25,9 +25,11 @@ from dnswatch.core.names import parents, within
 from dnswatch.core.policy import Policy
 from dnswatch.errors import FeedRefused
 
-ANY, EXEMPT, EVERYONE = "any", "exempt", "everyone"
-"""Audiences that are no group: clients in no group; single exempted clients; outputs that cannot tell clients apart.
-No group may have these names (``RESERVED_GROUPS``)."""
+ANY, EXEMPT, EVERYONE, QUARANTINE = "any", "exempt", "everyone", "quarantine"
+"""Audiences that are no group: clients in no group; single exempted clients; outputs that cannot tell clients apart;
+clients that are cut off. No group may have these names (``RESERVED_GROUPS``)."""
+BY_CLIENT = frozenset({QUARANTINE, EXEMPT})
+"""Zones whose triggers are client addresses. Every resolver has both, in this order, before the audience's own zone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +42,7 @@ class LeftOut:
 
 
 def compile_zones(policy: Policy, identity: Identity | None, at: float) -> tuple[Zone, ...]:
-    """Give the zones that policy asks for at ``at``: groups in their order, then ``any``, then ``exempt``.
+    """Give the zones that policy asks for at ``at``: ``quarantine``, groups in their order, ``any``, ``exempt``.
 
     Empty in mode ``off``. ``identity`` knows the addresses of ``name:`` and ``mac:`` expectations; without it those
     clients are not exempt. Raises `FeedRefused` for a group that has no zone name of its own, or an exemption of
@@ -53,7 +55,8 @@ def compile_zones(policy: Policy, identity: Identity | None, at: float) -> tuple
         if name in RESERVED_GROUPS:
             raise FeedRefused(f"group {name!r} has the name of a zone that is always published; give it another name")
     audiences = [_audience_zone(policy, audience, at) for audience in [*names, ANY]]
-    return (*audiences, _exempt_zone(policy, identity, at))
+    cut_off = Zone(zone_name(policy, QUARANTINE), QUARANTINE, ())
+    return (cut_off, *audiences, _exempt_zone(policy, identity, at))
 
 
 def compile_everyone(policy: Policy, at: float) -> Zone:
@@ -108,7 +111,7 @@ def expected_services(policy: Policy, audience: str, at: float) -> frozenset[str
     """
     grace_s = policy.feeds.grace_s
     known = policy.catalog.enabled
-    if audience in (ANY, EXEMPT):
+    if audience == ANY or audience in BY_CLIENT:
         return frozenset()
     if audience == EVERYONE:
         return frozenset(s for s in known if policy.expectations.allowing(s, at, grace_s))
@@ -117,7 +120,7 @@ def expected_services(policy: Policy, audience: str, at: float) -> frozenset[str
 
 def left_out(policy: Policy, audience: str, at: float) -> tuple[LeftOut, ...]:
     """Say which watched services and names the audience's zone does not block, and why."""
-    if audience == EXEMPT:
+    if audience in BY_CLIENT:
         return ()
     allowed = expected_services(policy, audience, at)
     who = "somebody" if audience == EVERYONE else f"group {audience}"
