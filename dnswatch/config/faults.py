@@ -18,17 +18,12 @@ from dnswatch.config.yaml import Step
 from dnswatch.errors import Problem
 
 _FORMATS = {"cef": "CEF", "leef": "LEEF", "ecs": "ECS", "ocsf": "OCSF", "gelf": "GELF"}
-_RESOLVERS = ("unbound", "powerdns", "coredns", "knot-resolver", "dnsdist", "journald", "syslog", "dnstap", "stdin")
 NOT_YET: dict[str, dict[str, str]] = {
-    "sources.type": {
-        **{kind: f"{kind} sources (use bind or dnsmasq)" for kind in _RESOLVERS},
-    },
     "sinks.type": {kind: f"{kind} sinks (use syslog, file or stdout)"
                    for kind in ("http", "https", "webhook", "hec", "splunk-hec", "elasticsearch", "kafka", "email")},
     "sinks.format": {kind: f"{name} (use rfc5424, rfc3164, json or text)" for kind, name in _FORMATS.items()},
 }  # fmt: skip
 """Words that a later version will understand: refused as such, not as typing errors."""
-_ALIASES = {"sources.type": {"pihole": "dnsmasq", "pi-hole": "dnsmasq", "ftl": "dnsmasq", "named": "bind"}}
 
 _NEEDED = {
     "because": "say why these clients may, e.g. because: deploy notifications",
@@ -111,9 +106,7 @@ def _not_one_of(path: tuple[Step, ...], given: Any, expected: str, tree: Tree) -
     later = NOT_YET.get(place, {}).get(word)
     if later is not None:
         return tree.problem(path, f"not available yet: {later}")
-    alias = _ALIASES.get(place, {}).get(word)
-    hint = f" (did you mean {alias!r}?)" if alias else close_to(word, choices)
-    return tree.problem(path, f"{word!r} is not one of {', '.join(choices)}{hint}")
+    return tree.problem(path, f"{word!r} is not one of {', '.join(choices)}{close_to(word, choices)}")
 
 
 def _not_text(given: Any) -> str:

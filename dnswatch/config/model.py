@@ -25,7 +25,7 @@ from pydantic import (
     model_validator,
 )
 
-from dnswatch.config import values
+from dnswatch.config import values, ways
 from dnswatch.config.detection import check_options, check_points
 from dnswatch.config.merge import Tree
 from dnswatch.config.yaml import Step
@@ -52,6 +52,10 @@ def _below_base(value: Path, info: ValidationInfo) -> Path:
 
 def _text_below_base(value: str, info: ValidationInfo) -> str:
     return str(_below_base(Path(value), info))
+
+
+def _log_path(value: str, info: ValidationInfo) -> str:
+    return value if value in ("", ways.STDIN) else _text_below_base(value, info)
 
 
 def _secret(value: Any, info: ValidationInfo) -> values.Secret:
@@ -122,11 +126,58 @@ class Section(BaseModel):
     )
 
 
-class Source(Section):
-    """A query log to follow. A further kind of source becomes a class beside this one, told apart by ``type``."""
+class Journal(Section):
+    """What to take from the systemd journal."""
 
-    type: Literal["bind", "dnsmasq"]
-    path: PathText = Field(description="File or glob; rotated and compressed siblings are found.")
+    unit: Annotated[str, Field(min_length=1, max_length=255)] | None = Field(
+        default=None, description="Unit whose messages are taken: named.service (.service may be left out)."
+    )
+    identifier: Annotated[str, Field(min_length=1, max_length=255)] | None = Field(
+        default=None, description="Syslog identifier (tag) of the messages: dnsmasq."
+    )
+    namespace: Annotated[str, Field(min_length=1, max_length=255)] | None = Field(
+        default=None, description="Journal namespace (LogNamespace= of the unit)."
+    )
+
+    @field_validator("unit")
+    @classmethod
+    def _unit(cls, value: str | None) -> str | None:
+        return None if value is None else ways.unit_name(value)
+
+    @model_validator(mode="after")
+    def _something(self) -> Journal:
+        if self.unit is None and self.identifier is None:
+            raise ValueError("name a unit or an identifier: journald: named.service")
+        return self
+
+    def __str__(self) -> str:
+        parts = [self.unit or "", f"identifier={self.identifier}" if self.identifier else "",
+                 f"namespace={self.namespace}" if self.namespace else ""]  # fmt: skip
+        return ",".join(filter(None, parts))
+
+
+class Source(Section):
+    """A query log and its one way in: ``path``, ``journald`` or ``listen``."""
+
+    type: Annotated[
+        str, AfterValidator(ways.check_format), WithJsonSchema({"type": "string", "enum": ways.formats()})
+    ] = Field(description="Format of the log.")
+    path: Annotated[str, AfterValidator(_log_path)] = Field(
+        default="",
+        description="File or glob (rotated and compressed siblings are found), FIFO, or - for standard input.",
+    )
+    journald: Annotated[
+        Journal | None,
+        BeforeValidator(lambda value: {"unit": value} if isinstance(value, str) else value),
+        WithJsonSchema({"anyOf": [Journal.model_json_schema(), {"type": "string"}, {"type": "null"}]}),
+    ] = Field(default=None, description="Unit, or {unit, identifier, namespace}, of the systemd journal.")
+    listen: Annotated[str, AfterValidator(ways.check_door)] | None = Field(
+        default=None,
+        description="Receive syslog: udp://HOST:PORT, tcp://HOST:PORT, unix:///PATH; with type: dnstap frame streams.",
+    )
+    senders: Annotated[list[Network], BeforeValidator(_one_or_many)] = Field(
+        default=[], description="With listen: networks that may send. Required unless it listens on loopback."
+    )
     timezone: Annotated[str, AfterValidator(values.timezone)] | None = Field(
         default=None, description="IANA name: the zone of stamps that carry none. Unset: UTC."
     )
@@ -145,6 +196,47 @@ class Source(Section):
     forwarders: Annotated[list[Address], BeforeValidator(_one_or_many)] = Field(
         default=[], description="Clients in this log that are other resolvers of ours."
     )
+
+    @model_validator(mode="after")
+    def _one_way_in(self) -> Source:
+        given = [key for key in ("path", "journald", "listen") if getattr(self, key)]
+        if len(given) != 1:
+            said = f"{' and '.join(given)}: a source has one way in" if given else "where does it come from"
+            raise ValueError(f"{said}: write path: FILE, journald: UNIT or listen: udp://HOST:PORT")
+        whole = given == ["path"] and self.path != ways.STDIN
+        changed = [key for key, value in (("drain", self.drain), ("olddir", self.olddir))
+                   if value != Source.model_fields[key].default]  # fmt: skip
+        if changed and not whole:
+            raise ValueError(f"{changed[0]} is for a log file that is rotated: leave it out here")
+        if self.start != "end" and (self.listen or self.path == ways.STDIN):
+            raise ValueError("from is for a log that can be read again: leave it out here")
+        if self.type == ways.DNSTAP:
+            self._fits_dnstap()
+        self._fits_senders()
+        return self
+
+    def _fits_dnstap(self) -> None:
+        if self.journald:
+            raise ValueError("dnstap is binary, the journal has lines: write listen: unix:///PATH or path: FILE.tap")
+        if self.listen and ways.split_door(self.listen).scheme == "udp":
+            raise ValueError("dnstap comes over unix:///PATH or tcp://HOST:PORT, not over UDP")
+        if self.timezone:
+            raise ValueError("dnstap counts its times in UTC: leave timezone out")
+
+    def _fits_senders(self) -> None:
+        door = ways.split_door(self.listen) if self.listen else None
+        if door is None or door.scheme == "unix":
+            if self.senders:
+                raise ValueError("senders are networks that send over UDP or TCP: leave it out here")
+        elif not self.senders and not values.is_loopback(door.host):
+            raise ValueError(f"{self.listen} can be reached by others: say who may send, senders: [192.0.2.0/24]")
+
+    @property
+    def id(self) -> str:
+        """What positions, status and metrics call it; of a path, each file that it matches has its own name."""
+        if self.journald:
+            return f"journald:{self.journald}"
+        return self.listen or ("stdin" if self.path == ways.STDIN else self.path)
 
 
 class ClientGroup(Section):

@@ -7,12 +7,13 @@ once. Never: reads other files, asks the clock. Read next: ``load.py``.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from ipaddress import ip_address
+from contextlib import suppress
 from typing import Any
 
+from dnswatch.config import ways
 from dnswatch.config.merge import Tree
 from dnswatch.config.model import DOCUMENTATION_PEN, Config, SyslogSink
-from dnswatch.config.values import close_to, split_listen
+from dnswatch.config.values import close_to, is_loopback, split_listen
 from dnswatch.config.yaml import Step
 from dnswatch.core.catalog import Catalog
 from dnswatch.core.clients.expectations import until_text
@@ -53,7 +54,7 @@ def warnings(config: Config, now: float) -> list[Problem]:
                     f"({', '.join(entry.who)}: {entry.because})")  # fmt: skip
             found.append(config.problem(("expect", i, "until"), text))
     for i, source in enumerate(config.sources):
-        if source.type == "dnsmasq" and source.timezone is None:
+        if source.type == "dnsmasq" and source.timezone is None and not source.journald:
             text = "no timezone: stamps of dnsmasq carry none and are read as UTC; set timezone: to the server's zone"
             found.append(config.problem(("sources", i), text))
     if not config.sinks:
@@ -63,7 +64,7 @@ def warnings(config: Config, now: float) -> list[Problem]:
             text = (f"enterprise_id is {DOCUMENTATION_PEN}, reserved for examples (RFC 5612): fine between your own "
                     "systems; set your own private enterprise number if you have one")  # fmt: skip
             found.append(config.problem(("sinks", i), text))
-    if config.http.listen is not None and not _is_loopback(split_listen(config.http.listen).host):
+    if config.http.listen is not None and not is_loopback(split_listen(config.http.listen).host):
         text = "reachable from other hosts, without authentication: 127.0.0.1 or a firewall is safer"
         found.append(config.problem(("http", "listen"), text))
     found += _transfer_warnings(config)
@@ -78,7 +79,7 @@ def _transfer_warnings(config: Config) -> Iterator[Problem]:
             message = "every address: replies over UDP may leave from another one than was asked; name addresses"
             yield config.problem(("dns", "listen", i), message)
     for i, consumer in enumerate(config.dns.consumers):
-        if not consumer.key and not consumer.views and not _is_loopback(consumer.address):
+        if not consumer.key and not consumer.views and not is_loopback(consumer.address):
             message = f"has no key: whoever sends from {consumer.address} may read the zones"
             yield config.problem(("dns", "consumers", i), message)
 
@@ -132,17 +133,34 @@ def _known_groups(tree: Tree, data: dict[str, Any]) -> Iterator[Problem]:
 def _one_reader_per_log(tree: Tree, data: dict[str, Any]) -> Iterator[Problem]:
     seen: dict[str, tuple[Step, ...]] = {}
     for path, entry in _items(data, "sources"):
-        log = entry.get("path")
-        if isinstance(log, str):
+        key, log = _way_in(entry)
+        if log:
             other = seen.setdefault(log, path)
             if other != path:
-                yield tree.problem((*path, "path"), f"{log} is already read by another source ({tree.origin(other)})")
+                yield tree.problem((*path, key), f"{log} is already read by another source ({tree.origin(other)})")
     for log, path in seen.items():
         own = own_path(log)
         if own != log and own in seen:
             text = (f"{log} is a rotated file of {own} ({tree.origin(seen[own])}), and read with it: leave this source "
                     "out, or every line counts twice")  # fmt: skip
             yield tree.problem((*path, "path"), text)
+
+
+def _way_in(entry: dict[str, Any]) -> tuple[str, str]:
+    """Give where a source comes from: the key, and a text that is equal for equal places; empty for none."""
+    if isinstance(path := entry.get("path"), str):
+        return "path", path
+    if isinstance(door := entry.get("listen"), str):
+        with suppress(ValueError):
+            door = ways.check_door(door)
+        return "listen", door
+    journal = entry.get("journald")
+    journal = {"unit": journal} if isinstance(journal, str) else journal
+    if not isinstance(journal, dict):
+        return "", ""
+    parts = {key: ways.unit_name(value) if key == "unit" and isinstance(value, str) else value
+             for key, value in journal.items()}  # fmt: skip
+    return "journald", "journald " + ", ".join(f"{key} {value}" for key, value in sorted(parts.items()))
 
 
 def _sinks_apart(tree: Tree, data: dict[str, Any]) -> Iterator[Problem]:
@@ -245,10 +263,3 @@ def _texts(path: tuple[Step, ...], given: Any) -> Iterator[tuple[tuple[Step, ...
         yield path, given
     elif isinstance(given, list):
         yield from (((*path, i), text) for i, text in enumerate(given) if isinstance(text, str))
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

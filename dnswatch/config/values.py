@@ -13,6 +13,7 @@ import re
 import zoneinfo
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import urlsplit
@@ -124,6 +125,14 @@ def split_listen(value: str) -> Listen:
     if not colon or not host or not port.isdigit() or int(port) > 65535:
         raise ValueError(f"{value!r} is not ADDRESS:PORT (write 127.0.0.1:8053)")
     return Listen(host, int(port))
+
+
+def is_loopback(host: str) -> bool:
+    """Say whether only this host can reach an address."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def sink_address(value: str) -> str:

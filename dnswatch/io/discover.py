@@ -12,7 +12,12 @@ from dnswatch.core.logs.follow import COMPRESSED, split_rotation
 
 
 def log_files(pattern: str) -> list[Path]:
-    """Give the logs of a source, sorted. A path without wildcards is given whether it exists or not."""
+    """Give the logs of a source, sorted. A path without wildcards is given whether it exists or not.
+
+    None for a source that is no file: standard input (``-``), the journal, a socket (no path).
+    """
+    if pattern in ("", "-"):
+        return []
     if not glob.has_magic(pattern):
         return [Path(pattern)]
     found = [Path(name) for name in glob.glob(pattern)]  # noqa: PTH207 (an absolute pattern, which Path.glob refuses)

@@ -66,7 +66,7 @@ def test_the_schema_knows_every_key(capsys: pytest.CaptureFixture[str]) -> None:
     assert schema["$schema"] == "https://json-schema.org/draft/2020-12/schema"
     assert set(schema["properties"]) == set(Config.model_fields)
     assert set(schema["$defs"]["Source"]["properties"]) == {
-        "type", "path", "timezone", "from", "sample", "forwarders", "drain", "olddir",
+        "type", "path", "journald", "listen", "senders", "timezone", "from", "sample", "forwarders", "drain", "olddir",
     }  # fmt: skip
 
     def walk(node: Any) -> None:

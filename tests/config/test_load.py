@@ -11,6 +11,7 @@ from dnswatch.config.catalogue import load_catalogue
 from dnswatch.config.load import load, read
 from dnswatch.config.model import Config, FileSink, StdoutSink, SyslogSink
 from dnswatch.core.catalog import Catalog
+from dnswatch.core.logs.parsers import PARSERS
 from dnswatch.core.model import Client, Who
 from dnswatch.errors import ConfigError
 
@@ -265,3 +266,30 @@ def test_configuration_and_references_fail_together(tmp_path: Path, catalog: Cat
     loose = Config.model_validate({"expect": [{"who": "10.0.0.1", "services": ["nosuch-xyz"], "because": "x"}]})
     with pytest.raises(ConfigError, match=r"^configuration expect\[0\]\.services\[0\]: unknown service 'nosuch-xyz'"):
         build_policy(loose, catalog)
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "door"),
+    [
+        ('path: "-"', "stdin", None),
+        ("journald: named", "journald:named.service", None),
+        ("journald: {identifier: dnsmasq, namespace: dns}", "journald:identifier=dnsmasq,namespace=dns", None),
+        ('listen: "udp://127.0.0.1"', "udp://127.0.0.1:514", "udp://127.0.0.1:514"),
+        ('listen: "tcp://[::]:5514", senders: 2001:DB8::/32', "tcp://[::]:5514", "tcp://[::]:5514"),
+        ('listen: "unix:///run/dnswatch/log"', "unix:///run/dnswatch/log", "unix:///run/dnswatch/log"),
+    ],
+)
+def test_each_way_in_has_a_name(text: str, name: str, door: str | None, tmp_path: Path) -> None:
+    """A source is a file, standard input, a part of the journal or a socket; what is shown reads the same."""
+    config = load(write(tmp_path, f"sources: [{{type: bind, {text}}}]"), NOW)
+    (source,) = config.sources
+    assert (source.id, source.listen) == (name, door)
+    shown = Config.model_validate(json.loads(config.model_dump_json(by_alias=True)))
+    assert shown.sources == config.sources
+
+
+def test_every_registered_format_is_a_type(tmp_path: Path) -> None:
+    """A format that is added needs no further line, and the schema offers it to editors."""
+    for kind in [*PARSERS, "dnstap"]:
+        assert load(write(tmp_path, f"sources: [{{type: {kind}, path: x.log}}]"), NOW).sources[0].type == kind
+    assert set(Config.model_json_schema()["$defs"]["Source"]["properties"]["type"]["enum"]) == {*PARSERS, "dnstap"}
