@@ -27,6 +27,7 @@ from dnswatch.config.model import Config
 from dnswatch.core.detect.engine import Engine
 from dnswatch.errors import ConfigError, DnswatchError, StateError
 from dnswatch.io import systemd
+from dnswatch.io.blind_spots import BlindSpots
 from dnswatch.io.deliver import Courier
 from dnswatch.io.following import Following
 from dnswatch.io.housekeeping import Housekeeping
@@ -37,6 +38,7 @@ from dnswatch.io.metrics import registry
 from dnswatch.io.primary import Primary
 from dnswatch.io.sinks import SINKS
 from dnswatch.io.store import FILE, Store
+from dnswatch.io.store.upgrade import upgrade
 from dnswatch.io.supervise import describe
 from dnswatch.io.web.app import Web
 from dnswatch.io.web.feeds import PublishedFeeds
@@ -69,6 +71,7 @@ class Daemon:
         self.loaded = load_policy(self.config_path)
         self.loaded.config.require_sources()
         self.engine = Engine(self.loaded.policy)
+        self.blind_spots = BlindSpots(lambda alerts, size: self.ledger.note(alerts, size))
         self.feeds = PublishedFeeds()
         self.jobs = Jobs()
         self.reloads = Reloads(at=time.time())
@@ -93,6 +96,9 @@ class Daemon:
         """Watch until SIGTERM or SIGINT. Raises `DnswatchError` when it cannot start."""
         config = self.loaded.config
         with StateLock(config.state_dir):
+            if (upgraded := await upgrade(config.state_dir / FILE)) is not None:
+                log.warning("the store was of layout %d and is of layout %d now; as it was: %s", upgraded.before,
+                            upgraded.after, upgraded.backup)  # fmt: skip
             async with await Store.open(config.state_dir / FILE) as store:
                 self.store = store
                 try:
@@ -134,7 +140,8 @@ class Daemon:
             log.warning("%s", problem)
         saved = await self.store.load()
         self.engine.restore(saved.rows)
-        self.ledger = Ledger(self.engine, self.store, lambda: self.following.states())
+        self.blind_spots.restore(saved.health)
+        self.ledger = Ledger(self.engine, self.store, lambda: self.following.states(), [self.blind_spots])
         self.following = Following(self.engine, self.ledger, self.store, self._spawn)
         self.following.begin(saved.positions)
         self.primary = Primary(self.store)
@@ -322,6 +329,7 @@ class Daemon:
             await asyncio.sleep(TICK_S)
             self.loop_lag_s = max(time.monotonic() - before - TICK_S, 0.0)
             self.following.tell()
+            self.blind_spots.tick()
             now = time.time()
             log_now = self.following.log_now(now)
             if log_now is not None and self.loop_lag_s < STANDSTILL_S:

@@ -18,7 +18,7 @@ import click
 from dnswatch.cli.state import called, state_dir
 from dnswatch.cli.tables import counted, print_json, print_table, time_text
 from dnswatch.config.values import duration, instant
-from dnswatch.core.alerts.flat import deviates, flat, reason
+from dnswatch.core.alerts.flat import BLIND_SPOT, deviates, flat, reason, who
 from dnswatch.core.model import SEVERITIES, Alert
 from dnswatch.core.propose import NEVER
 from dnswatch.errors import EXIT_FAILED, DnswatchError
@@ -74,7 +74,7 @@ def list_command(
         return
     rows = [
         (one.id[:SHORT_ID], time_text(one.last_at), one.severity, str(one.score), _who(one),
-         one.client.group or "-", one.service, str(one.count), one.state, one.outcome, one.qname)
+         one.client.group or "-", one.service, str(one.count), one.state, one.outcome, _what(one))
         for one in alerts
     ]  # fmt: skip
     print_table(("ID", "LAST SEEN", "SEVERITY", "SCORE", "CLIENT", "GROUP", "SERVICE", "COUNT", "STATE", "OUTCOME",
@@ -92,7 +92,8 @@ def show(ctx: click.Context, alert_id: str, as_json: bool) -> None:
 
     async def found(store: Store) -> tuple[Alert, list[Alert], list[Alert]]:
         last, revisions = await _find(store, alert_id)
-        others = await store.alerts(Wanted(client=last.client.address, limit=OTHERS + 1))
+        kept = Wanted(client=last.client.address, service="" if last.client.address else BLIND_SPOT, limit=OTHERS + 1)
+        others = await store.alerts(kept)
         return last, revisions, [one for one in others if one.id != last.id][:OTHERS]
 
     last, revisions, others = _ask(ctx, found)
@@ -174,7 +175,7 @@ def _act(ctx: click.Context, kind: str, prefix: str, note: str) -> None:
         when = "when dnswatch runs again" if pid is None else "as soon as the running daemon comes to it"
         click.echo(f"Noted: {kind} {last.id} takes effect {when}.")
     elif asked.result == "done":
-        click.echo(f"Done: {last.id} ({last.client.address}, {last.service}) is "
+        click.echo(f"Done: {last.id} ({last.client.address or who(last)}, {last.service}) is "
                    f"{'acknowledged' if kind == 'ack' else 'closed'}.")  # fmt: skip
     else:
         click.echo(f"{last.id}: {asked.result}", err=True)
@@ -225,34 +226,48 @@ def _plain(one: Alert) -> dict[str, Any]:
 def _story(last: Alert, revisions: list[Alert], others: list[Alert], call: str) -> list[str]:
     client = last.client
     known = [("group", client.group), ("role", client.role), ("name", client.name), ("MAC", client.mac)]
+    blind = last.category == BLIND_SPOT
     lines = [f"{last.severity.upper()} {last.score}  {reason(last)}", ""]
     facts = [
         ("Alert", f"{last.id}, revision {last.rev}, {last.state}"),
-        ("Client", ", ".join([client.address, *(f"{what} {value}" for what, value in known if value)])),
+        ("About", who(last) if blind else ""),
+        ("Client", ", ".join(filter(None, [client.address, *(f"{what} {value}" for what, value in known if value)]))),
         ("Service", f"{last.service} ({last.category})"),
         ("Names", ", ".join(last.qnames)),
         ("Seen", _seen(last)),
-        ("Outcome", f"{last.outcome}: {OUTCOMES[last.outcome]}"),
+        ("Outcome", "" if blind else f"{last.outcome}: {OUTCOMES[last.outcome]}"),
         ("Answers", ", ".join(last.answers)),
-        ("Rule", f"{last.rule_id}  ATT&CK {' '.join(last.mitre)}"),
+        ("Rule", f"{last.rule_id}  ATT&CK {' '.join(last.mitre)}" if last.mitre else last.rule_id),
     ]
     lines += [f"{what + ':':9} {text}" for what, text in facts if text]
     lines += ["", "Why", *(f"  {term}" for term in last.because)]
-    lines += ["", "Lines", *(f"  {one.path}:{one.offset}  {one.line}" for one in last.evidence)]
+    if last.evidence:
+        lines += ["", "Lines", *(f"  {one.path}:{one.offset}  {one.line}" for one in last.evidence)]
     lines += ["", "History"]
     for one in revisions:
-        state = f"{one.severity} {one.score}, {one.state}, {one.outcome}, {_attempts(one.count)}"
+        told = _times(one) if blind else f"{one.outcome}, {_times(one)}"
+        state = f"{one.severity} {one.score}, {one.state}, {told}"
         lines.append(f"  {one.rev:3}  {time_text(one.at)}  {one.cause}: {state}")
     if others:
-        lines += ["", f"Other alerts of {client.address}"]
+        lines += ["", "Other blind spots" if blind else f"Other alerts of {client.address}"]
         lines += [f"  {one.id[:SHORT_ID]}  {time_text(one.last_at)}  {one.severity} {one.score}, {one.state}: "
-                  f"{one.service}, {one.qname}" for one in others]  # fmt: skip
+                  f"{one.service}, {_what(one)}" for one in others]  # fmt: skip
     return [*lines, "", "Next", *_next(last, call)]
 
 
 def _next(last: Alert, call: str) -> list[str]:
     """Say what to do, in commands that can be copied."""
     client, short = last.client, last.id[:SHORT_ID]
+    if last.category == BLIND_SPOT:
+        if last.state == "closed":
+            return ["  It is over; if it comes back, there is a new alert."]
+        act = last.because[3].text
+        return [
+            f"  {act[:1].upper()}{act[1:]}. The alert closes by itself when it is over.",
+            *([f"    {call} alerts ack {short}      somebody is on it"] if last.state == "open" else []),
+            f"    {call} alerts close {short}    it is meant to be so: not raised again for a day while it lasts",
+            f"    {call} status                what the daemon sees",
+        ]
     if last.state == "closed":
         return ["  It is over; a further unexpected lookup opens a new alert."]
     known = "Is this a known integration of whoever answers for"
@@ -276,13 +291,17 @@ def _next(last: Alert, call: str) -> list[str]:
 
 def _seen(last: Alert) -> str:
     first, until = time_text(last.first_at), time_text(last.last_at)
-    return f"{first if first == until else f'{first} to {until}'}, {_attempts(last.count)}"
+    return f"{first if first == until else f'{first} to {until}'}, {_times(last)}"
 
 
 def _who(one: Alert) -> str:
     name = one.client.name
-    return f"{one.client.address} ({name})" if name else one.client.address
+    return f"{one.client.address} ({name})" if name else one.client.address or "-"
 
 
-def _attempts(count: int) -> str:
-    return f"{count} attempt{'s' if count != 1 else ''}"
+def _what(one: Alert) -> str:
+    return who(one) if one.category == BLIND_SPOT else one.qname
+
+
+def _times(one: Alert) -> str:
+    return counted(one.count, "time" if one.category == BLIND_SPOT else "attempt")

@@ -1,4 +1,4 @@
-"""`dnswatch db`: look after the store: check it, copy it, delete what is older than its retention.
+"""`dnswatch db`: look after the store: check it, copy it, bring it up to date, delete what is past its retention.
 
 Never: writes while a daemon runs, which owns the store and prunes it by itself every night. Read next:
 ``io/store/care.py``.
@@ -18,12 +18,14 @@ from dnswatch.errors import EXIT_FAILED, NeverRan
 from dnswatch.io.housekeeping import ALERTS_DAYS, DAY_S, SIGHTINGS_DAYS, SNAPSHOTS
 from dnswatch.io.lock import StateLock
 from dnswatch.io.store import FILE, Store
-from dnswatch.io.store.care import copy, faults
+from dnswatch.io.store.care import copy, faults, layout
+from dnswatch.io.store.schema import VERSION
+from dnswatch.io.store.upgrade import Upgraded, upgrade
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 def command() -> None:
-    """Check, copy and prune the store."""
+    """Check, copy, upgrade and prune the store."""
 
 
 def _path(ctx: click.Context) -> Path:
@@ -39,6 +41,12 @@ def check(ctx: click.Context) -> None:
     """Read the whole store and say whether it is sound. Exit 1: it is not."""
     path = _path(ctx)
     found = faults(path)
+    if not found and (known := layout(path)) is not None and known < VERSION:
+        click.echo(
+            f"{path} is sound, but of the older layout {known}; this version uses {VERSION}. Bring it up to date: "
+            "dnswatch db upgrade (a backup is made first), or dnswatch run, which does so by itself."
+        )
+        ctx.exit(EXIT_FAILED)
     if not found:
         asyncio.run(_readable(path))
         click.echo(f"{path} is sound.")
@@ -66,6 +74,26 @@ def backup(ctx: click.Context, file: Path) -> None:
     size = copy(_path(ctx), file)
     click.echo(f"{file}: {size / 1024:.0f} KiB. To restore it: stop dnswatch, put it in place of {FILE}, delete "
                f"{FILE}-wal and {FILE}-shm, start.")  # fmt: skip
+
+
+@command.command("upgrade")
+@click.pass_context
+def upgrade_command(ctx: click.Context) -> None:
+    """Bring the store of an older dnswatch up to date, after a backup beside it; `dnswatch run` does so by itself."""
+    path = _path(ctx)
+
+    async def work() -> Upgraded | None:
+        done = await upgrade(path)
+        if done is None:
+            await _readable(path)  # says what is wrong with it
+        return done
+
+    with StateLock(path.parent):
+        done = asyncio.run(work())
+    if done is None:
+        click.echo(f"{path} is of layout {VERSION}: there is nothing to do.")
+    else:
+        click.echo(f"{path} was of layout {done.before} and is of layout {done.after} now. As it was: {done.backup}")
 
 
 @command.command("prune")

@@ -11,10 +11,11 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Protocol
 
-from dnswatch.core.detect.changes import Changes
+from dnswatch.core.detect.changes import Changes, Row
 from dnswatch.core.detect.engine import DONE, Action, Engine
 from dnswatch.core.model import Alert, Decision, Effect
 from dnswatch.io.store import Asked, SourceState, Store
@@ -40,12 +41,27 @@ class Uncommitted:
     revisions: list[Alert] = field(default_factory=list)
     decisions: list[Decision] = field(default_factory=list)
     applied: dict[int, str] = field(default_factory=dict)
+    health: dict[tuple[str, str], Row | None] = field(default_factory=dict)
+
+
+class Health(Protocol):
+    """What is stored beside the engine: blind spots, which have alerts of their own, and what the monitor learned."""
+
+    def changes(self) -> Mapping[tuple[str, str], Row | None]:
+        """Give the rows that changed since the last call."""
+        ...
+
+    def act(self, action: Action) -> list[Alert]:
+        """Apply what an operator asks of one of its alerts; nothing when it is none."""
+        ...
 
 
 class Ledger:
     """Collects effects and commits them by the rules of DESIGN §4."""
 
-    def __init__(self, engine: Engine, store: Store, states: Callable[[], Iterable[SourceState]]) -> None:
+    def __init__(
+        self, engine: Engine, store: Store, states: Callable[[], Iterable[SourceState]], health: Iterable[Health] = ()
+    ) -> None:
         self.commits = 0
         self.committed_at = time.time()
         self.commit_s = 0.0
@@ -55,6 +71,7 @@ class Ledger:
         self._engine = engine
         self._store = store
         self._states = states
+        self._health = tuple(health)
         self._wake: list[Callable[[], None]] = []
         self._held = Uncommitted()
         self._failed: Uncommitted | None = None  # taken, but not stored yet
@@ -107,7 +124,7 @@ class Ledger:
                 return
             started = time.monotonic()
             await self._store.checkpoint(
-                list(now.positions.values()), now.changes, now.revisions, now.decisions, now.applied
+                list(now.positions.values()), now.changes, now.revisions, now.decisions, now.applied, now.health
             )
             self._failed = None
             self._stored_positions = now.positions
@@ -128,6 +145,8 @@ class Ledger:
         self._urgent.clear()
         new.changes = self._engine.changes()
         new.positions = {state.position.source: state for state in self._states()}
+        for part in self._health:
+            new.health.update(part.changes())
         old = self._failed
         if old is not None:
             rows, sightings = {**old.changes.rows, **new.changes.rows}, old.changes.sightings + new.changes.sightings
@@ -135,13 +154,14 @@ class Ledger:
             new.revisions = old.revisions + new.revisions
             new.decisions = old.decisions + new.decisions
             new.applied = {**old.applied, **new.applied}
+            new.health = {**old.health, **new.health}
         self._failed = new
         return new
 
     def _worth_storing(self, new: Uncommitted) -> bool:
         """Say whether there is more than log time that went by: an idle server's disk may sleep."""
         changed = new.changes.rows.keys() - {("clock", "")}
-        if changed or new.changes.sightings or new.revisions or new.decisions or new.applied:
+        if changed or new.changes.sightings or new.revisions or new.decisions or new.applied or new.health:
             return True
         return new.positions != self._stored_positions or time.time() - self.committed_at >= IDLE_S
 
@@ -155,7 +175,8 @@ class Ledger:
         if action.kind not in DONE:  # asked by another version: it must not end this one
             self._held.applied[asked.id] = f"refused: no action {action.kind!r}"
             return
-        effects = self._engine.act(action)
+        told = next((made for part in self._health if (made := part.act(action))), [])
+        effects: list[Effect] = list(told) or self._engine.act(action)
         self.note(effects, 0)
         self._held.applied[asked.id] = "done" if effects else "refused: no open alert with this id"
 

@@ -20,6 +20,8 @@ FIELDS = (
 FACTS_TOLD = 2
 """Further terms that the one-sentence reason repeats; all of them stand in ``because``."""
 _DEVIATION = "deviation"
+BLIND_SPOT = "blind-spot"
+"""Category of alerts on what dnswatch itself cannot see (``core/health/``); the first term of theirs too."""
 _SILENT = frozenset({"base", "expectation", "expired", "unexpected", "category", _DEVIATION})
 OUTCOMES = {
     "observed": "",
@@ -43,6 +45,10 @@ def flat(alert: Alert, sensor: str) -> dict[str, Any]:
 
 def reason(alert: Alert) -> str:
     """Say in one sentence what happened and why it matters."""
+    if alert.category == BLIND_SPOT:
+        seen, means, act = (term.text for term in alert.because[1:4])
+        over = " It is over." if alert.state == "closed" else f" This means: {means}. What to do: {act}."
+        return f"{alert.because[0].text}: {seen}.{over}"
     asked = f"{who(alert)} looked up {alert.qname}"
     others = len(alert.qnames) - 1
     if others > 0:
@@ -54,8 +60,10 @@ def reason(alert: Alert) -> str:
 
 
 def who(alert: Alert) -> str:
-    """Name the client as people know it: ``printer-3 (10.1.2.3, group staff)``."""
+    """Name the client as people know it: ``printer-3 (10.1.2.3, group staff)``; what a blind spot is about."""
     client = alert.client
+    if alert.category == BLIND_SPOT:
+        return alert.because[0].text
     known = [client.address, f"group {client.group}" if client.group else "in no group"]
     if client.name:
         return f"{client.name} ({', '.join(known)})"

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from dnswatch.core.alerts.flat import reason, rfc3339
+from dnswatch.core.alerts.flat import BLIND_SPOT, reason, rfc3339
 from dnswatch.core.clients.who import parse_address, parse_network
 from dnswatch.core.detect import outcomes
 from dnswatch.core.detect.engine import Engine
@@ -105,6 +105,8 @@ def lookup(engine: Engine, address: str, qname: Name, qtype: str, at: float, ver
 
 def alert(one: Alert, policy: Policy) -> Explanation:
     """Tell a stored alert: the reasons of its last revision, with the attempts the caller knows of."""
+    if one.category == BLIND_SPOT:
+        return _blind_spot(one)
     facts = [
         ("id", one.id), ("revision", f"{one.rev} ({one.cause}), decided {rfc3339(one.at)}"), ("state", one.state),
         ("severity", f"{one.severity}, {one.score} points"), ("names", ", ".join(one.qnames)),
@@ -119,6 +121,16 @@ def alert(one: Alert, policy: Policy) -> Explanation:
     steps.append(Step("score", (("points", str(one.score)), ("severity", one.severity)), one.because))
     lines = tuple((f"{line.path}:{line.offset}", line.line) for line in one.evidence)
     return (*steps, Step("evidence", lines))
+
+
+def _blind_spot(one: Alert) -> Explanation:
+    about, seen, means, act = (term.text for term in one.because[:4])
+    facts = (
+        ("id", one.id), ("revision", f"{one.rev} ({one.cause}), decided {rfc3339(one.at)}"), ("state", one.state),
+        ("severity", f"{one.severity}, fixed for its kind"), ("kind", one.service), ("about", about), ("seen", seen),
+        ("since", rfc3339(one.first_at)), ("times", str(one.count)), ("rule", one.rule_id),
+    )  # fmt: skip
+    return Step("blind spot", facts, one.because[4:]), Step("meaning", (("means", means), ("what to do", act)))
 
 
 # ── Steps ─────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -25,6 +25,18 @@ def faults(path: Path) -> list[str]:
     return [text for text in found if text != "ok"] + broken
 
 
+def layout(path: Path) -> int | None:
+    """Give the layout of the store as it says itself; None when there is no store or it does not say."""
+    if not path.exists():
+        return None
+    try:
+        with closing(_open(path)) as connection:
+            row = connection.execute("SELECT value FROM meta WHERE key = 'version'").fetchone()
+    except sqlite3.Error:
+        return None
+    return int(row[0]) if row is not None and str(row[0]).isdigit() else None
+
+
 def copy(path: Path, to: Path) -> int:
     """Write a compact, consistent copy, while a daemon may be writing; give its size in bytes.
 

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from sqlalchemy import bindparam, delete, func, select, update
+from sqlalchemy import Table, bindparam, delete, func, select, update
 from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -41,6 +41,7 @@ class Saved:
 
     rows: list[tuple[str, str, dict[str, Any]]]
     positions: dict[str, SourceState]
+    health: list[tuple[str, str, dict[str, Any]]] = field(default_factory=list)
 
 
 class Checkpoints(Database):
@@ -54,6 +55,7 @@ class Checkpoints(Database):
         revisions: Sequence[Alert] = (),
         decisions: Sequence[Decision] = (),
         applied: Mapping[int, str] | None = None,
+        health: Mapping[tuple[str, str], dict[str, Any] | None] | None = None,
     ) -> None:
         """Store everything in one transaction; ``applied``: action id → what became of it.
 
@@ -64,8 +66,9 @@ class Checkpoints(Database):
         async with self.write() as connection:
             await _save_positions(connection, positions, now)
             if changes is not None:
-                await _save_rows(connection, changes.rows)
+                await _save_rows(connection, schema.engine_row, changes.rows)
                 await _add_sightings(connection, changes.sightings)
+            await _save_rows(connection, schema.health_row, health or {})
             await _save_revisions(connection, revisions, now)
             if changes is not None:
                 await _count_attempts(connection, changes.rows)
@@ -82,9 +85,11 @@ class Checkpoints(Database):
                 select(schema.engine_row).order_by(schema.engine_row.c.kind, schema.engine_row.c.key)
             )
             places = await connection.execute(select(schema.position))
+            health = await connection.execute(select(schema.health_row))
             return Saved(
                 [(row.kind, row.key, json.loads(row.data)) for row in rows],
                 {row.source: SourceState(_position(json.loads(row.data)), json.loads(row.digest)) for row in places},
+                [(row.kind, row.key, json.loads(row.data)) for row in health],
             )
 
     @uncancelled
@@ -142,18 +147,19 @@ async def _save_positions(connection: AsyncConnection, positions: Sequence[Sourc
     await connection.execute(statement, rows)
 
 
-async def _save_rows(connection: AsyncConnection, changed: Mapping[tuple[str, str], dict[str, Any] | None]) -> None:
+async def _save_rows(
+    connection: AsyncConnection, table: Table, changed: Mapping[tuple[str, str], dict[str, Any] | None]
+) -> None:
     kept = [{"kind": kind, "key": key, "data": encode(data)} for (kind, key), data in sorted(changed.items(), key=_key)
             if data is not None]  # fmt: skip
     gone = [{"k": kind, "y": key} for (kind, key), data in changed.items() if data is None]
     if kept:
-        statement = insert(schema.engine_row)
+        statement = insert(table)
         await connection.execute(
             statement.on_conflict_do_update(index_elements=["kind", "key"], set_={"data": statement.excluded.data}),
             kept,
         )
     if gone:
-        table = schema.engine_row
         await connection.execute(
             delete(table).where(table.c.kind == bindparam("k"), table.c.key == bindparam("y")), gone
         )

@@ -44,19 +44,22 @@ class Database:
         self.path = path
         self._engine = engine
         self._writing = asyncio.Lock()
+        self._older = False
 
     @classmethod
-    async def open(cls, path: Path, create: bool = True, *, readonly: bool = False) -> Self:
+    async def open(cls, path: Path, create: bool = True, *, readonly: bool = False, older: bool = False) -> Self:
         """Open the store at ``path`` (the database file); create its tables when it is new.
 
-        ``readonly`` needs only read permission and never creates. Raises `NeverRan` when there is none to open,
-        `StateError` when a newer dnswatch wrote it or when it is damaged, `PermissionError` when we may not.
+        ``readonly`` needs only read permission and never creates; ``older`` takes one that an older dnswatch wrote, to
+        upgrade it. Raises `NeverRan` when there is none to open, `StateError` when a newer or older dnswatch wrote it
+        or when it is damaged, `PermissionError` when we may not.
         """
         if not path.exists() and (readonly or not create):
             raise NeverRan(f"there is no store at {path}: dnswatch has not run with this state_dir yet; start it with "
                            "`dnswatch run`")  # fmt: skip
         _refuse_forbidden(path, readonly)
         store = cls(path, _engine(path, "ro" if readonly else "rw"))
+        store._older = older
         async with AsyncExitStack() as opened:
             opened.push_async_callback(store.close)
             with store._meaning():
@@ -101,6 +104,11 @@ class Database:
             raise StateError(
                 f"{self.path} has layout {found}; this dnswatch {__version__} knows layouts up to {schema.VERSION}. "
                 "A newer dnswatch wrote it: install that version again, or give this one an empty state_dir"
+            )
+        if int(found) < schema.VERSION and not self._older:
+            raise StateError(
+                f"{self.path} has layout {found}, this dnswatch {__version__} uses layout {schema.VERSION}. "
+                "Bring it up to date: `dnswatch db upgrade` (a backup is made first); `dnswatch run` does so by itself"
             )
 
     @asynccontextmanager

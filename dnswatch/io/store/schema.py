@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from sqlalchemy import Column, Float, Index, Integer, LargeBinary, MetaData, Table, Text, UniqueConstraint
 
-VERSION = 1
-"""Layout of the tables. A store with a higher one was written by a newer dnswatch and is refused."""
+VERSION = 2
+"""Layout of the tables. A store with a higher one was written by a newer dnswatch and is refused; one with a lower one
+is brought up to date by a step in ``steps/`` for each version."""
 
 metadata = MetaData()
 
@@ -97,6 +98,15 @@ engine_row = Table(
     Column("data", Text, nullable=False),
     sqlite_with_rowid=False,
 )  # fmt: skip
+
+health_row = Table(
+    "health_row", metadata,
+    Column("kind", Text, primary_key=True),
+    Column("key", Text, primary_key=True),
+    Column("data", Text, nullable=False),
+    sqlite_with_rowid=False,
+)  # fmt: skip
+"""Open blind spots, profiles of sources, losses: apart from the engine's rows, which the law is about."""
 
 decision = Table(
     "decision", metadata,

@@ -1,0 +1,108 @@
+"""Every kind of blind spot: how grave it is, what it means at three in the morning, what to do about it.
+
+A new kind is one entry here; who sees it calls ``BlindSpots.report`` and ``clear`` (``io/blind_spots.py``). Never:
+decides when one is there. Read next: ``alarms.py``.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from dnswatch.core.model import Severity
+
+SETTLE_S = 60.0
+"""A condition that is over is told as over after it has stayed so this long: flapping makes one alert, not many."""
+EVENT_S = 600.0
+"""What is seen as events, not as a condition (lines lost), is over when this long none came."""
+
+
+class Kind(NamedTuple):
+    """One kind of blind spot."""
+
+    severity: Severity
+    title: str  # what is wrong, in a few words
+    about: str  # what its subject is: source, zone, sink, disk, consumer, feed, ""
+    means: str  # what we do not see meanwhile
+    act: str  # what to do, as an imperative sentence without its full stop
+    settle_s: float = SETTLE_S
+
+
+KINDS: dict[str, Kind] = {
+    "canary-failed": Kind(
+        "high", "the resolver does not answer from our zones", "zone",
+        "what the policy blocks may pass", "run `dnswatch feed probe`, then look at the resolver's log for this zone",
+    ),
+    "clock-jump": Kind(
+        "medium", "the clock of the log and ours disagree", "source",
+        "lookups are dated wrong: sequences and rhythms of this log cannot be trusted",
+        "compare `date` with the newest line; check NTP on both hosts and `timezone:` of the source", 300.0,
+    ),
+    "disk-full": Kind(
+        "high", "a disk is nearly full", "disk",
+        "once it is full no log is written and no alert can be stored",
+        "make room, or move the directory; dnswatch goes on by itself and reads what was written meanwhile",
+    ),
+    "feed-refused": Kind(
+        "high", "a feed was refused", "zone",
+        "the last good version stays served; newer policy is not in force",
+        "run `dnswatch feed lint` and `dnswatch feed diff`, then correct the policy it names",
+    ),
+    "lag-growing": Kind(
+        "medium", "a log grows faster than it is read", "source",
+        "alerts come late, and what is rotated away before it is read is lost",
+        "look at `dnswatch status` and the CPU and disk of this host; keep more rotated files (BIND: versions)",
+    ),
+    "log-stuck": Kind(
+        "high", "the server writes to a file that was rotated away", "source",
+        "what is written there is read as long as it is open, and lost with the next restart of dnswatch",
+        "make the server open its log anew (BIND: rndc reconfig; dnsmasq: SIGUSR2) and put that into logrotate's "
+        "postrotate",
+    ),
+    "log-unreadable": Kind(
+        "high", "a log cannot be read", "source",
+        "no lookup of this source is seen",
+        "look at the path and its permissions: the user of dnswatch needs the log's group",
+    ),
+    "lines-lost": Kind(
+        "medium", "part of a log could not be read any more", "source",
+        "lookups in it were not seen",
+        "keep more rotated files, or rotate less often; `dnswatch status` shows what was lost and why", EVENT_S,
+    ),
+    "lines-skipped": Kind(
+        "medium", "catching up was cut short as configured (catch_up)", "source",
+        "lookups in the skipped part were not seen",
+        "run `dnswatch scan` over the rotated files of that time", EVENT_S,
+    ),
+    "outbox-full": Kind(
+        "high", "alerts pile up for a sink", "sink",
+        "nobody sees new alerts there",
+        "look at `dnswatch status` for the sink's error; delivery goes on by itself once it can be reached",
+    ),
+    "overflow": Kind(
+        "medium", "the server could not log every line", "source",
+        "the lookups it left out were not seen",
+        "dnsmasq: raise log-async=100; syslog: raise its rate limit; BIND: log to a file instead", EVENT_S,
+    ),
+    "parse-drop": Kind(
+        "high", "lines of a log do not parse any more", "source",
+        "lookups in these lines are not seen",
+        "run `dnswatch explain 'LINE'` on one of the newest lines; set `type:` to what the server writes now",
+    ),
+    "querylog-off": Kind(
+        "high", "query logging is switched off", "source",
+        "no lookup at this server is seen",
+        "switch it on again (BIND: rndc querylog on; dnsmasq: log-queries=extra, restart) and ask who switched it off",
+        0.0,
+    ),
+    "size-stop": Kind(
+        "high", "the server has stopped logging at its size limit", "source",
+        "no lookup at this server is seen until the file is moved away",
+        "give BIND's channel `versions` beside `size`; move the file away now, and named logs on",
+    ),
+    "source-silent": Kind(
+        "high", "a log has fallen silent", "source",
+        "either nobody asks this server, or it does not log: lookups would not be seen",
+        "send a query to the server and look for it in the log; then check its logging and the rotation",
+        0.0,
+    ),
+}  # fmt: skip
