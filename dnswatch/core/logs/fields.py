@@ -10,6 +10,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from functools import lru_cache
+from typing import Literal
 
 from dnswatch.core import names
 
@@ -54,6 +55,13 @@ def qtype(text: bytes) -> str:
     if number.isdigit() and len(number) <= 5:
         return _MNEMONIC.get(int(number), f"TYPE{int(number)}")
     return text.decode("ascii", "backslashreplace").upper()
+
+
+def kind(rcode: str) -> Literal["answer", "denied", "failed"]:
+    """Say what a result code means for a lookup: an answer, NXDOMAIN among them, or none given, or none found."""
+    if rcode in ("NOERROR", "NXDOMAIN"):
+        return "answer"
+    return "denied" if rcode in ("REFUSED", "NOTAUTH") else "failed"
 
 
 escaped = lru_cache(maxsize=NAMES)(names.from_escaped)
