@@ -21,7 +21,8 @@ OTHER = b"Nov 22 19:23:16 vm cron[12]: (root) CMD (true)\n"
         (b"\n\n", None),
         (BIND[:-1], "bind"),  # a single line without its newline
         (BIND * 2 + b"22-Nov-2026 19:", "bind"),  # a piece cut in the middle of a line
-        (b"[1795375645] unbound[20490:0] info: 127.0.0.1 www.example.test. A IN\n", None),
+        (b"[1795375645] unbound[20490:0] info: 127.0.0.1 www.example.test. A IN\n", "unbound"),
+        (b"[1795375645] knotd[20490:0] www.example.test. A IN\n", None),
         (b"22-Nov-2026 19:18:19.281 CQ 127.0.0.1:1 -> 127.0.0.1:53 UDP 34b www.example/IN/A\n", None),  # dnstap-read
         (b"config: yes\ngeneral: no\nclient: 1\n", None),
         (bytes(range(256)) * 40, None),
@@ -34,8 +35,9 @@ def test_detect(data: bytes, expected: str | None) -> None:
 
 def test_scores_are_shares_of_lines() -> None:
     """For messages: how much of a sample each format explains."""
-    assert formats.score(BIND + DNSMASQ * 3) == {"bind": 0.25, "dnsmasq": 0.75}
-    assert formats.score(b"") == {"bind": 0.0, "dnsmasq": 0.0}
+    others = dict.fromkeys(PARSERS, 0.0)
+    assert formats.score(BIND + DNSMASQ * 3) == others | {"bind": 0.25, "dnsmasq": 0.75}
+    assert formats.score(b"") == others
 
 
 def test_a_misfit_names_line_text_and_likely_format() -> None:

@@ -104,6 +104,8 @@ LINES = [
     b"Nov 22 19:23:16 dnsmasq[7607]: query[A] x api.telegram.org from 6.6.6.6 from 127.0.0.1",
     b"Nov 22 19:23:16 dnsmasq[7607]: 7 127.0.0.1/60200 reply hooks.slack.com is 192.0.2.10",
     b"Nov 22 19:23:16 dnsmasq[7607]: query[A] <name unprintable> from 127.0.0.1",
+    b"[1795375397] unbound[7:0] query: 10.0.0.1 api.Telegram.org. A IN",
+    b"[1795375397] unbound[7:0] info: rpz: applied [rpz.lab] t.me. rpz-nxdomain 10.0.0.1@5 t.me. A IN",
     b"Nov 22 19:23:17 dnsmasq-dhcp[1]: DHCPACK(eth0) 192.168.1.7 b0:19:21:83:77:bf Archer",
     b"", b"\r", b"garbage api.telegram.org IN t.me from \xff\x00", b"\0" * 70, b" t.me IN", b"t.me IN A",
 ]  # fmt: skip
@@ -193,6 +195,11 @@ MINUTES = {
         b"Nov %02d 19:%02d:00 dnsmasq[7607]: query[A] t.me from 10.0.0.1",
         b"2026-11-%02dT19:%02d:00.000Z vm dnsmasq[7607]: query[A] t.me from 10.0.0.1",
         b"Sun Nov %02d 19:%02d:00 2026 daemon.info dnsmasq[1]: query[A] t.me from 10.0.0.1",
+    ],
+    "unbound": [
+        b"Nov %02d 19:%02d:00 unbound[7:0] query: 10.0.0.1 t.me. A IN",
+        b"2026-11-%02dT19:%02d:00.000+00:00 unbound[7:0] query: 10.0.0.1 t.me. A IN",
+        b"<30>Nov %02d 19:%02d:00 unbound: [7:0] info: 10.0.0.1 t.me. A IN",
     ],
 }  # fmt: skip
 """Lines with day and minute to fill in."""

@@ -11,6 +11,7 @@ from typing import Protocol, runtime_checkable
 
 from dnswatch.core.logs.parsers.bind import BindParser
 from dnswatch.core.logs.parsers.dnsmasq import DnsmasqParser
+from dnswatch.core.logs.parsers.unbound import UnboundParser
 from dnswatch.core.logs.timestamps import Stamps
 from dnswatch.core.model import Event, Query, Verdict
 
@@ -70,4 +71,5 @@ class Headed(Protocol):
 PARSERS: dict[str, type[Parser]] = {
     "bind": BindParser,
     "dnsmasq": DnsmasqParser,
+    "unbound": UnboundParser,
 }
