@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from sqlalchemy import Column, Float, Index, Integer, LargeBinary, MetaData, Table, Text, UniqueConstraint
 
-VERSION = 2
+VERSION = 3
 """Layout of the tables. A store with a higher one was written by a newer dnswatch and is refused; one with a lower one
 is brought up to date by a step in ``steps/`` for each version."""
 
@@ -67,6 +67,31 @@ outbox_cursor = Table(
     Column("seq", Integer, nullable=False),  # last one handed over
     Column("at_wall", Float, nullable=False),
 )  # fmt: skip
+
+sink_stream = Table(
+    "sink_stream", metadata,
+    Column("sink", Text, primary_key=True),
+    Column("stream", Text, nullable=False),  # names this numbering; a new one begins with a new store or sink
+    Column("number", Integer, nullable=False),  # of the message at the sink's cursor (RFC 5424 sequenceId)
+    Column("dropped", Integer, nullable=False),  # ever, by the sink's bounds
+    Column("rewind", Integer),  # `sink requeue`: go back to this seq of the outbox
+)  # fmt: skip
+"""What a sink's messages are numbered with, without a gap, across restarts."""
+
+dead_letter = Table(
+    "dead_letter", metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("sink", Text, nullable=False),
+    Column("seq", Integer, nullable=False),  # in the outbox, which may have been pruned since
+    Column("alert_id", Text, nullable=False),
+    Column("rev", Integer, nullable=False),
+    Column("at_wall", Float, nullable=False),
+    Column("why", Text, nullable=False),
+    Column("requeued_wall", Float),  # `sink requeue` asked for another try
+    UniqueConstraint("sink", "alert_id", "rev"),
+    sqlite_autoincrement=True,
+)  # fmt: skip
+"""Revisions that a sink's receiver refuses for good: kept for people to look at, out of the way of the others."""
 
 position = Table(
     "position", metadata,
