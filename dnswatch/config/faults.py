@@ -17,11 +17,10 @@ from dnswatch.config.values import close_to
 from dnswatch.config.yaml import Step
 from dnswatch.errors import Problem
 
-_FORMATS = {"cef": "CEF", "leef": "LEEF", "ecs": "ECS", "ocsf": "OCSF", "gelf": "GELF"}
 NOT_YET: dict[str, dict[str, str]] = {
     "sinks.type": {kind: f"{kind} sinks (use syslog, file or stdout)"
                    for kind in ("http", "https", "webhook", "hec", "splunk-hec", "elasticsearch", "kafka", "email")},
-    "sinks.format": {kind: f"{name} (use rfc5424, rfc3164, json or text)" for kind, name in _FORMATS.items()},
+    "sinks.format": {"gelf": "GELF (use json or cef)"},
 }  # fmt: skip
 """Words that a later version will understand: refused as such, not as typing errors."""
 

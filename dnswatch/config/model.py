@@ -115,6 +115,8 @@ HostName = Annotated[str, AfterValidator(names.canonical)]
 Audience = Annotated[str, Field(pattern=r"^[a-z0-9-]{1,63}$")]
 ListenText = Annotated[str, AfterValidator(values.listen)]
 SinkAddress = Annotated[str, AfterValidator(values.sink_address)]
+AlertFormat = Literal["cef", "ecs", "json", "leef", "ocsf", "ocsf-1.5", "rfc3164", "rfc5424", "text"]
+"""The registry of ``core/alerts``, written out: reading it here would cost every command its import."""
 Sentence = Annotated[str, Field(min_length=1, max_length=500)]
 
 
@@ -337,7 +339,7 @@ class SyslogSink(SinkSettings):
     type: Literal["syslog"]
     address: SinkAddress
     fallback: Annotated[list[SinkAddress], BeforeValidator(_one_or_many)] = []
-    format: Literal["rfc5424", "rfc3164", "json", "text"] = "rfc5424"
+    format: AlertFormat = "rfc5424"
     min_severity: Severity = "low"
     facility: Annotated[str, AfterValidator(_facility)] = "local0"
     enterprise_id: Annotated[int, Field(ge=1, lt=2**32)] = Field(
@@ -359,7 +361,7 @@ class FileSink(SinkSettings):
 
     type: Literal["file"]
     path: File
-    format: Literal["json", "rfc5424", "rfc3164", "text"] = "json"
+    format: AlertFormat = "json"
 
     @property
     def id(self) -> str:
@@ -371,7 +373,7 @@ class StdoutSink(SinkSettings):
     """Alerts to standard output, one a line."""
 
     type: Literal["stdout"]
-    format: Literal["json", "rfc5424", "rfc3164", "text"] = "text"
+    format: AlertFormat = "text"
 
     @property
     def id(self) -> str:
@@ -477,7 +479,7 @@ class Consumer(Section):
         default=[], description="Where else it may ask from; with a key: where it must ask from."
     )
     zones: Annotated[list[Audience], BeforeValidator(_one_or_many)] = Field(
-        default=[], description="Groups whose zones it may have, any and exempt; default: all."
+        default=[], description="Groups whose zones it may have, and any; default: all. Quarantine and exempt come along."
     )
     notify: bool = True
 
@@ -488,6 +490,12 @@ class DnsTls(Section):
     listen: ListenText
     cert: File
     key: File
+    name: HostName | Literal[""] = Field(
+        default="", description="Name in the certificate; consumers check it (consumer-config writes it down)."
+    )
+    ca: File | None = Field(
+        default=None, description="Who vouches for it, for consumers to trust; default: the authorities of their system."
+    )
 
 
 class Dns(Section):

@@ -159,6 +159,8 @@ def hostile_alerts(draw: st.DrawFn) -> Alert:
 def test_hostile_text_never_reaches_a_terminal(alert: Alert, name: str) -> None:
     """Every format is printable UTF-8; only the text format has line feeds, and each of them is its own."""
     text = render(name, alert, CONTEXT).decode("utf-8")
+    if name == "leef":
+        text = text.replace("\t", "")  # its separator; that values have none is in test_alerts_siem.py
     lines = text.split("\n")
     assert all(line.isprintable() for line in lines)
     assert len(lines) == (4 if name == "text" else 1)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from dnswatch.core.alerts import json, rfc3164, rfc5424, text
+from dnswatch.core.alerts import cef, ecs, json, leef, ocsf, rfc3164, rfc5424, text
 from dnswatch.core.alerts.context import Context
 from dnswatch.core.alerts.flat import flat
 from dnswatch.core.model import Alert
@@ -19,7 +19,12 @@ __all__ = ["FORMATS", "Context", "Renderer", "flat", "render"]
 Renderer = Callable[[Alert, Context], bytes]
 
 FORMATS: dict[str, Renderer] = {
+    "cef": cef.render,
+    "ecs": ecs.render,
     "json": json.render,
+    "leef": leef.render,
+    "ocsf": ocsf.render,
+    "ocsf-1.5": ocsf.render_1_5,
     "rfc3164": rfc3164.render,
     "rfc5424": rfc5424.render,
     "text": text.render,

@@ -5,9 +5,13 @@ Never: control characters; names from logs are hostile. Read next: ``__init__.py
 
 from __future__ import annotations
 
+import re
+
 from dnswatch.core.alerts.context import Context
 from dnswatch.core.alerts.flat import reason, rfc3339
 from dnswatch.core.model import Alert
+
+_MAC = re.compile(r"(?:[0-9a-f]{2}:){5}[0-9a-f]{2}")
 
 
 def summary(alert: Alert) -> str:
@@ -28,3 +32,8 @@ def printable(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(char if char.isprintable() else char.encode("unicode_escape").decode("ascii") for char in text)
+
+
+def is_mac(text: str) -> bool:
+    """Say whether this is a MAC as we write them; receivers refuse a whole event for one that is not."""
+    return _MAC.fullmatch(text) is not None

@@ -1,0 +1,88 @@
+"""Alert format ``cef``: ArcSight Common Event Format, CEF:0, which ArcSight, Sentinel, QRadar and MaxPatrol read.
+
+Never: quotes (CEF has none: a backslash before ``|``, ``=`` and itself is all), a bare line break, an IPv6 address
+under ``src`` (parsers of CEF:0 take IPv4 there: ``c6a2``). There is no agreed key for a DNS name; ``dhost`` and
+``destinationDnsDomain`` are what receivers know. Read next: ``leef.py``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from dnswatch import __version__
+from dnswatch.core.alerts.context import Context
+from dnswatch.core.alerts.flat import flat
+from dnswatch.core.alerts.text import printable
+from dnswatch.core.model import Alert
+
+SEVERITY = {"info": 1, "low": 3, "medium": 5, "high": 8, "critical": 10}
+"""CEF's scale; receivers read 0-3 low, 4-6 medium, 7-8 high, 9-10 very high."""
+VALUE_CHARS = 1023
+"""Longest value: ``msg`` and ``reason`` hold 1023 characters in CEF's dictionary."""
+_HEADER = str.maketrans({"\\": "\\\\", "|": "\\|"})
+_VALUE = str.maketrans({"\\": "\\\\", "=": "\\="})
+
+
+def render(alert: Alert, context: Context) -> bytes:
+    """Write one event without a syslog header and without a line feed; printable UTF-8."""
+    fields = flat(alert, context.sensor)
+    name = f"{fields['service']} ({fields['category']})"
+    header = "|".join(
+        printable(text).translate(_HEADER)
+        for text in ("dnswatch", "dnswatch", __version__, alert.rule_id, name, str(SEVERITY[alert.severity]))
+    )
+    pairs = " ".join(f"{key}={_value(value)}" for key, value in _extension(alert, fields) if value not in ("", None))
+    return f"CEF:0|{header}|{pairs}".encode()
+
+
+def _extension(alert: Alert, fields: dict[str, object]) -> Iterator[tuple[str, object]]:
+    """Give keys and values in a fixed order."""
+    client, answers = alert.client, alert.answers
+    yield "rt", _milliseconds(alert.at)
+    yield "externalId", alert.id
+    yield "start", _milliseconds(alert.first_at)
+    yield "end", _milliseconds(alert.last_at)
+    yield from _labelled("c6a2", "Source IPv6 Address", client.address if ":" in client.address else "")
+    yield "src", "" if ":" in client.address else client.address
+    yield "shost", client.name
+    yield "smac", client.mac
+    yield "dhost", alert.qname
+    yield "destinationDnsDomain", alert.domain
+    yield "dst", next((address for address in answers if ":" not in address), "")
+    yield "cat", alert.category
+    yield "act", alert.outcome
+    yield "cnt", alert.count
+    yield from _labelled("cs1", "service", alert.service)
+    yield from _labelled("cs2", "queryType", alert.qtype)
+    yield from _labelled("cs3", "mitreTechniques", ",".join(alert.mitre))
+    yield from _labelled("cs4", "answers", ",".join(answers))
+    yield from _labelled("cs5", "clientGroup", client.group)
+    yield from _labelled("cs6", "because", " | ".join(str(term) for term in alert.because))
+    yield from _labelled("cn1", "score", alert.score)
+    yield from _labelled("cn2", "revision", alert.rev)
+    yield "outcome", alert.state
+    yield "reason", alert.cause
+    yield "dvchost", _host(fields)
+    yield "msg", fields["reason"]
+
+
+def _host(fields: dict[str, object]) -> object:
+    """Give the sensor's name; a sink without one has ``-``, which is no host."""
+    return "" if fields["sensor"] == "-" else fields["sensor"]
+
+
+def _labelled(key: str, label: str, value: object) -> Iterator[tuple[str, object]]:
+    """Give a custom field and its label together, or neither."""
+    if value not in ("", None):
+        yield key, value
+        yield f"{key}Label", label
+
+
+def _milliseconds(at: float) -> int:
+    return round(at * 1000)
+
+
+def _value(value: object) -> str:
+    text = printable(str(value))
+    text = text if len(text) <= VALUE_CHARS else text[: VALUE_CHARS - 3] + "..."
+    return text.translate(_VALUE)
