@@ -14,11 +14,12 @@ import dns.name
 import dns.tsig
 import pytest
 
-from dnswatch.config.load import load
+from dnswatch.config.build import load_policy
+from dnswatch.core.feeds.consumers import CONSUMERS
 from dnswatch.core.model import Name, Snapshot
 from dnswatch.errors import FeedRefused, StateError
 from dnswatch.io import publish
-from dnswatch.io.consumers import Consumers
+from dnswatch.io.consumers import Consumers, subscribe
 from tests.core.feed_worlds import AT, WORLDS
 from tests.running import InLoop, soon
 
@@ -182,7 +183,7 @@ async def test_history_is_read_so_that_ixfr_survives_a_restart(tmp_path: Path) -
 
 
 def test_the_section_of_the_readme_is_a_configuration(tmp_path: Path) -> None:
-    """With keys as `tsig-keygen` writes them; the views of its BIND example are those of the consumer."""
+    """With keys as `tsig-keygen` writes them; each consumer of a known type can be configured from it."""
     readme = (Path(__file__).parent.parent / "README.md").read_text()
     (text,) = re.findall(r"^```yml\n(dns:\n.*?)^```$", readme, re.MULTILINE | re.DOTALL)
     for name in ("k-servers", "k-any"):
@@ -191,7 +192,12 @@ def test_the_section_of_the_readme_is_a_configuration(tmp_path: Path) -> None:
     path = tmp_path / "dnswatch.yaml"
     groups = "clients: {groups: {servers: {networks: [10.0.10.0/24]}}}\n"
     path.write_text(groups + text.replace("/etc/dnswatch", str(tmp_path)))
-    settings = load(path).dns
+    loaded = load_policy(path)
+    settings = loaded.config.dns
     assert settings
-    assert all(f"key {key};" in readme for key in settings.consumers[0].views.values())
+    for consumer in settings.consumers:
+        writer = CONSUMERS.get(consumer.type)
+        if writer:
+            found = subscribe(loaded.config, loaded.policy.groups, consumer, views=writer.has_views, tls=writer.has_tls)
+            assert writer.files(found)
     assert Consumers(settings, "rpz.dnswatch.internal").access.keys.keys() == {"k-servers", "k-any"}

@@ -24,6 +24,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "catalog": ("dnswatch.cli.catalog", "List, show and match the watched services."),
     "check": ("dnswatch.cli.check", "Check configuration, catalogue, permissions and ports."),
     "config": ("dnswatch.cli.config", "Show the effective configuration or its JSON Schema."),
+    "consumer-config": ("dnswatch.cli.consumer_config", "Write the configuration of a resolver that gets our zones."),
     "db": ("dnswatch.cli.db", "Check, copy and prune the store."),
     "demo": ("dnswatch.cli.demo", "See it work in a minute: recorded logs, real alerts, real zones."),
     "expect": ("dnswatch.cli.expect", "List, add, remove and propose expectations."),
