@@ -27,7 +27,7 @@ class Watched(NamedTuple):
 def catalogue(feeds: Path = FEEDS) -> list[Watched]:
     """Give every name of every service, of all profiles, and of the IP-check and DoH lists."""
     found: list[Watched] = []
-    for path in sorted(feeds.glob("*/*.yaml")):
+    for path in sorted(set(feeds.glob("*/*.yaml")) - set(feeds.glob("triage/*"))):
         service = _read(path)
         for key, role in _LISTS.items():
             found += [Watched(*_entry(entry), role, service["id"]) for entry in service.get(key) or ()]

@@ -21,7 +21,7 @@ from dnswatch.core.model import Alert, Client, Evidence, Reason
 
 GOLDEN = Path(__file__).parent.parent / "golden" / "alerts"
 WRITE = os.environ.get("DNSWATCH_GOLDEN") == "write"
-CONTEXT = Context(sensor="ns1.example", process_id="4711", sequence=7)
+CONTEXT = Context(sensor="ns1.example", process_id="4711", version="1.2.3", sequence=7)
 
 ALERT = Alert(
     id="RGRG2RDFYBQ3V5NMBM4NN7ZJ7A", rev=2, at=1_795_375_099.2814, state="open", severity="high", score=88,

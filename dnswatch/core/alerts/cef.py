@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from dnswatch import __version__
 from dnswatch.core.alerts.context import Context
 from dnswatch.core.alerts.flat import flat
 from dnswatch.core.alerts.text import printable
@@ -29,7 +28,7 @@ def render(alert: Alert, context: Context) -> bytes:
     name = f"{fields['service']} ({fields['category']})"
     header = "|".join(
         printable(text).translate(_HEADER)
-        for text in ("dnswatch", "dnswatch", __version__, alert.rule_id, name, str(SEVERITY[alert.severity]))
+        for text in ("dnswatch", "dnswatch", context.version, alert.rule_id, name, str(SEVERITY[alert.severity]))
     )
     pairs = " ".join(f"{key}={_value(value)}" for key, value in _extension(alert, fields) if value not in ("", None))
     return f"CEF:0|{header}|{pairs}".encode()

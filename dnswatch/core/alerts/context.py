@@ -29,7 +29,11 @@ class Context:
     process_id: str = "-"
     host: str = ""  # RFC 3164 over the network names the host; a local socket must not
     enterprise_id: int = DOCUMENTATION_PEN
+    version: str = "0"  # of dnswatch, where a format names it
     sequence: int = 1  # meta sequenceId, counts messages of one sink
+    stream: str = ""  # names that count: (stream, sequence) is one message, across restarts
+    boot: str = ""  # names this run of the process
+    most_bytes: int = 0  # a datagram must not be longer; 0: no matter
     zone: tzinfo = UTC  # RFC 3164 stamps are local time without saying of which zone
 
     def priority(self, severity: str) -> int:

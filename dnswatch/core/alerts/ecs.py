@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from dnswatch import __version__
 from dnswatch.core.alerts.attack import technique
 from dnswatch.core.alerts.context import Context
 from dnswatch.core.alerts.flat import BLIND_SPOT, flat, rfc3339
@@ -76,7 +75,7 @@ def document(alert: Alert, context: Context) -> dict[str, Any]:
             },
         },
         "observer": {"name": "" if context.sensor == "-" else context.sensor, "type": "sensor", "product": "dnswatch",
-                     "vendor": "dnswatch", "version": __version__},
+                     "vendor": "dnswatch", "version": context.version},
         "labels": {
             "dnswatch_rev": str(alert.rev), "dnswatch_state": alert.state, "dnswatch_severity": alert.severity,
             "dnswatch_outcome": alert.outcome, "dnswatch_service": alert.service, "dnswatch_category": alert.category,

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from dnswatch import __version__
 from dnswatch.core.alerts.cef import SEVERITY, VALUE_CHARS
 from dnswatch.core.alerts.context import Context
 from dnswatch.core.alerts.flat import flat
@@ -23,7 +22,7 @@ _HEADER = str.maketrans({"|": "/"})  # a header field cannot hold its separator
 def render(alert: Alert, context: Context) -> bytes:
     """Write one event without a syslog header and without a line feed; printable UTF-8."""
     header = "|".join(
-        printable(text).translate(_HEADER) for text in ("dnswatch", "dnswatch", __version__, alert.rule_id)
+        printable(text).translate(_HEADER) for text in ("dnswatch", "dnswatch", context.version, alert.rule_id)
     )
     pairs = "\t".join(f"{key}={_value(value)}" for key, value in _attributes(alert, context) if value not in ("", None))
     return f"LEEF:2.0|{header}|{DELIMITER}|{pairs}".encode()

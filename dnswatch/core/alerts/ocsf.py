@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from dnswatch import __version__
 from dnswatch.core.alerts.attack import Technique, technique
 from dnswatch.core.alerts.context import Context
 from dnswatch.core.alerts.flat import BLIND_SPOT, flat
@@ -63,7 +62,7 @@ def event(alert: Alert, context: Context, version: str) -> dict[str, Any]:
         "risk_score": alert.score, "message": printable(summary(alert)),
         "metadata": {
             "version": version, "uid": f"{alert.id}-{alert.rev}", "log_name": "dnswatch",
-            "product": {"name": "dnswatch", "vendor_name": "dnswatch", "version": __version__},
+            "product": {"name": "dnswatch", "vendor_name": "dnswatch", "version": context.version},
         },
         "finding_info": {
             "uid": alert.id, "title": f"{alert.category}: {alert.service}", "desc": printable(fields["reason"]),

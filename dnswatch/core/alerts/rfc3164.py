@@ -21,13 +21,23 @@ _NOT_TAG = re.compile(r"[^A-Za-z0-9_./-]")
 
 
 def render(alert: Alert, context: Context) -> bytes:
-    """Write one message without framing and without a line feed; printable ASCII only."""
+    """Write one message without framing and without a line feed; printable ASCII only.
+
+    There is no structured data, so what lets a receiver see gaps stands at the end of the JSON.
+    """
+    body = json.render(alert, context)
+    if context.stream:
+        body = body[:-1] + f',"stream":"{context.stream}","sequence":{context.sequence}}}'.encode("ascii")
+    return local_header(alert.at, alert.severity, context) + body
+
+
+def local_header(at: float, severity: str, context: Context) -> bytes:
+    """Give everything before the text."""
     tag = _NOT_TAG.sub("_", context.app_name)[:TAG_CHARS] or "dnswatch"
     if context.process_id.isdigit():
         tag += f"[{context.process_id}]"
     host = header_field(context.host, 255) + " " if context.host else ""
-    header = f"<{context.priority(alert.severity)}>{stamp(alert.at, context)} {host}{tag}: "
-    return header.encode("ascii") + json.render(alert, context)
+    return f"<{context.priority(severity)}>{stamp(at, context)} {host}{tag}: ".encode("ascii")
 
 
 def stamp(at: float, context: Context) -> str:

@@ -1,7 +1,8 @@
 """Alert format ``rfc5424``: syslog header, structured data with the flat fields, one line of text.
 
-Never: a byte-order mark (rsyslog keeps it inside the message), framing (the sink's), control characters. Read next:
-``rfc3164.py``.
+``[meta sequenceId]`` counts the messages of one sink without a gap; ``[dnswatch.stream]`` names that count. Never: a
+byte-order mark (rsyslog keeps it inside the message), framing (the sink's), control characters. Read next:
+``rfc3164.py``, ``heartbeat.py``.
 """
 
 from __future__ import annotations
@@ -16,25 +17,62 @@ from dnswatch.core.model import Alert
 MAX_SEQUENCE = 2_147_483_647  # RFC 5424 §7.3.1
 VALUE_CHARS = 1024
 """Longest parameter value: a list of 16 hostile names may be 4 kB, and receivers cut whole messages at 8 KiB."""
+SPARE = ("because", "qnames", "reason", "answers", "first_seen", "domain", "client_mac", "client_name")
+"""What is left out first where a message must fit a datagram, the most dispensable first; the text goes before them."""
 _NOT_PRINTUSASCII = re.compile(r"[^\x21-\x7e]")
 _ESCAPE = str.maketrans({"\\": "\\\\", '"': '\\"', "]": "\\]"})  # RFC 5424 §6.3.3
 
 
 def render(alert: Alert, context: Context) -> bytes:
     """Write one message without framing and without a line feed: ASCII header, printable UTF-8 after it."""
-    header = " ".join((
-        f"<{context.priority(alert.severity)}>1",
-        rfc3339(alert.at),
+    values = flat(alert, context.sensor)
+    fields = {name: _value(name, value) for name, value in values.items() if value not in ("", [])}
+    head = header(alert.at, alert.severity, alert.rule_id, context)
+    message = _message(head, fields, printable(summary(alert)), context)
+    if context.most_bytes and len(message) > context.most_bytes:
+        return _shortened(head, fields, alert, context)
+    return message
+
+
+def _message(head: str, fields: dict[str, str], text: str, context: Context) -> bytes:
+    params = " ".join(f'{name}="{value}"' for name, value in fields.items())
+    return f"{head} [dnswatch@{context.enterprise_id} {params}]{stream_data(context)} {text}".encode()
+
+
+def _shortened(head: str, fields: dict[str, str], alert: Alert, context: Context) -> bytes:
+    """Leave out whole parameters, and say which: a message cut in the middle of one cannot be parsed at all."""
+    text = f"{alert.severity} {alert.score} {alert.id} rev {alert.rev} {alert.cause}"
+    cut: list[str] = []
+    message = _message(head, fields, text, context)
+    for name in SPARE:
+        if len(message) <= context.most_bytes:
+            break
+        if name in fields:
+            fields = {key: value for key, value in fields.items() if key not in (name, "left_out")}
+            cut.append(name)
+            message = _message(head, {**fields, "left_out": ",".join(cut)}, text, context)
+    return message
+
+
+def header(at: float, severity: str, message_id: str, context: Context) -> str:
+    """Give everything before the structured data."""
+    return " ".join((
+        f"<{context.priority(severity)}>1",
+        rfc3339(at),
         header_field(context.sensor, 255),
         header_field(context.app_name, 48),
         header_field(context.process_id, 128),
-        header_field(alert.rule_id, 32),
+        header_field(message_id, 32),
     ))  # fmt: skip
+
+
+def stream_data(context: Context, *, numbered: bool = True) -> str:
+    """Give the structured data that lets a receiver see gaps: the message's number, and what it is a number of."""
     sequence = (context.sequence - 1) % MAX_SEQUENCE + 1
-    fields = flat(alert, context.sensor)
-    params = " ".join(f'{name}="{_value(name, value)}"' for name, value in fields.items() if value not in ("", []))
-    data = f'[dnswatch@{context.enterprise_id} {params}][meta sequenceId="{sequence}"]'
-    return f"{header} {data} {printable(summary(alert))}".encode()
+    meta = f'[meta sequenceId="{sequence}"]' if numbered else ""
+    if not context.stream:
+        return meta
+    return f'{meta}[dnswatch.stream@{context.enterprise_id} id="{context.stream}" boot="{context.boot}"]'
 
 
 def header_field(text: str, limit: int) -> str:

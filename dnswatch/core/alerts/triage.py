@@ -1,0 +1,140 @@
+"""What an analyst does with an alert: escalate or not and why, what to ask, look at and contain. Texts are data.
+
+The rows of the SOC's triage table for T1567.004 become values here; the words come from ``feeds/triage/`` in the
+operator's language. What DNS can answer is answered (how often, since when, with which addresses), what it cannot is
+said. Never: reads files (``config/triage.py`` does), changes a severity. Read next: ``flat.py``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from dnswatch.core.alerts.flat import BLIND_SPOT, rfc3339, who
+from dnswatch.core.model import Alert, Service
+
+ESCALATED = ("medium", "high", "critical")
+"""Severities that go to Tier 2 once a reason of the table holds; below them a lookup stands alone."""
+ALONE = ("high", "critical")
+"""Severities that go there without one."""
+UNVERIFIED = frozenset({"oob-interaction", "request-bin", "tunnel-agent", "tunnel-visit"})
+"""Categories whose names anybody makes in a second: who is behind one is unknown by nature."""
+DESTINATION = frozenset({"first-seen-group", "first-seen-network", "prevalence-low", "tenant-unknown"})
+BASELINE = frozenset({
+    "burst", "companion-absent", "deviation", "off-hours", "query-type", "regular", "regular-long", "second-category",
+    "sequence", "sequence-close", "sequence-repeated",
+})  # fmt: skip
+SEGMENT = frozenset({"segment", "server-tunnel"})
+SENSITIVE_ROLES = frozenset({"iot", "server"})
+
+
+@dataclass(frozen=True, slots=True)
+class Texts:
+    """One language of ``feeds/triage/``: the file's own shape."""
+
+    lang: str
+    escalation: Mapping[str, Any]  # tier1, tier2, reasons{}
+    questions: Mapping[str, Mapping[str, str]]
+    steps: Mapping[str, tuple[str, ...]]  # l1, t2
+    containment: tuple[str, ...]
+    mitigations: Mapping[str, str]  # ATT&CK mitigation id → text
+    look_next: tuple[str, ...]
+    block: Mapping[str, str]
+    categories: Mapping[str, Mapping[str, str]]  # category → ask, contain
+
+
+@dataclass(frozen=True, slots=True)
+class Advice:
+    """What to do with one alert, in words."""
+
+    tier2: bool
+    escalation: str
+    questions: tuple[tuple[str, str], ...]  # question, and what DNS can say to it ("" = nothing)
+    l1: tuple[str, ...]
+    t2: tuple[str, ...]
+    containment: tuple[str, ...]
+    mitigations: tuple[str, ...]
+    look_next: tuple[str, ...]
+    block: str
+
+
+@dataclass(frozen=True, slots=True)
+class Triage:
+    """The texts of one language, and the services that they speak of."""
+
+    texts: Texts
+    services: Mapping[str, Service]
+
+    def of(self, alert: Alert) -> Advice | None:
+        """Give advice on an alert; None for a blind spot, which says itself what to do."""
+        if alert.category == BLIND_SPOT:
+            return None
+        texts, fill = self.texts, _Fill(alert)
+        tier2, escalation = _escalation(alert, texts)
+        special = texts.categories.get(alert.category, {})
+        service = self.services.get(alert.service)
+        return Advice(
+            tier2,
+            escalation,
+            tuple(_questions(alert, texts, special, fill)),
+            tuple(fill(step) for step in texts.steps["l1"]),
+            tuple(fill(step) for step in texts.steps["t2"]),
+            tuple(fill(text) for text in (*_own(special, "contain"), *texts.containment)),
+            tuple(f"{id_} {text}" for id_, text in texts.mitigations.items()),
+            texts.look_next,
+            texts.block[service.block_safety if service is not None else "unknown"],
+        )
+
+
+class _Fill:
+    """Puts an alert's values into a text. They come from logs: they are inserted, never read as a pattern."""
+
+    def __init__(self, alert: Alert) -> None:
+        count = alert.count
+        self._values = {
+            "who": who(alert), "client": alert.client.address, "service": alert.service, "qname": alert.qname,
+            "count": str(count), "times": f"{count}×", "first_seen": rfc3339(alert.first_at),
+            "last_seen": rfc3339(alert.last_at), "answers": ", ".join(alert.answers),
+        }  # fmt: skip
+
+    def __call__(self, text: str) -> str:
+        return text.format_map(self._values)
+
+
+def _own(special: Mapping[str, str], key: str) -> tuple[str, ...]:
+    return (special[key],) if key in special else ()
+
+
+def _escalation(alert: Alert, texts: Texts) -> tuple[bool, str]:
+    """Decide by the table: unknown destination, departure from the baseline, sensitive segment."""
+    terms = {reason.term for reason in alert.because if reason.points > 0 or reason.term == "deviation"}
+    held = {
+        "destination": alert.category in UNVERIFIED or bool(terms & DESTINATION),
+        "baseline": bool(terms & BASELINE),
+        "segment": bool(terms & SEGMENT) or alert.client.role in SENSITIVE_ROLES,
+        "leaked": alert.outcome == "leaked",
+    }
+    why = [name for name, holds in held.items() if holds]
+    if alert.severity in ALONE and not why:
+        why = ["severity"]
+    if not why or alert.severity not in ESCALATED:
+        return False, str(texts.escalation["tier1"])
+    words = "; ".join(str(texts.escalation["reasons"][name]) for name in why)
+    return True, str(texts.escalation["tier2"]).format(why=words)
+
+
+def _questions(alert: Alert, texts: Texts, special: Mapping[str, str], fill: _Fill) -> list[tuple[str, str]]:
+    """Ask what the table asks; the category's own question follows."""
+    asked = texts.questions
+    terms = {reason.term for reason in alert.because}
+    allowed = "expected" if "deviation" in terms else "expired" if "expired" in terms else "unexpected"
+    answered = "answer" if alert.answers else "none"
+    pairs = [
+        (asked["legitimate"]["ask"], asked["legitimate"][allowed]),
+        (asked["volume"]["ask"], asked["volume"]["answer"]),
+        (asked["authorised"]["ask"], asked["authorised"]["answer"]),
+        (asked["answered"]["ask"], asked["answered"][answered]),
+        *((text, "") for text in _own(special, "ask")),
+    ]
+    return [(question, fill(answer)) for question, answer in pairs]
