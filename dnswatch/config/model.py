@@ -32,7 +32,9 @@ from dnswatch.config.yaml import Step
 from dnswatch.core import names
 from dnswatch.core.clients.expectations import until_text
 from dnswatch.core.clients.who import canonical_address, canonical_group, canonical_network, parse_who
-from dnswatch.core.model import ClientRole, Mode, Severity
+from dnswatch.core.model import ClientRole, Match, Mode, Severity
+from dnswatch.core.policy import Override
+from dnswatch.core.reading import DNSTAP, formats
 from dnswatch.errors import ConfigError, Problem
 
 DAY_S = 86400.0
@@ -465,6 +467,85 @@ class DnsKey(Section):
 
 
 class Consumer(Section):
+class NameEntry(Section):
+    """Names that are allowed by hand."""
+
+    names: Annotated[list[HostName], Field(min_length=1), BeforeValidator(_one_or_many)]
+    match: Match = Field(default="domain", description="exact: that name; subdomains: what is below; domain: both.")
+    audiences: Annotated[list[Audience], BeforeValidator(_one_or_many)] = Field(
+        default=[], description="Groups, and any for clients in none; default: everybody."
+    )
+    because: Sentence
+    owner: Annotated[str, Field(max_length=200)] = ""
+    until: End | None = Field(default=None, description="A date holds through that day in UTC; a time is exact.")
+
+
+class BlockEntry(NameEntry):
+    """Names that are blocked by hand."""
+
+    override: Annotated[list[Override], BeforeValidator(_one_or_many)] = Field(
+        default=[], description="What this is stronger than: never-block, expected. Without it both win."
+    )
+
+
+class QuarantineEntry(Section):
+    """Clients that are cut off by hand."""
+
+    who: Annotated[list[WhoText], Field(min_length=1), BeforeValidator(_one_or_many)]
+    because: Sentence
+    owner: Annotated[str, Field(max_length=200)] = ""
+    until: End | None = None
+
+    @field_validator("who")
+    @classmethod
+    def _single(cls, value: list[str]) -> list[str]:
+        groups = [text for text in value if text.startswith("group:")]
+        if groups:
+            raise ValueError(f"{groups[0]!r}: a quarantine is for single clients, not for a group")
+        return value
+
+
+class AutomaticQuarantine(Section):
+    """When dnswatch cuts a client off by itself. Not at all, unless this is written."""
+
+    min_severity: Severity = "critical"
+    attempts: Annotated[int, Field(ge=3, le=1000)] = Field(
+        default=3, description="Over TCP: the source address of a UDP packet is anybody's word."
+    )
+    ttl: Annotated[Duration, Field(gt=0)] = DAY_S
+    most: Annotated[int, Field(ge=1, le=10_000)] = 20
+
+
+class Quarantine(Section):
+    """Clients that are cut off from all names."""
+
+    clients: list[QuarantineEntry] = []
+    automatic: AutomaticQuarantine | None = None
+    never: Annotated[list[Network], BeforeValidator(_one_or_many)] = Field(
+        default=[], description="Never cut off, beside forwarders, consumers of zones and this host."
+    )
+    most: Annotated[int, Field(ge=1, le=100_000)] = Field(default=100, description="Clients at once, by hand and not.")
+
+
+class TenantRules(Section):
+    """When single tenants are blocked of services that cannot be blocked whole. Not at all, unless this is written."""
+
+    min_severity: Severity = "high"
+    min_facts: Annotated[int, Field(ge=1, le=10)] = Field(default=2, description="Further facts of the alert.")
+    ttl: Annotated[Duration, Field(gt=0)] = 7 * DAY_S
+    most: Annotated[int, Field(ge=1, le=10_000)] = 200
+    clients: Annotated[int, Field(ge=1, le=1000)] = Field(
+        default=3, description="A tenant that more clients met than this is in common use, and is not blocked."
+    )
+
+
+class FeedLimits(Section):
+    """How much of a zone leases and decisions may change at once. What an operator orders is not limited."""
+
+    share: Annotated[float, Field(ge=0, le=1)] = 0.2
+    rules: Annotated[int, Field(ge=1)] = Field(default=200, description="So many always may.")
+
+
     """A resolver that fetches zones, and hears of new versions."""
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,63}$")]
@@ -474,6 +555,14 @@ class Consumer(Section):
     key: HostName | Literal[""] = Field(default="", description="It must sign with this key of dns.keys.")
     views: dict[Audience, HostName] = Field(
         default={}, description="BIND views: the group that each serves (or any), and the key that opens it."
+    block: list[BlockEntry] = Field(default=[], description="Names blocked by hand.")
+    allow: list[NameEntry] = Field(default=[], description="Names that no zone may block, by hand.")
+    collateral: Annotated[list[str], BeforeValidator(_one_or_many)] = Field(
+        default=[], description="Services that are blocked although people use them by hand, too."
+    )
+    quarantine: Quarantine = Quarantine()
+    tenants: TenantRules | None = None
+    limits: FeedLimits = FeedLimits()
     )
     networks: Annotated[list[Network], BeforeValidator(_one_or_many)] = Field(
         default=[], description="Where else it may ask from; with a key: where it must ask from."

@@ -13,12 +13,15 @@ from typing import Any
 from dnswatch.config import ways
 from dnswatch.config.merge import Tree
 from dnswatch.config.model import DOCUMENTATION_PEN, Config, SyslogSink
+from dnswatch.config.suffixes import Suffixes
 from dnswatch.config.values import close_to, is_loopback, split_listen
 from dnswatch.config.yaml import Step
 from dnswatch.core.catalog import Catalog
 from dnswatch.core.clients.expectations import until_text
 from dnswatch.core.clients.who import canonical_network, parse_who
+from dnswatch.core.feeds.triggers import name_fault
 from dnswatch.core.logs.follow import own_path
+from dnswatch.core.names import canonical
 from dnswatch.errors import Problem
 
 LATER_KEYS = {
@@ -42,6 +45,9 @@ def check_references(tree: Tree, data: dict[str, Any], catalog: Catalog) -> list
     if isinstance(watch, dict):
         for key in ("include", "exclude"):
             problems += _unknown(tree, ("watch", key), watch.get(key), catalog)
+    feeds = data.get("feeds")
+    if isinstance(feeds, dict):
+        problems += _unknown(tree, ("feeds", "collateral"), feeds.get("collateral"), catalog)
     return problems
 
 
@@ -198,6 +204,29 @@ def _consumers_have_keys(tree: Tree, data: dict[str, Any]) -> Iterator[Problem]:
     keys = [str(name).removesuffix(".").lower() for name in known] if isinstance(known, dict) else []
     audiences = [*_groups(data), "any", "exempt", "quarantine"]
     seen: dict[str, tuple[Step, ...]] = {}
+def _feed_entries_make_sense(tree: Tree, data: dict[str, Any]) -> Iterator[Problem]:
+    feeds = data.get("feeds")
+    feeds = feeds if isinstance(feeds, dict) else {}
+    audiences = [*_groups(data), "any"]
+    suffixes: Suffixes | None = None
+    for key in ("block", "allow"):
+        for path, entry in _items(feeds, key):
+            path = ("feeds", *path)
+            for at, audience in _texts((*path, "audiences"), entry.get("audiences")):
+                if audience not in audiences:
+                    hint = close_to(audience, audiences) or f": known are {', '.join(audiences)}"
+                    yield tree.problem(at, f"unknown group {audience!r}{hint}")
+            for at, text in _texts((*path, "names"), entry.get("names")):
+                with suppress(ValueError):
+                    name = canonical(text)
+                    suffixes = suffixes or Suffixes()
+                    if fault := name_fault(name):
+                        yield tree.problem(at, f"{text!r} {fault}")
+                    elif key == "block" and suffixes.registrable(name) is None:
+                        yield tree.problem(at, f"{text!r} is a public suffix: it belongs to everybody who has a name "
+                                               "below it")  # fmt: skip
+
+
     for path, consumer in _items(dns, "consumers"):
         path = ("dns", *path)
         name = str(consumer.get("name"))
@@ -239,6 +268,7 @@ _RULES: tuple[Callable[[Tree, dict[str, Any]], Iterator[Problem]], ...] = (
 def _unknown(tree: Tree, path: tuple[Step, ...], given: Any, catalog: Catalog) -> Iterator[Problem]:
     for at, reference in _texts(path, given):
         try:
+    _feed_entries_make_sense,
             catalog.resolve(reference)
         except KeyError as error:
             yield tree.problem(at, str(error.args[0]))

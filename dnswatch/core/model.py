@@ -115,6 +115,7 @@ class Position:
     tail_hash: str = ""  # SHA-256 of the ``tail_size`` (≤ 64) bytes before ``offset``
     tail_size: int = 0
     changed_ns: int = 0  # last write to the file that was seen: what was written later is new, if this file is gone
+    cursor: str = ""  # the journal's own mark of the last entry consumed, where it is the journal
     left: tuple[Position, ...] = ()  # where the files before it were left; they may get late lines (log_formats §0.6)
 
 
@@ -288,10 +289,10 @@ class Alert:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What policy adds to a feed beyond static policy: tenant name, manual entry, quarantine."""
+    """What the engine adds to a feed beyond static policy: a tenant name to block, a client to cut off."""
 
-    trigger: str
-    action: str
+    trigger: str  # the tenant's name; the client's address
+    action: str  # "block-tenant", "quarantine"
     scope: str  # audience, "" = all
     reason: str
     expires_at: float | None
@@ -330,6 +331,7 @@ class Snapshot:
     zone: Zone
     serial: int
     at: float
+    data: frozenset[str] = frozenset()  # triggers that leases and decisions put there, no configuration file
 
 
 @dataclass(frozen=True, slots=True)

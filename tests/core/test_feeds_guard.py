@@ -24,7 +24,7 @@ WORLD = policy(
 
 
 def said(*rules: Rule, audience: str = "build") -> str:
-    return "\n".join(faults(Zone(f"{audience}.{ZONE}", audience, tuple(rules)), WORLD, AT))
+    return "\n".join(map(str, faults(Zone(f"{audience}.{ZONE}", audience, tuple(rules)), WORLD, AT)))
 
 
 def test_what_policy_compiles_passes() -> None:

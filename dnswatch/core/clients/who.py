@@ -16,8 +16,8 @@ _MAC = re.compile(r"[0-9a-f]{1,2}(?:[:-][0-9a-f]{1,2}){5}\Z")
 _CISCO_MAC = re.compile(r"[0-9a-f]{4}(?:\.[0-9a-f]{4}){2}\Z")
 _GROUP = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\Z")
 RESERVED_GROUPS = frozenset({"any", "exempt", "everyone", "quarantine"})
-"""Names of zones that are no group's: clients in no group, single clients that are let through, everybody at once, those
-that are cut off."""
+"""Names of zones that are no group's: clients in no group, single clients that are let through, everybody at once,
+clients that are cut off."""
 
 
 def parse_address(text: str) -> IPv4Address | IPv6Address | None:

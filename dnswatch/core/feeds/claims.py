@@ -17,7 +17,9 @@ from typing import Literal
 from dnswatch.core.model import Match, Name, Rule
 from dnswatch.core.names import parents
 
-Semantics = Literal["closest-encloser", "longest-wildcard"]
+Semantics = Literal["closest-encloser", "empty-names-match", "longest-wildcard"]
+"""How resolvers read a zone (research rpz.md §2.1, its two rows on wildcards): BIND as RFC 4592 says; Unbound the same,
+but a wildcard answers for a name that only exists because of one below it; PowerDNS takes the longest wildcard."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +143,6 @@ class Lookup:
         next(ancestors)
         for ancestor in ancestors:
             found = self._rules.get("*." + ancestor)
-            if found or (self._semantics == "closest-encloser" and ancestor in self._nodes):
+            if found or (self._semantics != "longest-wildcard" and ancestor in self._nodes):
                 return found
         return None

@@ -1,47 +1,92 @@
 """The last gate before a zone is published: it proves the zone harmless, or refuses it.
 
-Three proofs: every record is one that all resolvers take (research rpz.md §5.1: one bad record costs the whole zone),
-nothing on the never-block list is blocked, and no name that the audience is expected to use is blocked, read as BIND
-and Unbound read a zone and as PowerDNS does.
+Every record is one that all resolvers take (research rpz.md §5.1: one bad record costs the whole zone), nothing on the
+never-block list is blocked, no name that the audience is expected to use is blocked, read as each resolver reads a
+zone, and nobody is cut off who never may be. `change_faults` bounds what leases and decisions change at once.
 
 Never: repairs or drops a rule. Refused is refused; the last good serial stays served. Read next: ``history.py``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from ipaddress import ip_address
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from ipaddress import ip_address, ip_network
+from typing import Literal, get_args
 
-from dnswatch.core.catalog import Catalog
+from dnswatch.core.feeds.audiences import BY_CLIENT, EXEMPT, PROBE, api_names, blockable, enabled, expected_services
 from dnswatch.core.feeds.claims import Lookup, Semantics
-from dnswatch.core.feeds.triggers import CLIENT_IP, owner_fault
-from dnswatch.core.feeds.zones import BY_CLIENT, EXEMPT, api_names, enabled, expected_services
-from dnswatch.core.model import Match, Name, Rule, Zone
+from dnswatch.core.feeds.clients import never_cut_off
+from dnswatch.core.feeds.triggers import CANARY, CLIENT_IP, network_of, owner_fault
+from dnswatch.core.feeds.verdicts import covers, manual_blocks, never_block, overridden, tenants
+from dnswatch.core.model import Match, Name, Rule, Snapshot, Zone
 from dnswatch.core.names import parents, within
-from dnswatch.core.policy import Policy
+from dnswatch.core.policy import Entry, Policy
 from dnswatch.errors import FeedRefused
 
 SHOWN = 10
 """Faults named in the error: enough to see the pattern, few enough to read."""
-_PROBE = "probe-of-dnswatch"
-"""A label that no catalogue entry has: stands for any name below a wildcard."""
+ACTIONS = frozenset({"nxdomain", "nodata", "passthru", "address"})
+"""What every resolver does alike (research rpz.md §2.1): DROP, tcp-only and CNAMEs to elsewhere are not among it."""
+READINGS: tuple[Semantics, ...] = get_args(Semantics)
+
+Kind = Literal["record", "protected", "expected", "quarantine", "change", "impact"]
+FORCED: frozenset[Kind] = frozenset({"change", "impact"})
+"""What an operator may publish in spite of, with a reason. Nobody may publish a record that breaks a resolver, and what
+is expected or protected is overridden where the policy says it, not when it is published."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One thing that speaks against a publication, in a sentence."""
+
+    kind: Kind
+    text: str
+
+    def __str__(self) -> str:
+        return self.text
 
 
 def inspect(zone: Zone, policy: Policy, at: float) -> None:
     """Pass the zone, or raise `FeedRefused` naming its faults."""
-    found = list(faults(zone, policy, at))
-    if found:
-        rest = f"\n  … and {len(found) - SHOWN} more" if len(found) > SHOWN else ""
-        raise FeedRefused(f"zone {zone.name} is not published:\n  " + "\n  ".join(found[:SHOWN]) + rest)
+    refuse(zone.name, faults(zone, policy, at))
 
 
-def faults(zone: Zone, policy: Policy, at: float) -> Iterator[str]:
+def refuse(zone: Name, found: Iterable[Fault]) -> None:
+    """Raise `FeedRefused` when there is any fault."""
+    every = list(found)
+    if every:
+        rest = f"\n  … and {len(every) - SHOWN} more" if len(every) > SHOWN else ""
+        texts = "\n  ".join(one.text for one in every[:SHOWN])
+        raise FeedRefused(f"zone {zone} is not published:\n  {texts}{rest}")
+
+
+def faults(zone: Zone, policy: Policy, at: float) -> Iterator[Fault]:
     """Yield everything that speaks against publishing the zone, one sentence each."""
-    yield from _records(zone)
-    if zone.audience in BY_CLIENT:
+    yield from (Fault("record", text) for text in _records(zone))
+    if zone.audience == EXEMPT:
         return
-    yield from _reach(zone, policy.catalog)
-    yield from _expected(zone, policy, at)
+    if zone.audience in BY_CLIENT:
+        yield from (Fault("quarantine", text) for text in _cut_off(zone, policy))
+        return
+    yield from (Fault("protected", text) for text in _reach(zone, policy, at))
+    yield from (Fault("expected", text) for text in _expected(zone, policy, at))
+
+
+def change_faults(before: Snapshot, zone: Zone, data: frozenset[str], policy: Policy) -> Iterator[Fault]:
+    """Yield a fault when leases and decisions change more of a zone at once than a limit allows.
+
+    ``data``: the triggers of ``zone`` that no configuration file has written out.
+    """
+    limits = policy.feeds.limits
+    most = max(limits.rules, int(limits.share * len(before.zone.rules)))
+    changed = before.data ^ data
+    if len(changed) > most:
+        gone = len(before.data - data)
+        text = (f"leases and decisions would change {len(changed)} rules at once ({gone} removed, "
+                f"{len(changed) - gone} added), and feeds.limits allows for {most}: see `dnswatch feed diff`; if it is "
+                "right, `dnswatch feed publish --force --because TEXT`")  # fmt: skip
+        yield Fault("change", text)
 
 
 def _records(zone: Zone) -> Iterator[str]:
@@ -53,6 +98,10 @@ def _records(zone: Zone) -> Iterator[str]:
         fault = owner_fault(rule.trigger, zone.name)
         if fault:
             yield f"{rule.trigger!r} {fault}"
+        if rule.action not in ACTIONS:
+            yield f"{rule.trigger!r} has the action {rule.action!r}, which not every resolver knows"
+        if rule.trigger == CANARY or rule.trigger.endswith("." + CANARY):
+            yield f"{rule.trigger!r} has the name of a canary, which belongs to a version and not to policy"
         by_client = rule.trigger.endswith("." + CLIENT_IP)
         if by_client != (zone.audience in BY_CLIENT) or (by_client and _blocks(rule) != (zone.audience != EXEMPT)):
             yield f"{rule.trigger!r} has no place in a zone of audience {zone.audience!r}"
@@ -75,28 +124,49 @@ def _blocks(rule: Rule) -> bool:
     return rule.action != "passthru"
 
 
-def _reach(zone: Zone, catalog: Catalog) -> Iterator[str]:
-    """No rule blocks what the never-block list protects, nor more than a registrable domain of the catalogue."""
+def _cut_off(zone: Zone, policy: Policy) -> Iterator[str]:
+    """Nobody is cut off who never may be, and not too many are."""
+    if len(zone.rules) > policy.feeds.most_quarantined:
+        yield f"{len(zone.rules)} networks are cut off, and feeds.quarantine.most is {policy.feeds.most_quarantined}"
+    for rule in zone.rules:
+        network = network_of(rule.trigger)
+        why = never_cut_off(policy, ip_network(network)) if network else None
+        if why:
+            yield f"{rule.trigger} would cut {network} off: {why.text}"
+
+
+def _reach(zone: Zone, policy: Policy, at: float) -> Iterator[str]:
+    """No rule blocks what the never-block list protects, nor more than a registrable domain of the catalogue.
+
+    Where an operator wrote a name down themselves, that name bounds it; never-block still guards unless overridden.
+    """
+    catalog, blocks = policy.catalog, manual_blocks(policy, zone.audience, at)
     lookups = _lookups(zone)
     names = {rule.trigger.removeprefix("*.") for rule in zone.rules}
-    for entry in catalog.never_block:
+    for entry in never_block(policy, blocks):
         for name in _witnesses(entry.name, entry.match, names):
             rule = _blocking(lookups, name)
-            if rule:
+            if rule and not overridden(blocks, name, "never-block"):
                 yield f"{rule.trigger} would block {name}, which is on the never-block list: {entry.reason}"
     registrable = {i.domain for service in catalog.services.values() for i in service.indicators}
+    registrable |= {one.name for one in blocks}
     for rule in zone.rules:
         if _blocks(rule) and registrable.isdisjoint(parents(rule.trigger.removeprefix("*."))):
             yield f"{rule.trigger} reaches further than any registrable domain of the catalogue"
 
 
 def _expected(zone: Zone, policy: Policy, at: float) -> Iterator[str]:
-    """Nothing that the audience is expected to use, and nothing that is not safe to block, is blocked."""
+    """Nothing that the audience is expected to use, and nothing that is not safe to block, is blocked.
+
+    Of what is not safe to block, single names may be: those that were written down by hand, and tenants.
+    """
     allowed = expected_services(policy, zone.audience, at)
+    blocks = manual_blocks(policy, zone.audience, at)
+    single = {one.trigger for one in tenants(policy, at)}
     lookups = _lookups(zone)
     names = {rule.trigger.removeprefix("*.") for rule in zone.rules}
     for service in enabled(policy.catalog):
-        if service.id not in allowed and service.block_safety == "safe":
+        if service.id not in allowed and blockable(policy, service):
             continue
         why = "is expected" if service.id in allowed else "is not safe to block"
         for indicator in api_names(service):
@@ -104,14 +174,22 @@ def _expected(zone: Zone, policy: Policy, at: float) -> Iterator[str]:
                 met = policy.catalog.match(name)
                 # A more specific name may belong to another service, which is judged in its own turn.
                 rule = _blocking(lookups, name) if met and met[0].service == service.id else None
+                if rule and service.id in allowed and overridden(blocks, name, "expected"):
+                    continue
+                if rule and service.id not in allowed and _single(single, blocks, name):
+                    continue
                 if rule:
                     yield f"{rule.trigger} would block {name}, but {service.id} {why} for {zone.audience}"
 
 
+def _single(known: set[Name], blocks: Iterable[Entry], name: Name) -> bool:
+    """Say whether a name of a service that is not blocked as a whole is blocked by itself."""
+    return any(covers(one.name, one.match, name) for one in blocks) or not known.isdisjoint(parents(name))
+
+
 def _lookups(zone: Zone) -> tuple[Lookup, ...]:
     """Read the zone in each way that resolvers do."""
-    readings: tuple[Semantics, ...] = ("closest-encloser", "longest-wildcard")
-    return tuple(Lookup(zone.rules, reading) for reading in readings)
+    return tuple(Lookup(zone.rules, reading) for reading in READINGS)
 
 
 def _blocking(lookups: tuple[Lookup, ...], name: Name) -> Rule | None:
@@ -125,8 +203,8 @@ def _witnesses(name: Name, match: Match, names: set[Name]) -> Iterator[Name]:
     if match != "subdomains":
         yield name
     if match != "exact":
-        yield f"{_PROBE}.{name}"
+        yield f"{PROBE}.{name}"
         for other in sorted(names):
             if other != name and within(other, name):
                 yield other
-                yield f"{_PROBE}.{other}"
+                yield f"{PROBE}.{other}"

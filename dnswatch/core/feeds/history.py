@@ -29,11 +29,11 @@ def newer(serial: int, than: int) -> bool:
     return 0 < (serial - than) % _SPAN < _HALF
 
 
-def advance(last: Snapshot | None, zone: Zone, at: float) -> Snapshot:
+def advance(last: Snapshot | None, zone: Zone, at: float, data: frozenset[str] = frozenset()) -> Snapshot:
     """Give the zone's next version, or ``last`` itself when nothing changed: same serial, same bytes."""
     if last is not None and last.zone == zone:
         return last
-    return Snapshot(zone, next_serial(last.serial if last else None, at), at)
+    return Snapshot(zone, next_serial(last.serial if last else None, at), at, data)
 
 
 def diff(old: Snapshot, new: Snapshot) -> Delta:

@@ -7,14 +7,14 @@ Never: stores, writes, asks a clock. The caller stores ``changed`` first and wri
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from dnswatch.core.clients.identity import Identity
 from dnswatch.core.feeds.formats import FORMATS
-from dnswatch.core.feeds.guard import inspect
+from dnswatch.core.feeds.guard import FORCED, Fault, change_faults, faults, refuse
 from dnswatch.core.feeds.history import advance, diff
-from dnswatch.core.feeds.zones import compile_everyone, compile_zones
+from dnswatch.core.feeds.zones import compile_everyone, compile_zones, with_decisions
 from dnswatch.core.model import Delta, Name, Snapshot, Zone
 from dnswatch.core.policy import Policy
 
@@ -35,22 +35,26 @@ class Publication:
                 yield writer.file_name(snapshot), writer.render(snapshot)
 
 
-def plan(policy: Policy, identity: Identity | None, at: float, latest: Mapping[Name, Snapshot]) -> Publication:
+def plan(
+    policy: Policy, identity: Identity | None, at: float, latest: Mapping[Name, Snapshot], *, forced: bool = False
+) -> Publication:
     """Say what to publish at ``at``, given the ``latest`` version of each zone ever published.
 
     A zone that has not changed keeps its snapshot. Raises `FeedRefused` when the guard refuses any zone: nothing is
-    published then, the zones belong together.
+    published then, the zones belong together. ``forced``: limits on change do not count, an operator has looked.
     """
-    zones: list[Zone] = list(compile_zones(policy, identity, at))
-    if zones:
-        zones.append(compile_everyone(policy, at))
-    for zone in zones:
-        inspect(zone, policy, at)
+    zones, data = _zones(policy, identity, at)
+    refused = {name: found for name, found in inspected(policy, zones, data, at, latest, forced) if found}
+    for name, found in refused.items():
+        others = sorted(refused.keys() - {name})
+        refuse(name, [*found, *(Fault("record", f"and zone {other}: {refused[other][0]}") for other in others)])
     wanted = {zone.name for zone in zones}
     # A consumer may still be configured for a zone that we no longer make (mode off, group gone). Left as it is, it
     # would go on blocking by yesterday's policy for ever.
     retired = [replace(latest[name].zone, rules=()) for name in sorted(latest.keys() - wanted)]
-    snapshots = tuple(advance(latest.get(zone.name), zone, at) for zone in [*zones, *retired])
+    snapshots = tuple(
+        advance(latest.get(zone.name), zone, at, data.get(zone.name, frozenset())) for zone in [*zones, *retired]
+    )
     changed = tuple(snapshot for snapshot in snapshots if latest.get(snapshot.zone.name) != snapshot)
     return Publication(
         snapshots=snapshots,
@@ -58,6 +62,38 @@ def plan(policy: Policy, identity: Identity | None, at: float, latest: Mapping[N
         deltas=tuple(diff(latest[s.zone.name], s) for s in changed if s.zone.name in latest),
         retired=frozenset(zone.name for zone in retired),
     )
+
+
+def inspected(
+    policy: Policy, zones: Iterable[Zone], data: Mapping[Name, frozenset[str]], at: float,
+    latest: Mapping[Name, Snapshot], forced: bool = False,
+) -> Iterator[tuple[Name, list[Fault]]]:  # fmt: skip
+    """Yield each zone's name and what the guard says against it."""
+    for zone in zones:
+        found = list(faults(zone, policy, at))
+        if zone.name in latest:
+            found += change_faults(latest[zone.name], zone, data.get(zone.name, frozenset()), policy)
+        yield zone.name, [one for one in found if not (forced and one.kind in FORCED)]
+
+
+def _zones(
+    policy: Policy, identity: Identity | None, at: float
+) -> tuple[tuple[Zone, ...], Mapping[Name, frozenset[str]]]:
+    """Give every zone, and which of its triggers leases and decisions put there."""
+    zones = _compiled(policy, identity, at)
+    if identity is None and not policy.feeds.decisions:
+        return zones, {}
+    written = {zone.name: zone for zone in _compiled(with_decisions(policy, ()), None, at)}
+    triggers = {name: {rule.trigger for rule in zone.rules} for name, zone in written.items()}
+    return zones, {
+        zone.name: frozenset(rule.trigger for rule in zone.rules if rule.trigger not in triggers[zone.name])
+        for zone in zones
+    }
+
+
+def _compiled(policy: Policy, identity: Identity | None, at: float) -> tuple[Zone, ...]:
+    zones = compile_zones(policy, identity, at)
+    return (*zones, compile_everyone(policy, at)) if zones else ()
 
 
 def actions(zone: Zone) -> Mapping[str, int]:

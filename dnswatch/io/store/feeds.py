@@ -56,7 +56,7 @@ class Feeds(Database):
         rows = [
             {
                 "zone": one.zone.name, "serial": one.serial, "audience": one.zone.audience, "at": one.at,
-                "rules": _pack(one.zone.rules),
+                "rules": _pack(one),
             }
             for one in snapshots
         ]  # fmt: skip
@@ -75,12 +75,15 @@ class Feeds(Database):
             )
 
 
-def _pack(rules: Sequence[Rule]) -> bytes:
-    plain = [[rule.trigger, rule.action, *rule.addresses] for rule in rules]
+def _pack(one: Snapshot) -> bytes:
+    """Write rules and which of them come from data; a list alone is what earlier versions wrote, and is still read."""
+    rules = [[rule.trigger, rule.action, *rule.addresses] for rule in one.zone.rules]
+    plain: Any = {"rules": rules, "data": sorted(one.data)} if one.data else rules
     return zlib.compress(json.dumps(plain, separators=(",", ":")).encode())
 
 
 def _snapshot(row: Any) -> Snapshot:
     plain = json.loads(zlib.decompress(row.rules))
-    rules = tuple(Rule(trigger, action, tuple(addresses)) for trigger, action, *addresses in plain)
-    return Snapshot(Zone(row.zone, row.audience, rules), row.serial, row.at)
+    listed, data = (plain["rules"], plain["data"]) if isinstance(plain, dict) else (plain, ())
+    rules = tuple(Rule(trigger, action, tuple(addresses)) for trigger, action, *addresses in listed)
+    return Snapshot(Zone(row.zone, row.audience, rules), row.serial, row.at, frozenset(data))

@@ -1,0 +1,249 @@
+"""What policy says of every name for one audience: the table that zones are written from.
+
+From the strongest word to the weakest:
+
+    never-block list            passes   (a manual block may say ``override: never-block``)
+    feeds.allow                 passes
+    expectation, grace included passes   (a manual block may say ``override: expected``)
+    feeds.block                 blocked
+    tenant that was decided on  blocked
+    service, safe to block      blocked  (also a collateral one that ``feeds.collateral`` names)
+    anything else               passes
+
+Between manual entries the longer name decides, and between equals passing does. Never: knows single clients
+(``clients.py`` does), writes rules (``claims.py`` does). Read next: ``zones.py``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from dnswatch.core.catalog import NeverBlock
+from dnswatch.core.clients.expectations import until_text
+from dnswatch.core.feeds.audiences import (
+    ANY,
+    BY_CLIENT,
+    EVERYONE,
+    PROBE,
+    api_names,
+    blockable,
+    enabled,
+    expected_services,
+    service_of,
+)
+from dnswatch.core.feeds.claims import Claim, Verdicts, weigh
+from dnswatch.core.feeds.triggers import name_fault
+from dnswatch.core.model import Decision, Match, Name, Reason, Service, Who
+from dnswatch.core.names import within
+from dnswatch.core.policy import Entry, Policy
+
+TENANT = "block-tenant"
+"""Action of a `Decision` on a tenant name; its trigger is that name."""
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """A watched service, name or client that a zone does not block, and why."""
+
+    service: str
+    name: Name  # "" = every name of the service
+    because: tuple[Reason, ...]
+
+
+def verdicts_of(policy: Policy, audience: str, at: float) -> Verdicts:
+    """Give what an audience may look up."""
+    allowed = expected_services(policy, audience, at)
+    blocks = manual_blocks(policy, audience, at)
+    allows = manual_allows(policy, audience, at)
+    shields = [
+        *((one.name, one.match) for one in never_block(policy, blocks)),
+        *((one.name, one.match) for one in allows),
+    ]
+    claims = [*_services(policy, allowed, blocks), *_tenants(policy, allowed, audience, at)]
+    return weigh([*_protect(claims, shields), *_blocked_by_hand(policy, allowed, blocks)])
+
+
+def manual_blocks(policy: Policy, audience: str, at: float) -> tuple[Entry, ...]:
+    """Give the manual blocks that hold for an audience; for `EVERYONE` those that hold for all."""
+    if audience == EVERYONE:
+        return tuple(one for one in policy.feeds.block if one.holds(at) and not one.audiences)
+    return tuple(one for one in policy.feeds.block if one.holds(at) and one.is_for(audience))
+
+
+def manual_allows(policy: Policy, audience: str, at: float) -> tuple[Entry, ...]:
+    """Give the manual allowances that hold for an audience; for `EVERYONE` those that hold for anybody."""
+    everyone = audience == EVERYONE
+    return tuple(one for one in policy.feeds.allow if one.holds(at) and (everyone or one.is_for(audience)))
+
+
+def never_block(policy: Policy, blocks: Iterable[Entry]) -> tuple[NeverBlock, ...]:
+    """Give the never-block list without what a manual block overrides in so many words."""
+    words = [one for one in blocks if "never-block" in one.override]
+    return tuple(entry for entry in policy.catalog.never_block
+                 if not any(covers(one.name, one.match, entry.name) for one in words))  # fmt: skip
+
+
+def covers(name: Name, match: Match, other: Name) -> bool:
+    """Say whether a name with its match speaks of ``other`` itself."""
+    if other == name:
+        return match != "subdomains"
+    return match != "exact" and within(other, name)
+
+
+def overridden(blocks: Iterable[Entry], name: Name, word: str) -> bool:
+    """Say whether a manual block covers the name and is stronger than ``word``."""
+    return any(word in one.override and covers(one.name, one.match, name) for one in blocks)
+
+
+def tenants(policy: Policy, at: float) -> tuple[Decision, ...]:
+    """Give the decisions on tenant names that still hold, the oldest first, as many as the setting allows."""
+    settings = policy.feeds.tenants
+    if settings is None:
+        return ()
+    return live(policy, TENANT, at)[: settings.most]
+
+
+def live(policy: Policy, action: str, at: float) -> tuple[Decision, ...]:
+    """Give the decisions of one kind that have not ended, those that end first (the oldest) first."""
+    found = [one for one in policy.feeds.decisions
+             if one.action == action and (one.expires_at is None or at < one.expires_at)]  # fmt: skip
+    return tuple(sorted(found, key=lambda one: (one.expires_at or 0.0, one.trigger)))
+
+
+def _services(policy: Policy, allowed: frozenset[str], blocks: Iterable[Entry]) -> Iterator[Claim]:
+    """Yield what every enabled service claims for its names, where no manual block is stronger than its passing."""
+    words = [one for one in blocks if "expected" in one.override]
+    for service in enabled(policy.catalog):
+        blocked = blockable(policy, service) and service.id not in allowed
+        stronger = [] if blocked else words if service.id in allowed else list(blocks)
+        for indicator in api_names(service):
+            for half in _halves(indicator.match):
+                if not any(_speaks_of(one, indicator.name, half) for one in stronger):
+                    yield Claim(indicator.name, half, blocked)
+
+
+def _halves(match: Match) -> tuple[Match, ...]:
+    """Split what a match means into the name itself and what is below it."""
+    return ("exact", "subdomains") if match == "domain" else (match,)
+
+
+def _speaks_of(entry: Entry, name: Name, half: Match) -> bool:
+    return covers(entry.name, entry.match, name) if half == "exact" else (
+        entry.match != "exact" and within(name, entry.name))  # fmt: skip
+
+
+def _tenants(policy: Policy, allowed: frozenset[str], audience: str, at: float) -> Iterator[Claim]:
+    """Yield the tenant names that were decided on, in audiences where their service is not expected."""
+    for decision in tenants(policy, at):
+        service = policy.catalog.services.get(service_of(policy.catalog, decision.trigger))
+        if service is None or not service.multi_tenant or service.id in allowed or name_fault(decision.trigger):
+            continue
+        if decision.scope in ("", audience):
+            yield Claim(decision.trigger, "domain", True)
+
+
+def _protect(claims: Iterable[Claim], shields: list[tuple[Name, Match]]) -> Iterator[Claim]:
+    """Yield the claims with the shields above them: nothing that one covers is blocked."""
+    wide = [name for name, match in shields if match != "exact"]
+    for claim in claims:
+        under = any(covers(name, "subdomains", claim.name) for name in wide)
+        yield Claim(claim.name, claim.match, claim.blocked and not under)
+    for name, match in shields:
+        yield Claim(name, match, False)
+
+
+def _blocked_by_hand(policy: Policy, allowed: frozenset[str], blocks: Iterable[Entry]) -> Iterator[Claim]:
+    """Yield what is blocked by hand, but for what is expected or protected and not overridden in so many words."""
+    for entry in blocks:
+        if "never-block" not in entry.override and any(
+            one.match != "exact" and within(entry.name, one.name) and one.name != entry.name
+            for one in policy.catalog.never_block
+        ):
+            continue
+        expected_too = "expected" in entry.override
+        if entry.match != "subdomains" and (expected_too or service_of(policy.catalog, entry.name) not in allowed):
+            yield Claim(entry.name, "exact", True)
+        below = service_of(policy.catalog, f"{PROBE}.{entry.name}")
+        if entry.match != "exact" and (expected_too or below not in allowed):
+            yield Claim(entry.name, "subdomains", True)
+
+
+# ── What is left out, and why ─────────────────────────────────────────────────────────────────────────────────
+
+
+def left_out(policy: Policy, audience: str, at: float) -> tuple[LeftOut, ...]:
+    """Say which watched services and names the audience's zone does not block, and why."""
+    if audience in BY_CLIENT:
+        return ()
+    allowed = expected_services(policy, audience, at)
+    found = []
+    for service in enabled(policy.catalog):
+        if service.id in allowed:
+            found.append(LeftOut(service.id, "", (_why_allowed(policy, audience, service, at),)))
+        elif not blockable(policy, service):
+            text = f"blocking {service.name} would also break people or common applications"
+            found.append(LeftOut(service.id, "", (Reason("collateral", text),)))
+    blocked = {service.id for service in enabled(policy.catalog)} - {entry.service for entry in found}
+    protected = never_block(policy, manual_blocks(policy, audience, at))
+    shields = [
+        *((one.name, one.match, _why_protected(one)) for one in protected),
+        *((one.name, one.match, _why_by_hand(one)) for one in manual_allows(policy, audience, at)),
+    ]  # fmt: skip
+    for name, match, why in shields:
+        for service_id in sorted(blocked):
+            names = (indicator.name for indicator in api_names(policy.catalog.services[service_id]))
+            found.extend(LeftOut(service_id, one, (why,)) for one in names if covers(name, match, one))
+    return (*found, *_without_effect(policy, audience, at))
+
+
+def added(policy: Policy, audience: str, at: float) -> dict[Name, Reason]:
+    """Give the names that a zone blocks by somebody's word and not by the catalogue, each with why."""
+    if audience in BY_CLIENT:
+        return {}
+    found = {one.trigger: Reason("tenant", one.reason) for one in tenants(policy, at)}
+    found.update((one.name, _why_by_hand(one)) for one in manual_blocks(policy, audience, at))
+    return found
+
+
+def _without_effect(policy: Policy, audience: str, at: float) -> Iterator[LeftOut]:
+    """Yield the manual blocks that do nothing for the audience, and what is stronger."""
+    verdicts = verdicts_of(policy, audience, at)
+    allowed = expected_services(policy, audience, at)
+    for entry in manual_blocks(policy, audience, at):
+        asked = entry.name if entry.match != "subdomains" else f"{PROBE}.{entry.name}"
+        if verdicts.blocked(asked):
+            continue
+        service = service_of(policy.catalog, asked)
+        if service in allowed:
+            why = Reason("expectation", f"{service} is expected there; override: expected blocks it all the same")
+        else:
+            stronger = next((one for one in policy.catalog.never_block if covers(one.name, one.match, asked)), None)
+            why = _why_protected(stronger) if stronger else Reason("allow", "feeds.allow names it, too")
+        yield LeftOut(service, entry.name, (why,))
+
+
+def _why_protected(entry: NeverBlock) -> Reason:
+    return Reason("never-block", f"{entry.name} is on the never-block list: {entry.reason}")
+
+
+def _why_by_hand(entry: Entry) -> Reason:
+    known = [f"owner {entry.owner}"] if entry.owner else []
+    known += [f"until {until_text(entry.until)}"] if entry.until is not None else []
+    known += [entry.origin] if entry.origin else []
+    return Reason("manual", f"{entry.because} ({', '.join(known)})" if known else entry.because)
+
+
+def _why_allowed(policy: Policy, audience: str, service: Service, at: float) -> Reason:
+    """Say that an expectation holds, or that it has ended and the feed's grace has not."""
+    who = "somebody" if audience == EVERYONE else f"group {audience}" if audience != ANY else ANY
+    grace_s = policy.feeds.grace_s
+    known = [e for e in policy.expectations.allowing(service.id, at, grace_s)
+             if audience == EVERYONE or Who("group", audience) in e.who]  # fmt: skip
+    ends = [e.until for e in known if e.until is not None and e.until <= at]
+    if len(ends) < len(known):
+        return Reason("expectation", f"{who} is expected to use {service.name}")
+    ended = max(ends)
+    text = (f"{who} was expected to use {service.name} until {until_text(ended)}: lookups raise alerts again, and the "
+            f"feed lets them pass for grace until {until_text(ended + grace_s)} (feeds.grace)")  # fmt: skip
+    return Reason("grace", text)
