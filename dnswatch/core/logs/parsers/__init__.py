@@ -10,7 +10,9 @@ from __future__ import annotations
 from typing import Protocol, runtime_checkable
 
 from dnswatch.core.logs.parsers.bind import BindParser
+from dnswatch.core.logs.parsers.coredns import CorednsParser
 from dnswatch.core.logs.parsers.dnsmasq import DnsmasqParser
+from dnswatch.core.logs.parsers.powerdns import PowerdnsParser
 from dnswatch.core.logs.parsers.unbound import UnboundParser
 from dnswatch.core.logs.timestamps import Stamps
 from dnswatch.core.model import Event, Query, Verdict
@@ -70,6 +72,8 @@ class Headed(Protocol):
 
 PARSERS: dict[str, type[Parser]] = {
     "bind": BindParser,
+    "coredns": CorednsParser,
     "dnsmasq": DnsmasqParser,
+    "powerdns": PowerdnsParser,
     "unbound": UnboundParser,
 }

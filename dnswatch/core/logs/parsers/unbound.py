@@ -9,7 +9,7 @@ Dots are true label separators. Grammar: ``util/log.c``, ``util/net_help.c``, ``
 
     [1795375648] unbound[20803:0] query: 127.0.0.1 www.example.test. A IN
     Nov 22 19:27:31 unbound[21545:0] reply: 127.0.0.1 www.example.test. A IN NOERROR 0.000524 0 50
-    Nov 22 19:27:31 vm unbound: [2154:0] info: rpz: applied [rpz.lab] nx.test. rpz-nxdomain 127.0.0.1@36355 nx.test. A IN
+    Nov 22 19:27:31 vm unbound: [2154:0] info: rpz: applied [rpz.lab] nx.test. rpz-nxdomain 127.0.0.1@3635 nx.test. A IN
 
 A query line names no port, server or transport; ``log-destaddr`` (1.22) adds the latter two to replies. RPZ lines name
 the zone only where ``rpz-log-name`` says it: with the zone's own name there, ``via`` is the record's owner as in BIND.
