@@ -546,6 +546,62 @@ class FeedLimits(Section):
     rules: Annotated[int, Field(ge=1)] = Field(default=200, description="So many always may.")
 
 
+class Feeds(Section):
+    """The published blocklists."""
+
+    zone: HostName = Field(default="rpz.dnswatch.internal", description="Parent of every zone we publish.")
+    mode: Mode = "shadow"
+    action: Literal["nxdomain", "nodata"] | Addresses = "nxdomain"
+    directory: File | None = Field(default=None, description="Default: feeds below state_dir.", validate_default=True)
+    grace: Duration = 7 * DAY_S
+    on_change: list[Hook] = []
+    block: list[BlockEntry] = Field(default=[], description="Names blocked by hand.")
+    allow: list[NameEntry] = Field(default=[], description="Names that no zone may block, by hand.")
+    collateral: Annotated[list[str], BeforeValidator(_one_or_many)] = Field(
+        default=[], description="Services that are blocked although people use them by hand, too."
+    )
+    quarantine: Quarantine = Quarantine()
+    tenants: TenantRules | None = None
+    limits: FeedLimits = FeedLimits()
+
+    @field_validator("action", mode="before")
+    @classmethod
+    def _action(cls, value: Any, info: ValidationInfo) -> Any:
+        if isinstance(value, Addresses) or value in ("nxdomain", "nodata"):
+            return value
+        if not isinstance(value, dict):
+            message = f"{value!r} is not an action: nxdomain, nodata or {{a: ADDRESS, aaaa: ADDRESS}}"
+            raise ValueError(message)  # noqa: TRY004 - pydantic collects ValueError only
+        unknown = sorted(set(value) - {"a", "aaaa"})
+        if unknown:
+            raise ValueError(f"unknown key {unknown[0]!r}: an action of addresses has a and aaaa")
+        for key, version in (("a", 4), ("aaaa", 6)):
+            for address in _one_or_many(value.get(key) or []):
+                if (":" in canonical_address(str(address))) != (version == 6):
+                    raise ValueError(f"{key}: {address} is not an IPv{version} address")
+        if not any(value.values()):
+            raise ValueError("an action of addresses needs a or aaaa")
+        return value
+
+
+class DnsKey(Section):
+    """A TSIG key. The secret is base64, as `tsig-keygen` prints it; its whole output is understood too."""
+
+    algorithm: Literal["hmac-sha256", "hmac-sha384", "hmac-sha512"] = "hmac-sha256"
+    secret: SecretText
+
+    @model_validator(mode="after")
+    def _readable(self) -> DnsKey:
+        values.tsig_secret(self.secret, self.algorithm)
+        return self
+
+    @property
+    def octets(self) -> bytes:
+        """The secret itself."""
+        return values.tsig_secret(self.secret, self.algorithm)
+
+
+class Consumer(Section):
     """A resolver that fetches zones, and hears of new versions."""
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,63}$")]
@@ -555,14 +611,6 @@ class FeedLimits(Section):
     key: HostName | Literal[""] = Field(default="", description="It must sign with this key of dns.keys.")
     views: dict[Audience, HostName] = Field(
         default={}, description="BIND views: the group that each serves (or any), and the key that opens it."
-    block: list[BlockEntry] = Field(default=[], description="Names blocked by hand.")
-    allow: list[NameEntry] = Field(default=[], description="Names that no zone may block, by hand.")
-    collateral: Annotated[list[str], BeforeValidator(_one_or_many)] = Field(
-        default=[], description="Services that are blocked although people use them by hand, too."
-    )
-    quarantine: Quarantine = Quarantine()
-    tenants: TenantRules | None = None
-    limits: FeedLimits = FeedLimits()
     )
     networks: Annotated[list[Network], BeforeValidator(_one_or_many)] = Field(
         default=[], description="Where else it may ask from; with a key: where it must ask from."

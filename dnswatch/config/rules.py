@@ -261,6 +261,7 @@ _RULES: tuple[Callable[[Tree, dict[str, Any]], Iterator[Problem]], ...] = (
     _one_reader_per_log,
     _sinks_apart,
     _zone_names_fit,
+    _feed_entries_make_sense,
     _consumers_have_keys,
 )
 
@@ -268,7 +269,6 @@ _RULES: tuple[Callable[[Tree, dict[str, Any]], Iterator[Problem]], ...] = (
 def _unknown(tree: Tree, path: tuple[Step, ...], given: Any, catalog: Catalog) -> Iterator[Problem]:
     for at, reference in _texts(path, given):
         try:
-    _feed_entries_make_sense,
             catalog.resolve(reference)
         except KeyError as error:
             yield tree.problem(at, str(error.args[0]))
