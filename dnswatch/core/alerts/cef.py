@@ -24,7 +24,7 @@ _VALUE = str.maketrans({"\\": "\\\\", "=": "\\="})
 
 def render(alert: Alert, context: Context) -> bytes:
     """Write one event without a syslog header and without a line feed; printable UTF-8."""
-    fields = flat(alert, context.sensor)
+    fields = flat(alert, context.sensor, context.advice(alert))
     name = f"{fields['service']} ({fields['category']})"
     header = "|".join(
         printable(text).translate(_HEADER)
@@ -59,6 +59,8 @@ def _extension(alert: Alert, fields: dict[str, object]) -> Iterator[tuple[str, o
     yield from _labelled("cs6", "because", " | ".join(str(term) for term in alert.because))
     yield from _labelled("cn1", "score", alert.score)
     yield from _labelled("cn2", "revision", alert.rev)
+    yield from _labelled("flexString1", "escalation", fields["escalation"])
+    yield from _labelled("flexString2", "suppressionKey", fields["suppression_key"])
     yield "outcome", alert.state
     yield "reason", alert.cause
     yield "dvchost", _host(fields)

@@ -8,6 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, tzinfo
 
+from dnswatch.core.alerts.triage import Advice, Triage
+from dnswatch.core.model import Alert
+
 FACILITIES: dict[str, int] = {
     "kern": 0, "user": 1, "mail": 2, "daemon": 3, "auth": 4, "syslog": 5, "lpr": 6, "news": 7, "uucp": 8, "cron": 9,
     "authpriv": 10, "ftp": 11, **{f"local{n}": 16 + n for n in range(8)},
@@ -35,6 +38,11 @@ class Context:
     boot: str = ""  # names this run of the process
     most_bytes: int = 0  # a datagram must not be longer; 0: no matter
     zone: tzinfo = UTC  # RFC 3164 stamps are local time without saying of which zone
+    triage: Triage | None = None  # None: alerts carry no advice
+
+    def advice(self, alert: Alert) -> Advice | None:
+        """Give what an analyst should do with an alert, where this sink's alerts carry that."""
+        return self.triage.of(alert) if self.triage is not None else None
 
     def priority(self, severity: str) -> int:
         """Give the syslog PRI value for a severity of ours."""

@@ -28,7 +28,7 @@ def render(alert: Alert, context: Context) -> bytes:
 
 def document(alert: Alert, context: Context) -> dict[str, Any]:
     """Give the document; empty values are still in it."""
-    fields = flat(alert, context.sensor)
+    fields = flat(alert, context.sensor, context.advice(alert))
     client, name = alert.client, printable(alert.client.name)
     blind = alert.category == BLIND_SPOT
     host = {"ip": client.address, "address": client.address, "domain": name, "mac": _mac(client.mac)}
@@ -79,7 +79,8 @@ def document(alert: Alert, context: Context) -> dict[str, Any]:
         "labels": {
             "dnswatch_rev": str(alert.rev), "dnswatch_state": alert.state, "dnswatch_severity": alert.severity,
             "dnswatch_outcome": alert.outcome, "dnswatch_service": alert.service, "dnswatch_category": alert.category,
-            "dnswatch_client_group": client.group,
+            "dnswatch_client_group": client.group, "dnswatch_escalation": fields["escalation"],
+            "dnswatch_suppression_key": printable(fields["suppression_key"]),
             "dnswatch_because": " | ".join(printable(str(term)) for term in alert.because),
         },
         "tags": ["dnswatch", alert.category],

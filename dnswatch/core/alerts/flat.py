@@ -6,14 +6,18 @@ Never: nested objects (Wazuh cannot read arrays of objects), fields in another o
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dnswatch.core.model import Alert, Reason
+
+if TYPE_CHECKING:
+    from dnswatch.core.alerts.triage import Advice
 
 FIELDS = (
     "id", "rev", "time", "state", "severity", "score", "client_ip", "client_name", "client_mac", "client_group",
     "qname", "qnames", "domain", "qtype", "service", "category", "mitre", "rule_id", "first_seen", "last_seen",
-    "count", "reason", "because", "answers", "outcome", "sensor",
+    "count", "reason", "because", "answers", "outcome", "sensor", "escalation", "questions", "steps", "containment",
+    "block_note", "suppression_key", "evidence",
 )  # fmt: skip
 """Every field, in order. Operators rely on it: only ever add at the end."""
 
@@ -31,16 +35,31 @@ OUTCOMES = {
 }
 
 
-def flat(alert: Alert, sensor: str) -> dict[str, Any]:
-    """Give the flat fields of an alert, in the order of `FIELDS`."""
+def flat(alert: Alert, sensor: str, advice: Advice | None = None) -> dict[str, Any]:
+    """Give the flat fields of an alert, in the order of `FIELDS`. Without ``advice`` its fields are empty."""
     client = alert.client
+    told = _advised(advice) if advice is not None else ("", [], [], [], "")
     values = (
         alert.id, alert.rev, rfc3339(alert.at), alert.state, alert.severity, alert.score, client.address, client.name,
         client.mac, client.group, alert.qname, list(alert.qnames), alert.domain, alert.qtype, alert.service,
         alert.category, list(alert.mitre), alert.rule_id, rfc3339(alert.first_at), rfc3339(alert.last_at),
         alert.count, reason(alert), [str(term) for term in alert.because], list(alert.answers), alert.outcome, sensor,
+        *told, suppression_key(alert), [f"{line.path}:{line.offset}" for line in alert.evidence],
     )  # fmt: skip
     return dict(zip(FIELDS, values, strict=True))
+
+
+def _advised(advice: Advice) -> tuple[str, list[str], list[str], list[str], str]:
+    """Give the fields that tell an analyst what to do: questions with what DNS can answer, steps of both tiers."""
+    questions = [f"{question} {answer}".rstrip() for question, answer in advice.questions]
+    steps = [*(f"L1: {step}" for step in advice.l1), *(f"T2: {step}" for step in advice.t2)]
+    return advice.escalation, questions, steps, [*advice.containment, *advice.mitigations], advice.block
+
+
+def suppression_key(alert: Alert) -> str:
+    """Name what this alert stands for while it is open: further lookups make revisions of it, not alerts."""
+    about = alert.because[0].text if alert.category == BLIND_SPOT and alert.because else alert.client.address
+    return f"{about}/{alert.service}"
 
 
 def reason(alert: Alert) -> str:

@@ -16,5 +16,5 @@ _ENCODER = json.JSONEncoder(separators=(",", ":"))  # `json.dumps` would make on
 
 def render(alert: Alert, context: Context) -> bytes:
     """Write one JSON object without a line feed. ``\\u`` escapes keep any terminal and any receiver safe."""
-    text = _ENCODER.encode(flat(alert, context.sensor))
+    text = _ENCODER.encode(flat(alert, context.sensor, context.advice(alert)))
     return text.replace("\x7f", "\\u007f").encode("ascii")

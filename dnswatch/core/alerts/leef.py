@@ -31,7 +31,7 @@ def render(alert: Alert, context: Context) -> bytes:
 def _attributes(alert: Alert, context: Context) -> Iterator[tuple[str, object]]:
     """Give keys and values in a fixed order: QRadar's predefined keys first, then ours."""
     client, answers = alert.client, alert.answers
-    fields = flat(alert, context.sensor)
+    fields = flat(alert, context.sensor, context.advice(alert))
     yield "devTime", round(alert.at * 1000)
     yield "cat", alert.category
     yield "sev", SEVERITY[alert.severity]
@@ -57,6 +57,8 @@ def _attributes(alert: Alert, context: Context) -> Iterator[tuple[str, object]]:
     yield "lastSeen", round(alert.last_at * 1000)
     yield "eventCount", alert.count
     yield "answers", ",".join(answers)
+    yield "escalation", fields["escalation"]
+    yield "suppressionKey", fields["suppression_key"]
     yield "because", " | ".join(str(term) for term in alert.because)
     yield "sensor", "" if context.sensor == "-" else context.sensor
     yield "reason", fields["reason"]

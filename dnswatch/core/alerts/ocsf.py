@@ -27,6 +27,11 @@ STATUS = {
     "snoozed": (3, "Suppressed"),
     "closed": (4, "Resolved"),
 }
+UNMAPPED = (
+    "rev", "state", "outcome", "service", "category", "client_group", "answers", "because", "sensor", "escalation",
+    "questions", "steps", "block_note", "suppression_key",
+)  # fmt: skip
+"""Flat fields that the class has no place for."""
 _CREATE, _UPDATE, _CLOSE = 1, 2, 3
 _RULE = 1  # analytic.type_id
 _UNKNOWN = 0  # device.type_id: the log does not tell
@@ -51,7 +56,8 @@ def _write(alert: Alert, context: Context, version: str) -> bytes:
 def event(alert: Alert, context: Context, version: str) -> dict[str, Any]:
     """Give the event. ``version`` is that of the schema; both that we write have every field used here."""
     activity = _CLOSE if alert.state == "closed" else _CREATE if alert.rev == 1 else _UPDATE
-    fields = flat(alert, context.sensor)
+    advice = context.advice(alert)
+    fields = flat(alert, context.sensor, advice)
     (severity_id, severity), (status_id, status) = SEVERITY[alert.severity], STATUS[alert.state]
     event: dict[str, Any] = {
         "class_uid": CLASS, "class_name": "Detection Finding", "category_uid": 2, "category_name": "Findings",
@@ -70,11 +76,12 @@ def event(alert: Alert, context: Context, version: str) -> dict[str, Any]:
             "first_seen_time": _ms(alert.first_at), "last_seen_time": _ms(alert.last_at),
             "analytic": {"uid": alert.rule_id, "name": alert.rule_id, "type_id": _RULE, "type": "Rule"},
         },
-        "unmapped": {key: fields[key] for key in ("rev", "state", "outcome", "service", "category", "client_group",
-                                                  "answers", "because", "sensor")},
+        "unmapped": {key: fields[key] for key in UNMAPPED},
     }  # fmt: skip
     if context.sensor != "-":
         event["metadata"]["log_provider"] = context.sensor
+    if advice is not None:
+        event["remediation"] = {"desc": " ".join(fields["containment"])}
     attacks = [_attack(technique(id_)) for id_ in alert.mitre]
     if attacks:
         event["finding_info"]["attacks"] = attacks

@@ -19,14 +19,18 @@ VALUE_CHARS = 1024
 """Longest parameter value: a list of 16 hostile names may be 4 kB, and receivers cut whole messages at 8 KiB."""
 SPARE = ("because", "qnames", "reason", "answers", "first_seen", "domain", "client_mac", "client_name")
 """What is left out first where a message must fit a datagram, the most dispensable first; the text goes before them."""
+LEFT_OUT = frozenset({"questions", "steps", "containment"})
+"""Prose of some 3 kB: with it a message would not fit a datagram. JSON carries it, and `alerts show` prints it."""
 _NOT_PRINTUSASCII = re.compile(r"[^\x21-\x7e]")
 _ESCAPE = str.maketrans({"\\": "\\\\", '"': '\\"', "]": "\\]"})  # RFC 5424 §6.3.3
 
 
 def render(alert: Alert, context: Context) -> bytes:
     """Write one message without framing and without a line feed: ASCII header, printable UTF-8 after it."""
-    values = flat(alert, context.sensor)
-    fields = {name: _value(name, value) for name, value in values.items() if value not in ("", [])}
+    values = flat(alert, context.sensor, context.advice(alert))
+    fields = {
+        name: _value(name, value) for name, value in values.items() if value not in ("", []) and name not in LEFT_OUT
+    }
     head = header(alert.at, alert.severity, alert.rule_id, context)
     message = _message(head, fields, printable(summary(alert)), context)
     if context.most_bytes and len(message) > context.most_bytes:

@@ -22,6 +22,9 @@ def summary(alert: Alert) -> str:
 def render(alert: Alert, context: Context) -> bytes:
     """Write the summary line and one indented line per term, without a final line feed."""
     lines = [f"{rfc3339(alert.at)} {summary(alert)}", *(f"    {term}" for term in alert.because)]
+    advice = context.advice(alert)
+    if advice is not None:
+        lines.append(f"    {advice.escalation}")
     if alert.answers:
         lines.append(f"    answered with {', '.join(alert.answers)}")
     return "\n".join(printable(line) for line in lines).encode()
