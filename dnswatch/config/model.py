@@ -34,6 +34,7 @@ from dnswatch.core.clients.expectations import until_text
 from dnswatch.core.clients.who import canonical_address, canonical_group, canonical_network, parse_who
 from dnswatch.core.model import ClientRole, Match, Mode, Severity
 from dnswatch.core.policy import Override
+from dnswatch.core.reading import DNSTAP, formats
 from dnswatch.errors import ConfigError, Problem
 
 DAY_S = 86400.0
@@ -418,54 +419,6 @@ class Hook(Section):
         return self
 
 
-class Feeds(Section):
-    """The published blocklists."""
-
-    zone: HostName = Field(default="rpz.dnswatch.internal", description="Parent of every zone we publish.")
-    mode: Mode = "shadow"
-    action: Literal["nxdomain", "nodata"] | Addresses = "nxdomain"
-    directory: File | None = Field(default=None, description="Default: feeds below state_dir.", validate_default=True)
-    grace: Duration = 7 * DAY_S
-    on_change: list[Hook] = []
-
-    @field_validator("action", mode="before")
-    @classmethod
-    def _action(cls, value: Any, info: ValidationInfo) -> Any:
-        if isinstance(value, Addresses) or value in ("nxdomain", "nodata"):
-            return value
-        if not isinstance(value, dict):
-            message = f"{value!r} is not an action: nxdomain, nodata or {{a: ADDRESS, aaaa: ADDRESS}}"
-            raise ValueError(message)  # noqa: TRY004 - pydantic collects ValueError only
-        unknown = sorted(set(value) - {"a", "aaaa"})
-        if unknown:
-            raise ValueError(f"unknown key {unknown[0]!r}: an action of addresses has a and aaaa")
-        for key, version in (("a", 4), ("aaaa", 6)):
-            for address in _one_or_many(value.get(key) or []):
-                if (":" in canonical_address(str(address))) != (version == 6):
-                    raise ValueError(f"{key}: {address} is not an IPv{version} address")
-        if not any(value.values()):
-            raise ValueError("an action of addresses needs a or aaaa")
-        return value
-
-
-class DnsKey(Section):
-    """A TSIG key. The secret is base64, as `tsig-keygen` prints it; its whole output is understood too."""
-
-    algorithm: Literal["hmac-sha256", "hmac-sha384", "hmac-sha512"] = "hmac-sha256"
-    secret: SecretText
-
-    @model_validator(mode="after")
-    def _readable(self) -> DnsKey:
-        values.tsig_secret(self.secret, self.algorithm)
-        return self
-
-    @property
-    def octets(self) -> bytes:
-        """The secret itself."""
-        return values.tsig_secret(self.secret, self.algorithm)
-
-
-class Consumer(Section):
 class NameEntry(Section):
     """Names that are allowed by hand."""
 

@@ -197,13 +197,6 @@ def _zone_names_fit(tree: Tree, data: dict[str, Any]) -> Iterator[Problem]:
             yield tree.problem(("feeds", "zone"), text)
 
 
-def _consumers_have_keys(tree: Tree, data: dict[str, Any]) -> Iterator[Problem]:
-    dns = data.get("dns")
-    dns = dns if isinstance(dns, dict) else {}
-    known = dns.get("keys")
-    keys = [str(name).removesuffix(".").lower() for name in known] if isinstance(known, dict) else []
-    audiences = [*_groups(data), "any", "exempt", "quarantine"]
-    seen: dict[str, tuple[Step, ...]] = {}
 def _feed_entries_make_sense(tree: Tree, data: dict[str, Any]) -> Iterator[Problem]:
     feeds = data.get("feeds")
     feeds = feeds if isinstance(feeds, dict) else {}
@@ -227,6 +220,13 @@ def _feed_entries_make_sense(tree: Tree, data: dict[str, Any]) -> Iterator[Probl
                                                "below it")  # fmt: skip
 
 
+def _consumers_have_keys(tree: Tree, data: dict[str, Any]) -> Iterator[Problem]:
+    dns = data.get("dns")
+    dns = dns if isinstance(dns, dict) else {}
+    known = dns.get("keys")
+    keys = [str(name).removesuffix(".").lower() for name in known] if isinstance(known, dict) else []
+    audiences = [*_groups(data), "any", "exempt", "quarantine"]
+    seen: dict[str, tuple[Step, ...]] = {}
     for path, consumer in _items(dns, "consumers"):
         path = ("dns", *path)
         name = str(consumer.get("name"))
