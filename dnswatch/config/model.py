@@ -34,7 +34,6 @@ from dnswatch.core.clients.expectations import until_text
 from dnswatch.core.clients.who import canonical_address, canonical_group, canonical_network, parse_who
 from dnswatch.core.model import ClientRole, Match, Mode, Severity
 from dnswatch.core.policy import Override
-from dnswatch.core.reading import DNSTAP, formats
 from dnswatch.errors import ConfigError, Problem
 
 DAY_S = 86400.0
