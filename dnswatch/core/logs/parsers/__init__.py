@@ -9,11 +9,14 @@ from __future__ import annotations
 
 from typing import Protocol, runtime_checkable
 
+from dnswatch.core.logs.parsers.adguard import AdguardParser
 from dnswatch.core.logs.parsers.bind import BindParser
 from dnswatch.core.logs.parsers.coredns import CorednsParser
 from dnswatch.core.logs.parsers.dnsmasq import DnsmasqParser
 from dnswatch.core.logs.parsers.powerdns import PowerdnsParser
+from dnswatch.core.logs.parsers.suricata import SuricataParser
 from dnswatch.core.logs.parsers.unbound import UnboundParser
+from dnswatch.core.logs.parsers.zeek import ZeekParser
 from dnswatch.core.logs.timestamps import Stamps
 from dnswatch.core.model import Event, Query, Verdict
 
@@ -71,9 +74,12 @@ class Headed(Protocol):
 
 
 PARSERS: dict[str, type[Parser]] = {
+    "adguard": AdguardParser,
     "bind": BindParser,
     "coredns": CorednsParser,
     "dnsmasq": DnsmasqParser,
     "powerdns": PowerdnsParser,
+    "suricata": SuricataParser,
     "unbound": UnboundParser,
+    "zeek": ZeekParser,
 }
