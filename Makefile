@@ -7,7 +7,7 @@ STAMP  := $(VENV)/.ready
 PYTEST := $(BIN)/python -m pytest -m 'not torture' -n 2 --dist worksteal
 SHELL_TESTS := tests/io tests/cli tests/test_daemon.py tests/test_docs.py tests/test_scan.py tests/test_transfers.py
 
-.PHONY: run test unit shell live lint torture setup packages golden bench bench-quick clean help
+.PHONY: run test unit shell live lint torture setup packages golden bench bench-quick eval eval-quick clean help
 .DEFAULT_GOAL := help
 
 help:           ## show the targets
@@ -54,6 +54,12 @@ bench: $(STAMP)  ## speed beside other tools (benchmarks/README.md); BENCH="--li
 
 bench-quick: $(STAMP) ## under a minute: what moved since the results were recorded
 	@$(BIN)/python -m benchmarks.run --quick $(BENCH)
+
+eval: $(STAMP)   ## how well detection does (evaluation/README.md), 20 minutes; EVAL="--seeds 200-204" and the like
+	@$(BIN)/python -m evaluation --ablation --out evaluation/results $(EVAL)
+
+eval-quick: $(STAMP) ## one small simulated network; fails when a gate of detection does not hold
+	@$(BIN)/python -m evaluation --quick $(EVAL)
 
 golden: $(STAMP) ## rewrite tests/golden from what the code does now; review the diff
 	@DNSWATCH_GOLDEN=write $(BIN)/python -m pytest tests -k golden
