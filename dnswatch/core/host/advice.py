@@ -16,6 +16,40 @@ RPZ_CATEGORIES = ("rpz", "rpz-passthru", "query-errors", "rate-limit")  # rpz-pa
 BIND_LOG = "/var/log/named/query.log"  # Debian's AppArmor profile and Red Hat's SELinux policy allow this place
 DNSMASQ_LOG = "/var/log/dnsmasq.log"
 PIHOLE = "pihole logging on"
+UNBOUND_LOG = "/var/lib/unbound/unbound.log"  # the one place where Debian's AppArmor profile lets Unbound write
+UNBOUND_LINES = (
+    "use-syslog: no",
+    f'logfile: "{UNBOUND_LOG}"',
+    "log-time-ascii: no",
+    "log-queries: yes",
+    "log-replies: yes",
+    "log-tag-queryreply: yes",
+    "log-local-actions: yes",
+    "log-servfail: yes",
+)
+POWERDNS_HOOK_FILE = "/etc/powerdns/dnswatch-hook.lua"
+POWERDNS_LINES = (
+    "quiet=no",
+    "structured-logging=yes",
+    "packetcache-servfail-ttl=0",
+    f"lua-dns-script={POWERDNS_HOOK_FILE}",
+)
+POWERDNS_HOOK = """\
+-- Logs each policy (RPZ) hit with its client: the Recursor itself does not. policyName is to be the zone's name.
+local kinds = {}
+for name, kind in pairs(pdns.policykinds) do kinds[kind] = name end
+local types = {[1]="A", [2]="NS", [5]="CNAME", [12]="PTR", [15]="MX", [16]="TXT", [28]="AAAA", [33]="SRV", [65]="HTTPS"}
+
+function policyEventFilter(event)
+  local policy = event.appliedPolicy
+  pdnslog(event.qname:toString() .. "|" .. (types[event.qtype] or "TYPE" .. event.qtype)
+    .. ": RPZ Hit; PolicyName=" .. policy.policyName .. "; Trigger=" .. policy.policyTrigger:toString()
+    .. "; Hit=" .. policy.policyHit .. "; Type=" .. policy.policyType
+    .. "; Kind=" .. (kinds[policy.policyKind] or policy.policyKind)
+    .. "; Remote=" .. event.remote:toStringWithPort(), pdns.loglevels.Warning)
+  return false
+end
+"""
 
 
 def bind(found: Named) -> str:
