@@ -11,21 +11,24 @@ import getpass
 import os
 import time
 from collections.abc import Coroutine
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from dnswatch.cli import config_path
 from dnswatch.cli.state import called, state_dir
 from dnswatch.cli.tables import counted, print_json, print_table, time_text
 from dnswatch.config.values import duration, instant
 from dnswatch.core.alerts.flat import BLIND_SPOT, deviates, flat, reason, who
 from dnswatch.core.model import SEVERITIES, Alert
 from dnswatch.core.propose import NEVER
-from dnswatch.errors import EXIT_FAILED, DnswatchError
+from dnswatch.errors import EXIT_FAILED, ConfigError, DnswatchError
 from dnswatch.io.lock import running_pid
 from dnswatch.io.log import escaped
 
 if TYPE_CHECKING:
+    from dnswatch.core.alerts.triage import Advice, Triage
     from dnswatch.io.store import Asked, Store
 
 STATES = ("open", "acknowledged", "snoozed", "closed")
@@ -97,16 +100,17 @@ def show(ctx: click.Context, alert_id: str, as_json: bool) -> None:
         return last, revisions, [one for one in others if one.id != last.id][:OTHERS]
 
     last, revisions, others = _ask(ctx, found)
+    advice = _triage(ctx).of(last)
     if as_json:
         print_json({
-            **_plain(last),
+            **_plain(last, advice),
             "cause": last.cause,
             "evidence": [{"path": line.path, "offset": line.offset, "line": line.line} for line in last.evidence],
             "revisions": [{"rev": one.rev, "time": time_text(one.at), "cause": one.cause, "severity": one.severity,
                            "state": one.state, "outcome": one.outcome, "count": one.count} for one in revisions],
         })  # fmt: skip
         return
-    for line in _story(last, revisions, others, called(ctx)):
+    for line in _story(last, revisions, others, advice, called(ctx)):
         click.echo(escaped(line))
 
 
@@ -142,6 +146,21 @@ def _ask(ctx: click.Context, question: Any) -> Any:
             return await question(store)
 
     return asyncio.run(answer())
+
+
+def _triage(ctx: click.Context) -> Triage:
+    """Give the advice texts in the configured language; in English while the configuration is broken."""
+    from dnswatch.config.catalogue import load_catalogue
+    from dnswatch.config.load import read
+    from dnswatch.config.triage import triage_of
+
+    config = read(Path(config_path(ctx))).config
+    folder = config.watch.services_dir if config is not None else None
+    try:
+        catalog = load_catalogue([folder] if folder is not None else [])
+    except ConfigError:
+        catalog = load_catalogue()
+    return triage_of(catalog, config.lang if config is not None else "en")
 
 
 async def _find(store: Store, prefix: str) -> tuple[Alert, list[Alert]]:
@@ -218,12 +237,12 @@ def _since(text: str | None) -> float:
 # ── Telling ───────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _plain(one: Alert) -> dict[str, Any]:
+def _plain(one: Alert, advice: Advice | None = None) -> dict[str, Any]:
     """The flat fields that sinks write, but for the sensor, which is theirs."""
-    return {name: value for name, value in flat(one, "").items() if name != "sensor"}
+    return {name: value for name, value in flat(one, "", advice).items() if name != "sensor"}
 
 
-def _story(last: Alert, revisions: list[Alert], others: list[Alert], call: str) -> list[str]:
+def _story(last: Alert, revisions: list[Alert], others: list[Alert], advice: Advice | None, call: str) -> list[str]:
     client = last.client
     known = [("group", client.group), ("role", client.role), ("name", client.name), ("MAC", client.mac)]
     blind = last.category == BLIND_SPOT
@@ -252,7 +271,21 @@ def _story(last: Alert, revisions: list[Alert], others: list[Alert], call: str) 
         lines += ["", "Other blind spots" if blind else f"Other alerts of {client.address}"]
         lines += [f"  {one.id[:SHORT_ID]}  {time_text(one.last_at)}  {one.severity} {one.score}, {one.state}: "
                   f"{one.service}, {_what(one)}" for one in others]  # fmt: skip
+    if advice is not None and last.state != "closed":
+        lines += _advice(advice)
     return [*lines, "", "Next", *_next(last, call)]
+
+
+def _advice(advice: Advice) -> list[str]:
+    """Say what to ask, look at and contain."""
+    lines = ["", "Triage", f"  {advice.escalation}"]
+    for question, answer in advice.questions:
+        lines += [f"  ? {question}", *([f"    {answer}"] if answer else [])]
+    parts = [("L1", advice.l1), ("T2", advice.t2), ("Containment", (*advice.containment, advice.block)),
+             ("Mitigation", advice.mitigations)]  # fmt: skip
+    for heading, steps in parts:
+        lines += ["", heading, *(f"  - {step}" for step in steps)]
+    return [*lines, "", "Look next in", f"  {', '.join(advice.look_next)}"]
 
 
 def _next(last: Alert, call: str) -> list[str]:
@@ -280,8 +313,6 @@ def _next(last: Alert, call: str) -> list[str]:
         *([f"    (for its whole group: {call} expect add group:{client.group} …)"] if group else []),
     ]
     return [
-        "  Look at what the client did around that time: proxy and flow logs for the size of what was sent,",
-        "  the process on the host, audit logs of the service. Then",
         *([f"    {call} alerts ack {short}      somebody is on it"] if last.state == "open" else []),
         f"    {call} alerts close {short}    it is dealt with",
         f"    {call} explain {short}         how it was judged",

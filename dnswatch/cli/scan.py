@@ -16,9 +16,11 @@ from typing import TYPE_CHECKING
 
 import click
 
+from dnswatch import __version__
 from dnswatch.cli import DEFAULT_CONFIG
 from dnswatch.cli.alert_table import print_alerts
 from dnswatch.cli.tables import amount, counted, span, time_text
+from dnswatch.config.triage import triage_of
 from dnswatch.core.alerts import Context, render
 from dnswatch.core.logs.parsers import PARSERS
 from dnswatch.core.model import SEVERITIES
@@ -69,7 +71,8 @@ def command(
     started = time.monotonic()
     _spare_collector()
     families, given = _families(paths)
-    policy = _policy(own_config or ctx.obj)
+    policy, lang = _policy(own_config or ctx.obj)
+    context = Context(SENSOR, version=__version__, triage=triage_of(policy.catalog, lang))
     options = Options(kind, _zone(timezone), year, state, from_state)
     with _progress(size_of(families)) as advance:
         scan = Scan(policy, families, options, advance)
@@ -77,7 +80,7 @@ def command(
         scan.tally.failed += given.failed
         for alert in scan.revisions():
             if form != "table":
-                sys.stdout.buffer.write(render(form, alert, Context(SENSOR)) + b"\n")
+                sys.stdout.buffer.write(render(form, alert, context) + b"\n")
         sys.stdout.flush()
     if form == "table" and scan.alerts:
         print_alerts(list(scan.alerts.values()))
@@ -106,12 +109,13 @@ def _families(paths: tuple[str, ...]) -> tuple[list[Family], Tally]:
     return [*found.families, *([standard_input()] if STDIN in paths else [])], tally
 
 
-def _policy(config: str | None) -> Policy:
-    """Give the policy to judge by, and say so when it is nobody's."""
+def _policy(config: str | None) -> tuple[Policy, str]:
+    """Give the policy to judge by and the language to tell it in, and say so when the policy is nobody's."""
     if config is not None:
         from dnswatch.config.build import load_policy
 
-        return load_policy(Path(config)).policy
+        loaded = load_policy(Path(config))
+        return loaded.policy, loaded.config.lang
     from dnswatch.scan import bare_policy
 
     policy = bare_policy()
@@ -120,7 +124,7 @@ def _policy(config: str | None) -> Policy:
     )
     _say(f"No configuration: {len(policy.catalog.enabled)} services of the core catalogue are watched, "
          f"and no client is expected to use any of them{known}.")  # fmt: skip
-    return policy
+    return policy, "en"
 
 
 def _spare_collector() -> None:

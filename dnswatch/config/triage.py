@@ -7,10 +7,16 @@ from __future__ import annotations
 
 from dnswatch.config.data import data_path
 from dnswatch.config.yaml import load_marked
-from dnswatch.core.alerts.triage import Texts
+from dnswatch.core.alerts.triage import Texts, Triage
+from dnswatch.core.catalog import Catalog
 from dnswatch.errors import ConfigError, Problem
 
 FOLDER = "triage"
+
+
+def triage_of(catalog: Catalog, lang: str = "en") -> Triage:
+    """Give the advice of a catalogue's services in a language. Raises `ConfigError`."""
+    return Triage(load_triage(lang), catalog.services)
 
 
 def load_triage(lang: str) -> Texts:
