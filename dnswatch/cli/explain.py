@@ -97,7 +97,7 @@ def _line(world: World, raw: bytes, format_name: str | None, zone: str) -> Expla
     """Parse a line as the daemon would, and explain what it says."""
     from dnswatch.core.detect import explain
     from dnswatch.core.logs.formats import detect
-    from dnswatch.core.logs.parsers import PARSERS
+    from dnswatch.core.logs.parsers import PARSERS, Answering
     from dnswatch.core.logs.timestamps import Stamps
     from dnswatch.core.model import Query, Verdict
 
@@ -112,11 +112,14 @@ def _line(world: World, raw: bytes, format_name: str | None, zone: str) -> Expla
         stamps = Stamps(ZoneInfo(zone), time.time())
     except (ZoneInfoNotFoundError, ValueError):
         raise click.UsageError(f"unknown time zone {zone!r} (write it like Europe/Berlin)") from None
-    event = PARSERS[found](stamps).parse(raw, 0)
+    parser = PARSERS[found](stamps)
+    event = parser.parse(raw, 0)
     step = explain.line(found, raw, event)
     if not isinstance(event, Query | Verdict) or not event.client:
         return (step,)
     verdict = event if isinstance(event, Verdict) else None
+    if isinstance(event, Query) and isinstance(parser, Answering):
+        verdict = parser.verdict(event)
     return (step, *explain.lookup(world.engine, event.client, event.qname, event.qtype, event.at, verdict))
 
 

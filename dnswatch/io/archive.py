@@ -146,6 +146,24 @@ def open_log(path: Path) -> LogStream:
     return LogStream(path.open("rb", buffering=0))
 
 
+def fill(stream: LogStream, buffer: bytearray, have: int) -> int:
+    """Fill ``buffer`` behind its first ``have`` bytes; give how many there are then."""
+    with memoryview(buffer) as view:
+        while have < len(buffer) and (count := stream.readinto(view[have:])):
+            have += count
+    return have
+
+
+def first_bytes(path: Path, count: int) -> bytes:
+    """Give the first bytes of a log, unpacked. Raises `OSError`."""
+    stream = open_log(path)
+    try:
+        buffer = bytearray(count)
+        return bytes(buffer[: fill(stream, buffer, 0)])
+    finally:
+        stream.close()
+
+
 # ── Finding logs ──────────────────────────────────────────────────────────────────────────────────────────────
 
 

@@ -18,12 +18,12 @@ from typing import BinaryIO, NamedTuple, cast
 
 from dnswatch.core.logs.digest import Digest, Digested, Sampling
 from dnswatch.core.logs.formats import detect, misfit, shows_stamps
-from dnswatch.core.logs.parsers import PARSERS
+from dnswatch.core.logs.parsers import PARSERS, read_head
 from dnswatch.core.logs.prescan import Prescan
 from dnswatch.core.logs.timestamps import Stamps
 from dnswatch.core.model import Lease, Notice, Position, Weird
 from dnswatch.io.access import no_access
-from dnswatch.io.archive import Family, LogStream, open_log
+from dnswatch.io.archive import Family, LogStream, fill, first_bytes, open_log
 
 BLOCK = 1 << 19
 """Twice that of ``tail.py``: each scan of a block drives the interpreter out of the processor's caches, so fewer and
@@ -31,6 +31,8 @@ longer scans are better, as long as a block stays in the second-level cache betw
 1 MiB reading takes twice as long (0.09 s instead of 0.2 s a GB)."""
 FIRST_LINES = 50
 """Lines looked at for a file's first stamp."""
+FIRST_BYTES = 16 << 10
+"""Bytes that hold them."""
 FEW_BYTES = 160 << 10
 """A log up to this size has fewer than 20 samples: it is judged by lines of its own instead."""
 JUDGED_LINES = 200
@@ -161,7 +163,7 @@ class Replay:
         digest: Digest | None = None
         small = False
         while True:
-            end = _fill(stream, buffer, have)
+            end = fill(stream, buffer, have)
             if end == have:
                 break
             self._reading.on_progress(stream.raw_bytes - taken)
@@ -238,16 +240,9 @@ class Replay:
 
     def _first_at(self, path: Path) -> float | None:
         try:
-            stream = open_log(path)
+            data = first_bytes(path, FIRST_BYTES)
         except OSError:
             return None
-        try:
-            buffer = bytearray(16 << 10)
-            data = bytes(buffer[: _fill(stream, buffer, 0)])
-        except OSError:
-            return None
-        finally:
-            stream.close()
         kind = self._reading.kind or detect(data)
         if kind is None:
             return None
@@ -264,19 +259,12 @@ def _judge(tally: Tally, kind: str, data: bytes, stamped: bool) -> None:
     """Judge a small file by lines of its own: its one or two samples may be start-up messages."""
     parser = PARSERS[kind](Stamps(None, 0.0))
     parser.stamps.stamped = stamped
+    read_head(parser, data)
     lines = data.split(b"\n")[:-1]
     for line in lines[:: -(-len(lines) // JUDGED_LINES) or 1]:
         event = parser.parse(line.removesuffix(b"\r"), 0)
         tally.samples_good += event is not None and type(event) is not Weird
         tally.samples_bad += type(event) is Weird
-
-
-def _fill(stream: LogStream, buffer: bytearray, have: int) -> int:
-    """Fill ``buffer`` behind its first ``have`` bytes; give how many there are then."""
-    with memoryview(buffer) as view:
-        while have < len(buffer) and (count := stream.readinto(view[have:])):
-            have += count
-    return have
 
 
 def _split(pieces: Iterator[Piece]) -> Iterator[Piece]:

@@ -13,7 +13,7 @@ from dnswatch.core.model import Client, Name, Outcome, Verdict
 from dnswatch.core.names import within
 from dnswatch.core.policy import Policy
 
-BLOCKING = frozenset({"nxdomain", "nodata", "drop", "local-data", "cname"})
+BLOCKING = frozenset({"nxdomain", "nodata", "refused", "drop", "local-data", "cname"})
 """Rewrites after which the client has no way to the service. ``tcp-only`` makes it ask again."""
 SINKHOLES = frozenset({"0.0.0.0", "::", "127.0.0.1", "::1"})
 """Answers that lead nowhere: blocklists give them instead of NXDOMAIN."""

@@ -100,17 +100,6 @@ class Digest:
         if isinstance(head, dict) and isinstance(self.parser, Headed):
             self.parser.restore(head)
 
-    @property
-    def wants_head(self) -> bool:
-        """Say whether `begin` must be told the start of a file in whose middle reading begins."""
-        return isinstance(self.parser, Headed)
-
-    def begin(self, head: bytes) -> None:
-        """Take the first bytes of a file in whose middle reading begins: only its comment lines say something."""
-        for line in head.split(b"\n")[:-1]:
-            if line.startswith(b"#"):
-                self.parser.parse(line, 0)
-
 
 def spacing(offset: int) -> int:
     """Give the distance of samples at this file offset, in bytes; each is a multiple of the one before."""

@@ -61,7 +61,7 @@ class Answering(Protocol):
 class Headed(Protocol):
     """What a parser offers besides, whose lines cannot be read without the head of their file (names of columns).
 
-    The head may be far before a block, or before the place where reading began: the digest carries `state`.
+    The head may be far before a block: the digest carries `state`. Where reading begins behind it, see `read_head`.
     """
 
     def state(self) -> dict[str, object]:
@@ -71,6 +71,14 @@ class Headed(Protocol):
     def restore(self, state: dict[str, object]) -> None:
         """Go on with what `state` gave. Never raises: what does not fit is ignored."""
         ...
+
+
+def read_head(parser: Parser, data: bytes) -> None:
+    """Tell a parser the head of a file in whose middle reading begins: the comment lines in its first bytes."""
+    if isinstance(parser, Headed):
+        for line in data.split(b"\n")[:-1]:
+            if line.startswith(b"#"):
+                parser.parse(line, 0)
 
 
 PARSERS: dict[str, type[Parser]] = {
