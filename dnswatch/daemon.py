@@ -1,6 +1,6 @@
 """The daemon: builds the engine, starts the shell around it, routes effects, reloads and ends. The composition root.
 
-    logs ─ io/following ─► engine ─► io/ledger ─ checkpoint ─► outbox ─ io/deliver ─► sinks
+    logs ─ io/following ─► engine ─► io/ledger ─ checkpoint ─► outbox ─ io/courier ─► sinks
                              ▲                                   policy ─ io/publish ─► feeds (files, HTTP, DNS)
               policy, leases ┘        io/housekeeping: leases, feeds, expectations, retention
 
@@ -28,7 +28,7 @@ from dnswatch.core.detect.engine import Engine
 from dnswatch.errors import ConfigError, DnswatchError, StateError
 from dnswatch.io import systemd
 from dnswatch.io.blind_spots import BlindSpots
-from dnswatch.io.deliver import Courier
+from dnswatch.io.courier import Bounds, Courier
 from dnswatch.io.following import Following
 from dnswatch.io.housekeeping import Housekeeping
 from dnswatch.io.jobs import Jobs
@@ -88,7 +88,6 @@ class Daemon:
         self.is_ready = asyncio.Event()
         self._end = asyncio.Event()
         self._reload_asked = asyncio.Event()
-        self._backlog: dict[str, tuple[int, float | None]] = {}
 
     # ── Life ──────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -197,7 +196,7 @@ class Daemon:
             await self.web.stop()
         await self.primary.stop()
         with suppress(OSError):
-            self._backlog = await self.store.backlog()
+            await self._look_at_the_outbox()
             rows = self.rows()
             rows["run"]["stopped_at"] = time.time()
             await self.store.save_status(rows)
@@ -312,7 +311,10 @@ class Daemon:
         for name, (_, settings) in wanted.items():
             if name in self.couriers:
                 continue
-            courier = Courier(self.store, name, SINKS[settings.type](settings, sensor), settings.min_severity)
+            courier = Courier(
+                self.store, name, SINKS[settings.type](settings, sensor), settings.min_severity,
+                Bounds(settings.max_rows, settings.max_age), self.blind_spots,
+            )  # fmt: skip
             await courier.start()
             self.couriers[name] = (wanted[name], courier)
             log.info("sink %s: %s as %s, from severity %s", name, settings.type, settings.format, settings.min_severity)
@@ -341,9 +343,15 @@ class Daemon:
     async def _keep_status(self) -> None:
         while True:
             with suppress(OSError):  # the checkpoint says it when the store cannot be written
-                self._backlog = await self.store.backlog()
+                await self._look_at_the_outbox()
                 await self.store.save_status(self.rows())
             await asyncio.sleep(STATUS_S)
+
+    async def _look_at_the_outbox(self) -> None:
+        backlog = await self.store.backlog()
+        for name, (_, courier) in self.couriers.items():
+            if name in backlog:
+                courier.look(backlog[name])
 
     # ── Showing ───────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -372,22 +380,13 @@ class Daemon:
             **self.primary.rows(),
         }  # fmt: skip
         for name, (_, courier) in sorted(self.couriers.items()):
-            rows[f"sink:{name}"] = self._sink_row(name, courier)
+            rows[f"sink:{name}"] = courier.row()
         for name in self.jobs.names():
             rows[f"job:{name}"] = {
                 "done": self.jobs.done[name], "failed": self.jobs.failed[name], "missed": self.jobs.missed[name],
                 "error": self.jobs.errors.get(name, ""),
             }  # fmt: skip
         return rows
-
-    def _sink_row(self, name: str, courier: Courier) -> dict[str, Any]:
-        backlog, oldest_at = self._backlog.get(name, (0, None))
-        return {
-            "sent": courier.sent, "skipped": courier.skipped, "last_at": courier.last_at or None,
-            "backlog": backlog, "oldest_s": round(time.time() - oldest_at, 1) if oldest_at else 0.0,
-            "error": courier.task.error, "error_since": courier.task.since if courier.task.error else None,
-            "failures": courier.task.failures, "failing": int(bool(courier.task.error)),
-        }  # fmt: skip
 
     def unready(self) -> list[str]:
         """Say why not everything works: the store, the logs, the feeds. A sink that is down is not our unreadiness."""

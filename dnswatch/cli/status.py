@@ -77,8 +77,9 @@ def _print(rows: Rows, pid: int | None, age_s: float, unready: list[str]) -> Non
                f"{time_text(run['checkpoint_at'])}, {run['revisions']} alert revisions.")  # fmt: skip
     _section("SOURCE", ["TYPE", "OFFSET", "BEHIND", "LINES/S", "PARSED", "LAST LINE", "NOTES"],
              {name: _source(row) for name, row in _of(rows, "source")})  # fmt: skip
-    _section("SINK", ["SENT", "WAITING", "SINCE", "ERROR"], {
-        name: [str(row["sent"]), str(row["backlog"]), span(row["oldest_s"]) if row["backlog"] else "-", row["error"]]
+    _section("SINK", ["CONFIRMED BY", "SENT", "WAITING", "SINCE", "DEAD", "ERROR"], {
+        name: [row["acknowledgement"], str(row["sent"]), str(row["backlog"]),
+               span(row["oldest_s"]) if row["backlog"] else "-", str(row["dead"]), row["error"]]
         for name, row in _of(rows, "sink")
     })  # fmt: skip
     _section("ZONE", ["SERIAL", "RULES", "MODE", "SINCE"], {

@@ -322,7 +322,15 @@ class Tls(Section):
     cert: File | None = None
     key: File | None = None
     verify: bool = True
-    fingerprint: str = Field(default="", description="SHA-256 of the server's certificate, instead of a CA.")
+    fingerprint: Annotated[str, AfterValidator(values.fingerprint)] = Field(
+        default="", description="SHA-256 of the server's certificate, instead of a CA."
+    )
+
+    @model_validator(mode="after")
+    def _certificate_and_key(self) -> Tls:
+        if self.key is not None and self.cert is None:
+            raise ValueError("key needs a cert: the certificate that it belongs to")
+        return self
 
 
 class SinkSettings(Section):
@@ -332,6 +340,12 @@ class SinkSettings(Section):
         default="", description="Keeps its place in the queue when other settings change; default: where it sends to."
     )
     min_severity: Severity = "info"
+    max_rows: Annotated[int, Field(ge=100)] = Field(
+        default=100_000, description="Alerts that may wait for this sink; an alert says when it comes near."
+    )
+    max_age: Annotated[Duration, Field(ge=60)] = Field(
+        default=7 * DAY_S, description="How long an alert may wait; beyond it, and beyond max_rows, the oldest go."
+    )
 
 
 class SyslogSink(SinkSettings):
@@ -347,9 +361,26 @@ class SyslogSink(SinkSettings):
         default=DOCUMENTATION_PEN, description="Private enterprise number in structured data (RFC 5424 §7.2.2)."
     )
     framing: Literal["octet", "lf"] = Field(
-        default="octet", description="On TCP (RFC 6587): octet counting, or one line each."
+        default="octet", description="On TCP and TLS (RFC 6587): octet counting, or one line each."
     )
-    tls: Tls | None = None
+    tls: Tls | None = Field(default=None, description="For tls:// and relp+tls:// addresses.")
+    hold: Annotated[Duration, Field(ge=0, le=3600)] = Field(
+        default=10.0, description="On TLS: what was sent is sent again if the receiver dies within this time."
+    )
+    heartbeat: Annotated[Duration, Field(ge=0)] = Field(
+        default=300.0, description="How often to say that all is well, with counters; 0: never."
+    )
+    rate: Annotated[float, Field(gt=0, le=1e6)] = Field(default=500.0, description="On UDP: messages a second at most.")
+    max_size: Annotated[int, Field(ge=480, le=65507)] = Field(
+        default=2048, description="On UDP: octets of a message; longer ones leave fields out (RFC 5426 §3.2)."
+    )
+
+    @field_validator("heartbeat")
+    @classmethod
+    def _not_a_flood(cls, value: float) -> float:
+        if 0 < value < 1:
+            raise ValueError("a heartbeat every second is the most; 0 switches it off")
+        return value
 
     @property
     def id(self) -> str:

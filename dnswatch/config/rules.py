@@ -24,6 +24,7 @@ from dnswatch.core.logs.follow import own_path
 from dnswatch.core.names import canonical
 from dnswatch.errors import Problem
 
+TLS_SCHEMES = ("tls://", "relp+tls://")
 LATER_KEYS = {
     "store": "not available yet: another store than the embedded one in state_dir (PostgreSQL comes with the fleet)",
     "database": "not available yet: another store than the embedded one in state_dir (PostgreSQL comes with the fleet)",
@@ -70,6 +71,9 @@ def warnings(config: Config, now: float) -> list[Problem]:
             text = (f"enterprise_id is {DOCUMENTATION_PEN}, reserved for examples (RFC 5612): fine between your own "
                     "systems; set your own private enterprise number if you have one")  # fmt: skip
             found.append(config.problem(("sinks", i), text))
+        if isinstance(sink, SyslogSink) and sink.tls is not None and not sink.tls.verify and not sink.tls.fingerprint:
+            text = "verify is off: whoever answers at this address gets the alerts; name a ca or a fingerprint"
+            found.append(config.problem(("sinks", i, "tls", "verify"), text))
     if config.http.listen is not None and not is_loopback(split_listen(config.http.listen).host):
         text = "reachable from other hosts, without authentication: 127.0.0.1 or a firewall is safer"
         found.append(config.problem(("http", "listen"), text))
@@ -181,8 +185,12 @@ def _sinks_apart(tree: Tree, data: dict[str, Any]) -> Iterator[Problem]:
         if other != path:
             text = f"a second sink {id_!r} (first at {tree.origin(other)}): give each its own name"
             yield tree.problem(path, text)
-        if kind == "syslog" and "tls" in entry and not str(target).startswith("tls://"):
-            yield tree.problem((*path, "tls"), f"tls is for tls:// addresses, and this one is {target}", key=True)
+        more = entry.get("fallback")
+        targets = [str(target), *(map(str, more) if isinstance(more, list) else [str(more)] if more else [])]
+        if kind == "syslog" and "tls" in entry and not any(one.startswith(TLS_SCHEMES) for one in targets):
+            hint = " (did you mean relp+tls://?)" if targets[0].startswith("relp:") else ""
+            text = f"tls is for tls:// and relp+tls:// addresses, and this one is {target}{hint}"
+            yield tree.problem((*path, "tls"), text, key=True)
 
 
 def _zone_names_fit(tree: Tree, data: dict[str, Any]) -> Iterator[Problem]:

@@ -24,9 +24,9 @@ _PART = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d|w)")
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}\Z")
 _TIME = re.compile(r"\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}(:\d{2}(\.\d+)?)?([Zz]|[+-]\d{2}:\d{2})?\Z")
 
-PORTS = {"udp": 514, "tcp": 514, "tls": 6514, "relp": 2514}
-"""Ports of syslog transports where the address names none: RFC 5426, custom, RFC 5425, custom."""
-_LATER_SCHEMES = {"tls": "syslog over TLS", "relp": "RELP", "http": "HTTP sinks", "https": "HTTP sinks"}
+PORTS = {"relp": 2514, "relp+tls": 2514, "tcp": 514, "tls": 6514, "udp": 514}
+"""Ports of syslog transports where the address names none: RFC 5426, RFC 5425, else custom."""
+_LATER_SCHEMES = {"http": "HTTP sinks", "https": "HTTP sinks"}
 
 
 def close_to(word: str, known: Iterable[str]) -> str:
@@ -138,21 +138,24 @@ def is_loopback(host: str) -> bool:
 def sink_address(value: str) -> str:
     """Check a syslog address and complete its port: ``udp://host`` becomes ``udp://host:514``."""
     if "://" not in value:
-        raise ValueError(f"{value!r} has no transport: write udp://HOST:PORT, tcp://HOST:PORT or unix:///dev/log")
+        raise ValueError(f"{value!r} has no transport: write relp://HOST, tls://HOST:PORT, tcp://HOST:PORT, "
+                         "udp://HOST:PORT or unix:///dev/log")  # fmt: skip
     try:
         parts = urlsplit(value)
         port = parts.port
     except ValueError:
         raise ValueError(f"{value!r} is not an address: write udp://HOST:PORT (IPv6: udp://[::1]:514)") from None
     if parts.scheme in _LATER_SCHEMES:
-        raise ValueError(f"not available yet: {_LATER_SCHEMES[parts.scheme]} (use udp://, tcp:// or unix://)")
+        raise ValueError(f"not available yet: {_LATER_SCHEMES[parts.scheme]} (use relp://, tls://, tcp://, udp:// or unix://)")
     if parts.scheme == "unix":
         if parts.netloc or not parts.path.startswith("/"):
             raise ValueError(f"{value!r}: write unix:///PATH, for example unix:///dev/log")
         return value
     if parts.scheme not in PORTS:
-        hint = close_to(parts.scheme, (*PORTS, "unix"))
-        raise ValueError(f"unknown transport {parts.scheme!r}: udp, tcp and unix are known{hint}")
+        known = (*PORTS, "unix")
+        alias = {"relps": "relp+tls", "relp-tls": "relp+tls", "tls+tcp": "tls", "ssl": "tls"}.get(parts.scheme)
+        hint = f" (did you mean {alias!r}?)" if alias else close_to(parts.scheme, known)
+        raise ValueError(f"unknown transport {parts.scheme!r}: {', '.join(known)} are known{hint}")
     if not parts.hostname or parts.path not in ("", "/") or parts.query or parts.username is not None:
         raise ValueError(f"{value!r}: write {parts.scheme}://HOST:PORT")
     port = PORTS[parts.scheme] if port is None else port
@@ -160,6 +163,18 @@ def sink_address(value: str) -> str:
         raise ValueError(f"{value!r}: port 0 cannot be sent to")
     host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
     return f"{parts.scheme}://{host}:{port}"
+
+
+_FINGERPRINT = re.compile(r"[0-9a-f]{64}\Z")
+
+
+def fingerprint(value: str) -> str:
+    """Read a SHA-256 fingerprint as `openssl x509 -noout -fingerprint -sha256` prints it; give 64 digits."""
+    plain = value.rpartition("=")[2].lower().removeprefix("sha256:").removeprefix("sha-256:").replace(":", "")
+    if value and not _FINGERPRINT.match(plain):
+        raise ValueError(f"{value!r} is not a SHA-256 fingerprint of 64 hexadecimal digits (openssl x509 -noout "
+                         "-fingerprint -sha256 -in FILE prints it)")  # fmt: skip
+    return plain
 
 
 class Secret:

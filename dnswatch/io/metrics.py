@@ -30,12 +30,18 @@ SCALARS: dict[str, list[tuple[str, str, str, bool]]] = {
         ("waiting_flag", "source_waiting", "1 while the source cannot be read.", False),
     ],
     "sink": [
-        ("sent", "delivery_sent", "Revisions handed over.", True),
+        ("sent", "delivery_sent", "Revisions handed over and confirmed.", True),
+        ("repeated", "delivery_repeated", "Messages sent again, because the receiver may have lost them.", True),
+        ("dropped", "delivery_dropped", "Revisions given up, because too many waited or for too long.", True),
+        ("dead", "dead_letters", "Revisions that the receiver refuses, put aside.", False),
+        ("held", "delivery_held", "Revisions that are sent again if the receiver dies now.", False),
+        ("number", "delivery_sequence", "Number of the last message (sequenceId).", False),
         ("skipped", "delivery_skipped", "Revisions below min_severity.", True),
         ("failures", "delivery_failures", "Failed hand-overs.", True),
         ("backlog", "outbox_rows", "Revisions that wait for the sink.", False),
         ("oldest_s", "outbox_oldest_seconds", "How long the oldest of them has waited.", False),
         ("failing", "sink_failing", "1 while the sink cannot be reached.", False),
+        ("beats", "delivery_heartbeats", "Heartbeats sent.", True),
     ],
     "feed": [
         ("serial", "feed_serial", "Serial of the published zone.", False),
@@ -105,6 +111,11 @@ class RowCollector(Collector):
             for why, count in sorted(row.get("lost", {}).items()):
                 lost.add_metric([name, why], count)
         yield lost
+        word = _family(False, "sink_acknowledgement", "1 for what the sink's word is worth at present: stored, "
+                       "received, hold, none.", ["sink", "class"])  # fmt: skip
+        for name, row in _of(rows, "sink"):
+            word.add_metric([name, row.get("acknowledgement", "none")], 1)
+        yield word
         engine = rows.get("engine", {})
         events = _family(True, "engine_events", "What the engine counted.", ["what"])
         for what, count in sorted(engine.get("counters", {}).items()):

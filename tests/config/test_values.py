@@ -48,15 +48,26 @@ def test_what_is_no_listen_address(text: str) -> None:
 @pytest.mark.parametrize(("text", "expected"), [
     ("udp://siem.example", "udp://siem.example:514"), ("tcp://[2001:DB8::1]:601", "tcp://[2001:db8::1]:601"),
     ("unix:///dev/log", "unix:///dev/log"), ("udp://192.0.2.1:5514/", "udp://192.0.2.1:5514"),
+    ("tls://h", "tls://h:6514"), ("relp://h", "relp://h:2514"), ("relp+tls://h:20514", "relp+tls://h:20514"),
 ])  # fmt: skip
 def test_sink_addresses_are_completed(text: str, expected: str) -> None:
     """The default port is filled in, so that equal targets have equal names."""
     assert values.sink_address(text) == expected
 
 
+def test_fingerprints() -> None:
+    """Every common way to write a SHA-256 is read; anything else is refused."""
+    digits = "ab" * 32
+    for text in (digits, digits.upper(), ":".join(["AB"] * 32), f"sha256:{digits}", f"sha256 Fingerprint={digits}"):
+        assert values.fingerprint(text) == digits
+    assert values.fingerprint("") == ""
+    for text in ("ab" * 20, "xy" * 32, "sha1:" + digits):
+        with pytest.raises(ValueError, match="SHA-256 fingerprint"):
+            values.fingerprint(text)
+
+
 @pytest.mark.parametrize("text", ["siem:514", "udp://", "udp://h/path", "udp://u@h", "udp://h:0", "udp://[::1",
-                                  "unix://dev/log", "unix:", "ftp://h", "tls://h",
-                                  "relp://h", "https://h"])  # fmt: skip
+                                  "unix://dev/log", "unix:", "ftp://h", "relps://h", "https://h"])  # fmt: skip
 def test_what_is_no_sink_address(text: str) -> None:
     """Each is refused with a reason."""
     with pytest.raises(ValueError, match=r"write|known|available|port"):

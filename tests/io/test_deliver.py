@@ -3,14 +3,18 @@
 import asyncio
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
-from dnswatch.io.deliver import Courier, Delivery
+from dnswatch.io.courier import Courier
+from dnswatch.io.deliver import Acknowledgement, Delivery
 from dnswatch.io.store import FILE, Store
 from tests.io.making import alert
 
 
 class Memory:
     """A sink that keeps what it gets, and fails when told to."""
+
+    acknowledgement: Acknowledgement = "received"
 
     def __init__(self) -> None:
         self.seen: list[int] = []
@@ -105,16 +109,16 @@ async def test_full_store_does_not_send_twice(tmp_path: Path) -> None:
         sink = Memory()
         one = courier(store, sink)
         await one.start()
-        move, failures = store.move_cursor, 0
+        confirm, failures = store.confirm, 0
 
-        async def full(name: str, seq: int) -> None:
+        async def full(*arguments: Any) -> None:
             nonlocal failures
             failures += 1
             if failures < 4:
                 raise OSError(28, "no space left for the store")
-            await move(name, seq)
+            await confirm(*arguments)
 
-        store.move_cursor = full  # type: ignore[method-assign]
+        store.confirm = full  # type: ignore[assignment]
         await store.checkpoint([], None, [alert(1)])
         one.wake()
         await until(lambda: one.task.failures == 1)

@@ -16,7 +16,7 @@ import pytest
 from dnswatch.core.detect.changes import Changes
 from dnswatch.core.model import Rule, Snapshot, Zone
 from dnswatch.errors import StateError
-from dnswatch.io.store import FILE, Store, Wanted
+from dnswatch.io.store import FILE, Backlog, Store, Wanted
 from tests.io.making import AT, alert, sighting, state
 
 
@@ -98,11 +98,11 @@ async def test_cursors(tmp_path: Path) -> None:
         assert await store.cursors(["old"]) == {"old": 0}
         await store.checkpoint([], None, [alert(1), alert(2)])
         assert await store.cursors(["old", "new"]) == {"old": 0, "new": 2}
-        await store.move_cursor("old", 1)
-        await store.move_cursor("old", 0)
+        await store.confirm("old", 1)
+        await store.confirm("old", 0)
         assert await store.cursors(["old"]) == {"old": 1}
         backlog = await store.backlog()
-        assert (backlog["old"][0], backlog["new"]) == (1, (0, None))
+        assert (backlog["old"].rows, backlog["new"]) == (1, Backlog(0, None))
 
 
 async def test_prune_keeps_what_is_needed(tmp_path: Path) -> None:
@@ -112,14 +112,14 @@ async def test_prune_keeps_what_is_needed(tmp_path: Path) -> None:
         await store.cursors(["siem"])
         gone = alert(1, state="closed")
         await store.checkpoint([], Changes({}, [sighting()]), [gone, alert(2), alert(3, state="closed")])
-        await store.move_cursor("siem", 2)
+        await store.confirm("siem", 2)
         with sqlite3.connect(path) as raw:
             raw.execute("UPDATE outbox SET at_wall = 1")
         raw.close()
         removed = await store.prune(alerts_before=AT + 1000, sightings_before=AT + 1e6)
         assert removed == {"outbox": 2, "alert": 1, "alert_rev": 1, "sighting": 1, "action": 0}
         assert [one.id[-1] for one in await store.alerts()] == ["3", "2"]
-        await store.move_cursor("siem", 3)
+        await store.confirm("siem", 3)
         await store.prune(AT + 1000, 0)
         assert await store.waiting(0, 10) == []
         assert await store.cursors(["later"]) == {"later": 3}

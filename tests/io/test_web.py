@@ -81,7 +81,8 @@ async def test_metrics(world: World, client: TestClient[Any, Any]) -> None:
     assert samples["dnswatch_checkpoints_total", ()] == 7
     labels = {label for family in families if family.name.startswith("dnswatch") for s in family.samples
               for label in s.labels}  # fmt: skip
-    assert labels == {"source", "why", "sink", "zone", "job", "what", "table", "category", "severity", "version"}
+    assert labels == {"source", "why", "sink", "zone", "job", "what", "table", "category", "severity", "version",
+                      "class"}  # fmt: skip
     openmetrics = await client.get("/metrics", headers={"Accept": "application/openmetrics-text"})
     assert (await openmetrics.text()).endswith("# EOF\n")
 

@@ -41,13 +41,13 @@ class Rsyslog(Server):
         self._pid_file.unlink(missing_ok=True)
 
     def received(self, at_least: int, within_s: float = 10.0) -> list[dict[str, Any]]:
-        """Give the messages as rsyslog understood them, once there are that many (its own are left out)."""
+        """Give the messages as rsyslog understood them, once there are that many (heartbeats are left out)."""
 
         def messages() -> list[dict[str, Any]]:
             if not self.received_file.exists():
                 return []
             lines = [json.loads(line) for line in self.received_file.read_text().splitlines()]
-            return [one for one in lines if one["programname"] == "dnswatch"]
+            return [one for one in lines if one["programname"] == "dnswatch" and one["msgid"] != "DNSW-HB"]
 
         wait_for(lambda: len(messages()) >= at_least, within_s)
         return messages()

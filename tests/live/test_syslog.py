@@ -11,7 +11,8 @@ import pytest
 
 from dnswatch.config.model import SyslogSink as Settings
 from dnswatch.core.alerts.flat import flat
-from dnswatch.io.deliver import Courier, Delivery
+from dnswatch.io.courier import Courier
+from dnswatch.io.deliver import Delivery
 from dnswatch.io.sinks import SINKS
 from dnswatch.io.store import FILE, Store
 from tests.io.making import alert
@@ -35,7 +36,7 @@ async def test_fields_arrive_as_sent(receiver: Rsyslog, transport: str, framing:
     settings = Settings(type="syslog", address=f"{transport}://127.0.0.1:{receiver.port}", framing=framing)
     sink = SINKS["syslog"](settings, "ns1.example")
     sent = [alert(1), alert(2, qname=HOSTILE, severity="critical", client=alert().client)]
-    await sink.send([Delivery(number, one) for number, one in enumerate(sent, 1)])
+    await sink.send([Delivery(number, one, number) for number, one in enumerate(sent, 1)])
     await sink.close()
     messages = await asyncio.to_thread(receiver.received, 2)
     assert len(messages) == 2

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from dnswatch.config.model import FileSink as Settings
 from dnswatch.core.alerts import Context
-from dnswatch.io.deliver import Delivery, Render, renderer
+from dnswatch.io.deliver import Acknowledgement, Delivery, Render, renderer
 
 MODE = 0o640  # names of clients are in it; a log shipper reads by group
 
@@ -26,6 +26,8 @@ def build(settings: Settings, sensor: str) -> FileSink:
 
 class FileSink:
     """Appends to ``path``, creating its directory if needed."""
+
+    acknowledgement: Acknowledgement = "stored"
 
     def __init__(self, path: Path, render: Render) -> None:
         self._path = path

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 from dnswatch.config.model import StdoutSink as Settings
 from dnswatch.core.alerts import Context
-from dnswatch.io.deliver import Delivery, Render, renderer
+from dnswatch.io.deliver import Acknowledgement, Delivery, Render, renderer
 
 
 def build(settings: Settings, sensor: str) -> StdoutSink:
@@ -22,6 +22,8 @@ def build(settings: Settings, sensor: str) -> StdoutSink:
 
 class StdoutSink:
     """Writes to file descriptor 1, in a thread: a pipe that nobody reads must not stop the loop."""
+
+    acknowledgement: Acknowledgement = "none"
 
     def __init__(self, render: Render) -> None:
         self._render = render

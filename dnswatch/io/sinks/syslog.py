@@ -1,78 +1,48 @@
-"""The syslog sink: UDP (RFC 5426), TCP with octet counting or LF (RFC 6587), and the local socket.
+"""The syslog sink: an address and its fallbacks, each over its own transport, and heartbeats.
 
-Never: builds messages (``core/alerts`` does), retries, or takes "written to the socket" for "handed over": on a stream
-`send` returns only after the peer's kernel has acknowledged every byte and the peer is still there. Read next:
-``io/deliver.py``; delivery.md §1 for what each transport can promise.
+Never: retries, or takes "written to the socket" for "handed over": what a transport's word is worth is its
+`acknowledgement`. Read next: ``io/syslog/`` for the transports, ``io/courier.py`` for who calls.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import errno
-import fcntl
 import os
-import socket
-import struct
-import termios
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
-from urllib.parse import urlsplit
+from datetime import UTC, datetime
 
 from dnswatch.config.model import FACILITIES
 from dnswatch.config.model import SyslogSink as Settings
-from dnswatch.core.alerts import Context
-from dnswatch.core.alerts.flat import rfc3339
-from dnswatch.core.alerts.rfc5424 import header_field
-from dnswatch.io.deliver import Delivery, Render, renderer
+from dnswatch.core.alerts import Context, heartbeat
+from dnswatch.core.alerts.rfc5424 import header, stream_data
+from dnswatch.io.deliver import BOOT, Acknowledgement, Delivery, Refused, Render, renderer
+from dnswatch.io.syslog import TRANSPORTS, Address, Options, Transport
+from dnswatch.io.syslog.address import parse_address
+from dnswatch.io.syslog.security import Security
 
-Scheme = Literal["udp", "tcp", "unix"]
-
-CONNECT_S = 10.0
-ANSWER_S = 20.0
-"""A peer that does not acknowledge for this long is dead (also TCP_USER_TIMEOUT; delivery.md §1.5)."""
 PRIMARY_AGAIN_S = 60.0
 """While a fallback is used, the first address is tried again this often (delivery.md §1.5)."""
-UDP_PER_S = 500
-"""Paced sending: rsyslog lost 0.3 % and syslog-ng 33 % of an unpaced burst of 50,000 (delivery.md §1.1)."""
-MOST_DATAGRAM = 65_507
-"""Largest UDP payload over IPv4; longer ones are cut, for an unsendable message would block the queue for ever."""
-SHORT_DATAGRAM = 8192  # what any receiver takes: rsyslog's default maxMessageSize
-ICMP_S = 0.02
-"""Wait this long for "port unreachable" after a batch: UDP's only word, given by a near host without a receiver."""
-POLL_S = 0.005
+
+RenderBeat = Callable[[heartbeat.Heartbeat, str], bytes]
 
 
 @dataclass(frozen=True, slots=True)
-class Address:
-    """Where a syslog receiver listens."""
+class Route:
+    """One receiver: the way to it, and the messages that it understands."""
 
-    scheme: Scheme
-    host: str = ""
-    port: int = 0
-    path: str = ""
-
-    def __str__(self) -> str:
-        if self.scheme == "unix":
-            return f"unix://{self.path}"
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"{self.scheme}://{host}:{self.port}"
-
-
-def parse_address(text: str) -> Address:
-    """Read an address that the configuration has checked: ``udp://HOST:PORT``, ``tcp://HOST:PORT``, ``unix:///PATH``."""
-    parts = urlsplit(text)
-    if parts.scheme == "unix":
-        return Address("unix", path=parts.path)
-    if parts.scheme not in ("udp", "tcp") or not parts.hostname or not parts.port:
-        raise ValueError(f"{text!r} is not udp://HOST:PORT, tcp://HOST:PORT or unix:///PATH")
-    return Address("udp" if parts.scheme == "udp" else "tcp", parts.hostname, parts.port)
+    address: Address
+    transport: Transport
+    render: Render
+    render_beat: RenderBeat
 
 
 def build(settings: Settings, sensor: str) -> SyslogSink:
     """Make the sink that the configuration asks for."""
-    addresses = [parse_address(text) for text in (settings.address, *settings.fallback)]
+    tls = settings.tls
+    security = Security(tls.ca, tls.cert, tls.key, tls.verify, tls.fingerprint) if tls else Security()
+    options = Options(settings.framing, security, settings.hold, settings.rate)
     context = Context(
         sensor,
         facility=FACILITIES.index(settings.facility),
@@ -80,206 +50,135 @@ def build(settings: Settings, sensor: str) -> SyslogSink:
         enterprise_id=settings.enterprise_id,
         host=sensor,
     )
-    if any(address.scheme == "unix" for address in addresses):
+    routes = []
+    for text in (settings.address, *settings.fallback):
+        address = parse_address(text)
+        render, render_beat = _renderers(settings, address, context)
+        routes.append(Route(address, TRANSPORTS[address.scheme](address, options), render, render_beat))
+    return SyslogSink(routes, settings.heartbeat)
+
+
+def _renderers(settings: Settings, address: Address, context: Context) -> tuple[Render, RenderBeat]:
+    if address.scheme == "unix":
         # rsyslog's imuxsock reads RFC 5424 wrongly; the local form has no host name (delivery.md §1.1).
-        render = renderer("rfc3164", replace(context, host=""))
-    elif settings.format in ("rfc5424", "rfc3164"):
-        render = renderer(settings.format, context)
-    else:
-        render = _with_header(renderer(settings.format, context), context)
-    return SyslogSink(addresses, render, framing=settings.framing)
+        local = replace(context, host="")
+        return renderer("rfc3164", local), _beat(heartbeat.render_local, local)
+    if address.scheme == "udp":
+        context = replace(context, most_bytes=settings.max_size)
+    if settings.format == "rfc3164":
+        return renderer("rfc3164", context), _beat(heartbeat.render_local, context)
+    if settings.format == "rfc5424":
+        return renderer("rfc5424", context), _beat(heartbeat.render, context)
+    return _with_header(renderer(settings.format, context), context), _beat(heartbeat.render, context)
+
+
+def _beat(render: Callable[[heartbeat.Heartbeat, Context], bytes], context: Context) -> RenderBeat:
+    def message(beat: heartbeat.Heartbeat, stream: str) -> bytes:
+        zone = datetime.fromtimestamp(beat.at, UTC).astimezone().tzinfo or UTC
+        return render(beat, replace(context, stream=stream, boot=BOOT, zone=zone))
+
+    return message
 
 
 def _with_header(render: Render, context: Context) -> Render:
-    """Put an RFC 5424 header without structured data before a message of another format: syslog needs one."""
+    """Put an RFC 5424 header before a message of another format: syslog needs one, and gaps must show."""
 
     def message(delivery: Delivery) -> bytes:
         alert = delivery.alert
-        fields = (context.sensor, 255), (context.app_name, 48), (context.process_id, 128), (alert.rule_id, 32)
-        words = " ".join(header_field(text, limit) for text, limit in fields)
-        header = f"<{context.priority(alert.severity)}>1 {rfc3339(alert.at)} {words} - "
-        return header.encode("ascii") + render(delivery).replace(b"\n", b" ")
+        now = replace(context, sequence=delivery.number, stream=delivery.stream, boot=BOOT)
+        head = f"{header(alert.at, alert.severity, alert.rule_id, now)} {stream_data(now)} "
+        return head.encode("ascii") + render(delivery).replace(b"\n", b" ")
 
     return message
 
 
 class SyslogSink:
-    """Sends to the first of ``addresses`` that takes it, connecting when there is something to send.
+    """Sends over the first of ``routes`` that works, and goes back to the first as soon as it can be reached again."""
 
-    ``framing`` is for TCP: ``octet`` (RFC 6587 §3.4.1) or ``lf``, in which newlines within a message become spaces.
-    """
-
-    def __init__(
-        self,
-        addresses: Sequence[Address],
-        render: Render,
-        *,
-        framing: Literal["octet", "lf"] = "octet",
-        udp_per_s: float = UDP_PER_S,
-    ) -> None:
-        self.truncated = 0
-        self._addresses = tuple(addresses)
+    def __init__(self, routes: Sequence[Route], heartbeat_s: float = 0.0) -> None:
+        self.heartbeat_s = heartbeat_s
+        self._routes = routes
         self._current = 0
-        self._primary_at = 0.0  # when the first address was last tried
-        self._render = render
-        self._framing = framing
-        self._pause_s = 1 / udp_per_s
-        self._datagram: socket.socket | None = None
-        self._stream: _Stream | None = None
+        self._held_until = 0.0  # monotonic: the present receiver may still lose something
+        self._primary_is_back = False
+        self._probing: asyncio.Task[None] | None = None
+
+    @property
+    def acknowledgement(self) -> Acknowledgement:
+        return self._transport.acknowledgement
+
+    @property
+    def hold_s(self) -> float:
+        return self._transport.hold_s
+
+    @property
+    def route(self) -> str:
+        return str(self._routes[self._current].address)
+
+    @property
+    def truncated(self) -> int:
+        """Messages that were cut to fit a datagram."""
+        return sum(route.transport.cut for route in self._routes)
 
     async def send(self, batch: Sequence[Delivery]) -> None:
-        messages = [self._render(one) for one in batch]
-        now = asyncio.get_running_loop().time()
-        if self._current and now - self._primary_at > PRIMARY_AGAIN_S:
-            await self.close()
-            self._current = 0
-        if not self._current:
-            self._primary_at = now
-        address = self._addresses[self._current]
+        await self._go_back()
+        render = self._routes[self._current].render
+        await self._send([render(one) for one in batch])
+
+    async def beat(self, heartbeat: heartbeat.Heartbeat, stream: str) -> None:
+        await self._go_back()
+        await self._send([self._routes[self._current].render_beat(heartbeat, stream)])
+
+    async def lost(self) -> None:
+        await self._transport.lost()
+
+    async def close(self) -> None:
+        await self._stop_probing()
+        for route in self._routes:
+            await route.transport.close()
+
+    @property
+    def _transport(self) -> Transport:
+        return self._routes[self._current].transport
+
+    async def _send(self, messages: Sequence[bytes]) -> None:
         try:
-            if address.scheme == "tcp":
-                await self._send_stream(address, b"".join(map(self._frame, messages)))
-            else:
-                await self._send_datagrams(address, messages)
+            await self._transport.send(messages)
+        except Refused:
+            raise
         except (OSError, asyncio.CancelledError):
             # What the other side has of this batch is unknown, and a half message may be in the stream.
-            await self.close()
-            self._current = (self._current + 1) % len(self._addresses)
+            await self._transport.close()
+            self._use((self._current + 1) % len(self._routes))
             raise
+        self._held_until = time.monotonic() + self._transport.hold_s
+        if self._current and self._probing is None:
+            self._probing = asyncio.create_task(self._probe(), name=f"probe {self._routes[0].address}")
 
-    async def close(self) -> None:
-        if self._datagram is not None:
-            self._datagram.close()
-            self._datagram = None
-        if self._stream is not None:
-            await self._stream.close()
-            self._stream = None
+    def _use(self, route: int) -> None:
+        self._current = route
+        self._held_until = 0.0
+        self._primary_is_back = False
 
-    def _frame(self, message: bytes) -> bytes:
-        if self._framing == "octet":
-            return b"%d %s" % (len(message), message)
-        return message.replace(b"\r", b" ").replace(b"\n", b" ") + b"\n"
+    async def _go_back(self) -> None:
+        """Return to the first receiver when it can be reached again, and the present one cannot lose anything more."""
+        if self._primary_is_back and time.monotonic() >= self._held_until:
+            await self._transport.close()
+            self._use(0)
 
-    async def _send_stream(self, address: Address, data: bytes) -> None:
-        if self._stream is not None and self._stream.gone:
-            await self.close()
-        if self._stream is None:
-            self._stream = await _Stream.open(address)
-        await self._stream.write(data)
-
-    async def _send_datagrams(self, address: Address, messages: Sequence[bytes]) -> None:
-        loop = asyncio.get_running_loop()
-        if self._datagram is None:
-            self._datagram = await _datagram(address)
-        _error(self._datagram)  # forget what became of datagrams long ago
-        for message in messages:
-            data = message[:MOST_DATAGRAM]
-            self.truncated += len(data) < len(message)
+    async def _probe(self) -> None:
+        """Try to reach the first receiver until it is there, while alerts go on to the present one."""
+        while self._current and not self._primary_is_back:
+            await asyncio.sleep(PRIMARY_AGAIN_S)
             try:
-                await loop.sock_sendall(self._datagram, data)
-            except OSError as error:
-                if error.errno != errno.EMSGSIZE:
-                    raise OSError(error.errno, f"cannot send to {address}: {_reason(error)}") from error
-                self.truncated += 1
-                await loop.sock_sendall(self._datagram, data[:SHORT_DATAGRAM])
-            if address.scheme == "udp" and len(messages) > 1:
-                await asyncio.sleep(self._pause_s)
-        if address.scheme == "udp":
-            await asyncio.sleep(ICMP_S)
-            if code := _error(self._datagram):
-                raise OSError(code, f"cannot send to {address}: {os.strerror(code)}")
+                await self._routes[0].transport.reach()
+            except OSError:
+                continue
+            self._primary_is_back = True
+        self._probing = None
 
-
-def _error(opened: socket.socket) -> int:
-    """Take the pending error of a socket: for UDP, the ICMP answer to an earlier datagram."""
-    return opened.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-
-
-async def _datagram(address: Address) -> socket.socket:
-    """Open a connected datagram socket: errors of the other side then come back to us."""
-    loop = asyncio.get_running_loop()
-    if address.scheme == "unix":
-        local = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        local.setblocking(False)
-        try:
-            await loop.sock_connect(local, address.path)
-        except OSError as error:
-            local.close()
-            raise OSError(error.errno, f"cannot connect to {address}: {_reason(error)}") from error
-        return local
-    found = await loop.getaddrinfo(address.host, address.port, type=socket.SOCK_DGRAM)
-    family, kind, protocol, _, where = found[0]
-    opened = socket.socket(family, kind, protocol)
-    opened.setblocking(False)
-    try:
-        await loop.sock_connect(opened, where)
-    except OSError:
-        opened.close()
-        raise
-    return opened
-
-
-class _Stream:
-    """A TCP connection whose read side is watched, so that a dead peer is known before the next write."""
-
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, address: Address) -> None:
-        self.gone = False
-        self._address = address
-        self._writer = writer
-        self._watch = asyncio.create_task(self._read_to_end(reader), name=f"watch {address}")
-
-    @classmethod
-    async def open(cls, address: Address) -> _Stream:
-        try:
-            async with asyncio.timeout(CONNECT_S):
-                reader, writer = await asyncio.open_connection(address.host, address.port)
-        except TimeoutError:
-            raise TimeoutError(f"{address} does not answer within {CONNECT_S:.0f} s") from None
-        except OSError as error:
-            raise OSError(error.errno, f"cannot connect to {address}: {_reason(error)}") from error
-        plain: socket.socket = writer.get_extra_info("socket")
-        plain.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        if hasattr(socket, "TCP_USER_TIMEOUT"):
-            plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(ANSWER_S * 1000))
-        writer.transport.set_write_buffer_limits(high=0)  # `drain` then means: the kernel has it all
-        return cls(reader, writer, address)
-
-    async def write(self, data: bytes) -> None:
-        """Write all of it and wait until the peer's kernel has it. Raises `OSError`."""
-        try:
-            async with asyncio.timeout(ANSWER_S):
-                self._writer.write(data)
-                await self._writer.drain()
-                while not self.gone and self._unacknowledged():  # noqa: ASYNC110 (the kernel tells nobody)
-                    await asyncio.sleep(POLL_S)
-        except TimeoutError:
-            raise TimeoutError(f"{self._address} has not taken a batch within {ANSWER_S:.0f} s") from None
-        if self.gone:
-            raise ConnectionResetError(errno.ECONNRESET, f"{self._address} closed the connection")
-
-    async def close(self) -> None:
-        self._watch.cancel()
-        self._writer.close()
-        with contextlib.suppress(OSError, TimeoutError):
-            async with asyncio.timeout(1):
-                await self._writer.wait_closed()
-
-    def _unacknowledged(self) -> int:
-        """Ask the kernel how many sent bytes the peer has not acknowledged (SIOCOUTQ, the same number as TIOCOUTQ)."""
-        plain = self._writer.get_extra_info("socket")
-        if plain.fileno() < 0:  # the transport has closed it: the connection broke while we wrote
-            self.gone = True
-            return 0
-        answer = fcntl.ioctl(plain.fileno(), termios.TIOCOUTQ, struct.pack("i", 0))
-        return int(struct.unpack("i", answer)[0])
-
-    async def _read_to_end(self, reader: asyncio.StreamReader) -> None:
-        """Syslog receivers say nothing: whatever ends this read means that the peer has gone."""
-        with contextlib.suppress(OSError):
-            while await reader.read(4096):
-                pass
-        self.gone = True
-
-
-def _reason(error: OSError) -> str:
-    return (error.strerror or str(error) or type(error).__name__).replace("\n", " ")
+    async def _stop_probing(self) -> None:
+        probing, self._probing = self._probing, None
+        if probing is not None:
+            probing.cancel()
+            await asyncio.gather(probing, return_exceptions=True)

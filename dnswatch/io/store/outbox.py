@@ -1,23 +1,60 @@
-"""The outbox: revisions in decision order, and one cursor per sink into them.
+"""The outbox: revisions in decision order, one cursor per sink into them, and the numbering of each sink's messages.
 
-A sink has been handed everything up to its cursor, in order; nothing is dropped because a sink is down. Never:
-delivers. Read next: ``io/deliver.py``.
+A sink has been handed everything up to its cursor, in order, but for what its bounds dropped and what its receiver
+refused. Never: delivers, decides what is dropped. Read next: ``dead_letters.py``, ``io/courier.py``.
 """
 
 from __future__ import annotations
 
 import json
+import secrets
 import time
 from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import NamedTuple
 
 from sqlalchemy import bindparam, delete, func, select, update
 from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from dnswatch.core.alerts.plain import from_plain
 from dnswatch.core.model import Alert
 from dnswatch.io.store import schema
 from dnswatch.io.store.database import Database
 from dnswatch.io.uncancelled import uncancelled
+
+
+class Place(NamedTuple):
+    """How far a sink is: the revision handed over last, and the number of its message."""
+
+    seq: int
+    number: int
+
+
+class Stream(NamedTuple):
+    """Where a sink goes on."""
+
+    place: Place
+    name: str  # of the numbering: (name, number) is one message
+    dropped: int  # messages ever dropped by the bounds
+
+
+class Backlog(NamedTuple):
+    """What waits for a sink."""
+
+    rows: int
+    oldest_at: float | None  # wall time
+    dead: int = 0  # dead letters
+    asked: bool = False  # `sink requeue` wants something
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """A stored revision that cannot be read back: damaged, or of another version."""
+
+    id: str
+    rev: int
+    why: str
 
 
 class Outbox(Database):
@@ -39,46 +76,127 @@ class Outbox(Database):
             await connection.execute(
                 statement, [{"sink": name, "seq": last or 0, "at_wall": time.time()} for name in names]
             )
+            numbering = insert(schema.sink_stream).on_conflict_do_nothing()
+            await connection.execute(numbering, [
+                {"sink": name, "stream": secrets.token_hex(4), "number": 0, "dropped": 0} for name in names
+            ])  # fmt: skip
             table = schema.outbox_cursor
             rows = await connection.execute(select(table.c.sink, table.c.seq).where(table.c.sink.in_(names)))
             return {row.sink: row.seq for row in rows}
 
+    async def stream(self, sink: str) -> Stream:
+        """Give where a sink goes on; a new one begins at now, with number 1."""
+        seq = (await self.cursors([sink]))[sink]
+        return await self._stream_at(sink, seq)
+
     @uncancelled
-    async def waiting(self, after: int, most: int) -> list[tuple[int, Alert]]:
-        """Give the next revisions behind a cursor with their seq, in order."""
-        box, table = schema.outbox, schema.alert_rev
+    async def _stream_at(self, sink: str, seq: int) -> Stream:
+        table = schema.sink_stream
+        async with self.read() as connection:
+            row = (await connection.execute(select(table).where(table.c.sink == sink))).one()
+            return Stream(Place(seq, row.number), row.stream, row.dropped)
+
+    @uncancelled
+    async def waiting(self, after: int, most: int, sink: str = "") -> list[tuple[int, Alert | Unreadable]]:
+        """Give the next revisions behind a cursor with their seq, in order, without the dead letters of ``sink``."""
+        box, table, dead = schema.outbox, schema.alert_rev, schema.dead_letter
+        buried = select(dead.c.seq).where(dead.c.sink == sink)
         statement = (
-            select(box.c.seq, table.c.data)
+            select(box.c.seq, table.c.id, table.c.rev, table.c.data)
             .join(table, (box.c.alert_id == table.c.id) & (box.c.rev == table.c.rev))
-            .where(box.c.seq > after)
+            .where(box.c.seq > after, box.c.seq.not_in(buried))
             .order_by(box.c.seq)
             .limit(most)
         )
         async with self.read() as connection:
-            return [(row.seq, from_plain(json.loads(row.data))) for row in await connection.execute(statement)]
+            return [(row.seq, read_back(row.id, row.rev, row.data)) for row in await connection.execute(statement)]
 
     @uncancelled
-    async def move_cursor(self, sink: str, seq: int) -> None:
-        """Note that the sink has been handed everything up to ``seq``."""
-        table = schema.outbox_cursor
+    async def confirm(
+        self, sink: str, seq: int, number: int | None = None, dropped: int | None = None, dead: Iterable[int] = ()
+    ) -> None:
+        """Note that the sink has been handed everything up to ``seq``, the last one with ``number``.
+
+        ``dropped``: messages ever given up; ``dead``: letters that have been delivered after all. One transaction.
+        """
+        table, numbering, letters = schema.outbox_cursor, schema.sink_stream, schema.dead_letter
         async with self.write() as connection:
             statement = update(table).where(table.c.sink == bindparam("name"), table.c.seq < bindparam("to"))
             await connection.execute(
                 statement.values(seq=bindparam("to"), at_wall=bindparam("now")),
                 {"name": sink, "to": seq, "now": time.time()},
             )
+            changed = {name: value for name, value in (("number", number), ("dropped", dropped)) if value is not None}
+            if changed:
+                await connection.execute(update(numbering).where(numbering.c.sink == sink).values(changed))
+            if gone := sorted(dead):
+                await connection.execute(delete(letters).where(letters.c.id.in_(gone)))
 
     @uncancelled
-    async def backlog(self) -> dict[str, tuple[int, float | None]]:
-        """Give how many revisions each cursor has not handed over yet, and since when (wall) the oldest waits."""
-        box, table = schema.outbox, schema.outbox_cursor
-        statement = (
+    async def backlog(self) -> dict[str, Backlog]:
+        """Give what waits for each sink, since when (wall) the oldest does, and what is asked of it."""
+        box, table, dead = schema.outbox, schema.outbox_cursor, schema.dead_letter
+        waits = (
             select(table.c.sink, func.count(box.c.seq), func.min(box.c.at_wall))
             .join_from(table, box, box.c.seq > table.c.seq, isouter=True)
             .group_by(table.c.sink)
         )
+        letters = select(dead.c.sink, func.count(), func.count(dead.c.requeued_wall)).group_by(dead.c.sink)
+        rewinds = select(schema.sink_stream.c.sink).where(schema.sink_stream.c.rewind.is_not(None))
         async with self.read() as connection:
-            return {sink: (count, oldest) for sink, count, oldest in await connection.execute(statement)}
+            found = {sink: (count, asked) for sink, count, asked in await connection.execute(letters)}
+            back = set(await connection.scalars(rewinds))
+            return {
+                sink: Backlog(count, oldest, found.get(sink, (0, 0))[0],
+                              sink in back or bool(found.get(sink, (0, 0))[1]))
+                for sink, count, oldest in await connection.execute(waits)
+            }  # fmt: skip
+
+    @uncancelled
+    async def beyond(self, sink: str, rows: int, before: float) -> int:
+        """Give the seq up to which what waits exceeds ``rows`` or is older than ``before`` (wall time); 0: none."""
+        box, table = schema.outbox, schema.outbox_cursor
+        behind = select(box.c.seq).join(table, (table.c.sink == sink) & (box.c.seq > table.c.seq))
+        async with self.read() as connection:
+            many = await connection.scalar(behind.order_by(box.c.seq.desc()).offset(rows).limit(1))
+            old = await connection.scalar(behind.where(box.c.at_wall < before).order_by(box.c.seq.desc()).limit(1))
+            return max(many or 0, old or 0)
+
+    # ── What `sink requeue` asks for ──────────────────────────────────────────────────────────────────────────
+
+    @uncancelled
+    async def seq_before(self, at: float) -> tuple[int, int]:
+        """Give the seq after which everything was stored at or after ``at`` (wall), and how many revisions that is."""
+        box = schema.outbox
+        async with self.read() as connection:
+            last = await connection.scalar(select(func.max(box.c.seq)).where(box.c.at_wall < at)) or 0
+            return last, await connection.scalar(select(func.count()).where(box.c.seq > last)) or 0
+
+    @uncancelled
+    async def count_after(self, seq: int) -> int:
+        """Give how many revisions the outbox still has behind ``seq``."""
+        async with self.read() as connection:
+            return await connection.scalar(select(func.count()).where(schema.outbox.c.seq > seq)) or 0
+
+    @uncancelled
+    async def ask_rewind(self, sink: str, seq: int) -> bool:
+        """Ask that everything behind ``seq`` is sent again; False: no such sink has ever run."""
+        table = schema.sink_stream
+        async with self.write() as connection:
+            return (await connection.execute(update(table).where(table.c.sink == sink).values(rewind=seq))).rowcount > 0
+
+    @uncancelled
+    async def take_rewind(self, sink: str) -> int | None:
+        """Move the cursor back as asked, and give where it stands now; None: nobody asked."""
+        table, cursor = schema.sink_stream, schema.outbox_cursor
+        async with self.write() as connection:
+            seq: int | None = await connection.scalar(select(table.c.rewind).where(table.c.sink == sink))
+            if seq is None:
+                return None
+            await connection.execute(update(table).where(table.c.sink == sink).values(rewind=None))
+            back = update(cursor).where(cursor.c.sink == sink, cursor.c.seq > seq)
+            await connection.execute(back.values(seq=seq, at_wall=time.time()))
+            return await connection.scalar(select(cursor.c.seq).where(cursor.c.sink == sink))
 
     @uncancelled
     async def forget_cursors(self, keep: Iterable[str], before: float) -> None:
@@ -86,3 +204,18 @@ class Outbox(Database):
         table = schema.outbox_cursor
         async with self.write() as connection:
             await connection.execute(delete(table).where(table.c.sink.not_in(sorted(keep)), table.c.at_wall < before))
+            await _forget_without_cursor(connection)
+
+
+async def _forget_without_cursor(connection: AsyncConnection) -> None:
+    known = select(schema.outbox_cursor.c.sink)
+    for table in (schema.sink_stream, schema.dead_letter):
+        await connection.execute(delete(table).where(table.c.sink.not_in(known)))
+
+
+def read_back(alert_id: str, rev: int, data: str) -> Alert | Unreadable:
+    """Make an alert of what is stored, or say why that cannot be done."""
+    try:
+        return from_plain(json.loads(data))
+    except (ValueError, TypeError, KeyError) as error:
+        return Unreadable(alert_id, rev, f"cannot be read back: {type(error).__name__}: {error}")

@@ -52,7 +52,7 @@ class Upkeep(Database):
         least = await self._slowest_sink()
         handed = box.c.at_wall < time.time() - DELIVERED_S
         gone = {"outbox": await self._prune(box, handed if least is None else handed & (box.c.seq <= least))}
-        waiting = select(box.c.alert_id)
+        waiting = select(box.c.alert_id).union(select(schema.dead_letter.c.alert_id))
         old = (alert.c.state == "closed") & (alert.c.last_at < alerts_before) & alert.c.id.not_in(waiting)
         gone["alert"] = await self._prune(alert, old)
         orphan = rev.c.id.not_in(select(alert.c.id)) & rev.c.id.not_in(waiting)
