@@ -29,6 +29,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "demo": ("dnswatch.cli.demo", "See it work in a minute: recorded logs, real alerts, real zones."),
     "expect": ("dnswatch.cli.expect", "List, add, remove and propose expectations."),
     "explain": ("dnswatch.cli.explain", "Explain a log line, an alert, or what CLIENT asking for NAME would mean."),
+    "export": ("dnswatch.cli.export", "Write watched names, policy and sightings for Sigma, STIX or MISP."),
     "feed": ("dnswatch.cli.feed", "Build, show, compare and promote the published zones."),
     "init": ("dnswatch.cli.init", "Find the query logs of this host and write a configuration."),
     "run": ("dnswatch.cli.run", "Run the daemon in the foreground."),
