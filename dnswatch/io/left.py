@@ -11,7 +11,7 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from dnswatch.core.logs.follow import COMPRESSED, Generation
@@ -30,6 +30,7 @@ class Mark:
     position: Position
     file: OpenGeneration | None
     deadline: float = 0.0  # monotonic
+    left_at: float = field(default_factory=time.monotonic)
 
 
 class Left:
@@ -39,6 +40,7 @@ class Left:
         """``drain_s``: how long after its last line a file is still read. ``losses``: where they are counted."""
         self.late = ""
         """The file that got late lines since the last one was left."""
+        self.late_s = 0.0  # how long after it was left
         self._source = source
         self._drain_s = drain_s
         self._losses = losses
@@ -120,7 +122,7 @@ class Left:
                 yield file
                 mark.position = file.position(self._source, file.offset, file.behind)
                 mark.deadline = time.monotonic() + self._drain_s
-                self.late = str(file.path)
+                self.late, self.late_s = str(file.path), time.monotonic() - mark.left_at
             elif time.monotonic() > mark.deadline:
                 self._close(mark)
 

@@ -22,6 +22,8 @@ UNSEEN = "rotated away before it was read"
 HIDDEN = "moved where rotated files are not looked for: what came between it and the next one, if anything did"
 DELETED = "deleted at its rotation: what else was deleted between two looks, if anything was"
 """BIND's ``versions 0``: nothing tells one rotation from several."""
+UNSURE = frozenset({MOMENT, HIDDEN, DELETED})
+"""Losses that may be none: every rotation by copytruncate would raise an alarm."""
 RETRIES = 20
 """Looks at a directory that changes while we look."""
 

@@ -28,19 +28,22 @@ class Kind(NamedTuple):
 
 
 KINDS: dict[str, Kind] = {
-    "canary-failed": Kind(
-        "high", "the resolver does not answer from our zones", "zone",
-        "what the policy blocks may pass", "run `dnswatch feed probe`, then look at the resolver's log for this zone",
-    ),
     "clock-jump": Kind(
-        "medium", "the clock of the log and ours disagree", "source",
-        "lookups are dated wrong: sequences and rhythms of this log cannot be trusted",
-        "compare `date` with the newest line; check NTP on both hosts and `timezone:` of the source", 300.0,
+        "medium", "a clock is wrong or was set", "",
+        "lookups are dated wrong: sequences and rhythms around it cannot be trusted",
+        "compare `date` with the newest line of the log; check NTP on both hosts and `timezone:` of the source", 300.0,
     ),
     "disk-full": Kind(
         "high", "a disk is nearly full", "disk",
         "once it is full no log is written and no alert can be stored",
         "make room, or move the directory; dnswatch goes on by itself and reads what was written meanwhile",
+    ),
+    "feed-not-live": Kind(
+        "high", "a resolver does not answer from the newest feeds", "consumer",
+        "what the policy blocks may pass there, and who is expected to pass may be blocked",
+        "run `dnswatch status` and `dnswatch feed probe`; look at the resolver's log for the zones named here, and at "
+        "its configuration (`dnswatch consumer-config`)",
+        0.0,
     ),
     "feed-refused": Kind(
         "high", "a feed was refused", "zone",
@@ -52,6 +55,16 @@ KINDS: dict[str, Kind] = {
         "alerts come late, and what is rotated away before it is read is lost",
         "look at `dnswatch status` and the CPU and disk of this host; keep more rotated files (BIND: versions)",
     ),
+    "lines-lost": Kind(
+        "medium", "part of a log could not be read any more", "source",
+        "lookups in it were not seen",
+        "keep more rotated files, or rotate less often; `dnswatch status` shows what was lost and why", EVENT_S,
+    ),
+    "lines-skipped": Kind(
+        "medium", "catching up was cut short as configured (catch_up)", "source",
+        "lookups in the skipped part were not seen",
+        "run `dnswatch scan` over the rotated files of that time", EVENT_S,
+    ),
     "log-stuck": Kind(
         "high", "the server writes to a file that was rotated away", "source",
         "what is written there is read as long as it is open, and lost with the next restart of dnswatch",
@@ -62,16 +75,6 @@ KINDS: dict[str, Kind] = {
         "high", "a log cannot be read", "source",
         "no lookup of this source is seen",
         "look at the path and its permissions: the user of dnswatch needs the log's group",
-    ),
-    "lines-lost": Kind(
-        "medium", "part of a log could not be read any more", "source",
-        "lookups in it were not seen",
-        "keep more rotated files, or rotate less often; `dnswatch status` shows what was lost and why", EVENT_S,
-    ),
-    "lines-skipped": Kind(
-        "medium", "catching up was cut short as configured (catch_up)", "source",
-        "lookups in the skipped part were not seen",
-        "run `dnswatch scan` over the rotated files of that time", EVENT_S,
     ),
     "outbox-full": Kind(
         "high", "alerts pile up for a sink", "sink",
