@@ -33,6 +33,7 @@ from dnswatch.core import names
 from dnswatch.core.clients.expectations import until_text
 from dnswatch.core.clients.who import canonical_address, canonical_group, canonical_network, parse_who
 from dnswatch.core.model import ClientRole, Match, Mode, Severity
+from dnswatch.core.reading import DNSTAP, formats
 from dnswatch.core.policy import Override
 from dnswatch.errors import ConfigError, Problem
 
@@ -162,9 +163,9 @@ class Journal(Section):
 class Source(Section):
     """A query log and its one way in: ``path``, ``journald`` or ``listen``."""
 
-    type: Annotated[
-        str, AfterValidator(ways.check_format), WithJsonSchema({"type": "string", "enum": ways.formats()})
-    ] = Field(description="Format of the log.")
+    type: Annotated[str, AfterValidator(ways.check_format), WithJsonSchema({"type": "string", "enum": formats()})] = (
+        Field(description="Format of the log.")
+    )
     path: Annotated[str, AfterValidator(_log_path)] = Field(
         default="",
         description="File or glob (rotated and compressed siblings are found), FIFO, or - for standard input.",
@@ -213,7 +214,7 @@ class Source(Section):
             raise ValueError(f"{changed[0]} is for a log file that is rotated: leave it out here")
         if self.start != "end" and (self.listen or self.path == ways.STDIN):
             raise ValueError("from is for a log that can be read again: leave it out here")
-        if self.type == ways.DNSTAP:
+        if self.type == DNSTAP:
             self._fits_dnstap()
         self._fits_senders()
         return self
@@ -598,7 +599,8 @@ class Consumer(Section):
         default=[], description="Where else it may ask from; with a key: where it must ask from."
     )
     zones: Annotated[list[Audience], BeforeValidator(_one_or_many)] = Field(
-        default=[], description="Groups whose zones it may have, and any; default: all. Quarantine and exempt come along."
+        default=[],
+        description="Groups whose zones it may have, and any; default: all. Quarantine and exempt come along.",
     )
     notify: bool = True
 
@@ -613,7 +615,8 @@ class DnsTls(Section):
         default="", description="Name in the certificate; consumers check it (consumer-config writes it down)."
     )
     ca: File | None = Field(
-        default=None, description="Who vouches for it, for consumers to trust; default: the authorities of their system."
+        default=None,
+        description="Who vouches for it, for consumers to trust; default: the authorities of their system.",
     )
 
 

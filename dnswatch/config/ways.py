@@ -10,19 +10,12 @@ from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from dnswatch.config.values import close_to
-from dnswatch.core.logs.parsers import PARSERS
+from dnswatch.core.reading import formats
 
-DNSTAP = "dnstap"
-"""The one format that is not text: ``core/dnstap/`` reads it, not a parser of lines."""
 ALIASES = {"pihole": "dnsmasq", "pi-hole": "dnsmasq", "ftl": "dnsmasq", "named": "bind"}
 SYSLOG_PORT = 514
 """RFC 5426 §3.3; what syslog daemons use on TCP too."""
 STDIN = "-"
-
-
-def formats() -> list[str]:
-    """Give every format that a source may have, sorted."""
-    return sorted([*PARSERS, DNSTAP])
 
 
 def check_format(value: str) -> str:

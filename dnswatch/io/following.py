@@ -14,10 +14,10 @@ from typing import Any
 
 from dnswatch.config.model import Source
 from dnswatch.config.values import time_text
+from dnswatch.config.ways import STDIN
 from dnswatch.core.detect.engine import Engine
-from dnswatch.core.logs.parsers import PARSERS
-from dnswatch.core.logs.prescan import Prescan, build_prescan
 from dnswatch.core.policy import Policy
+from dnswatch.core.reading import Scan, build_scan
 from dnswatch.io.discover import log_files
 from dnswatch.io.ingest import Reader
 from dnswatch.io.ledger import Ledger
@@ -34,7 +34,7 @@ log = logging.getLogger("dnswatch")
 
 
 class Following:
-    """The readers by the path of their file."""
+    """The readers by the name of their log: the path of a file, or the place where it comes from."""
 
     def __init__(self, engine: Engine, ledger: Ledger, store: Store, spawn: Spawn) -> None:
         self.readers: dict[str, Reader] = {}
@@ -50,7 +50,7 @@ class Following:
         self._left: dict[str, SourceState] = {}
         self._sources: Sequence[Source] = ()
         self._policy: Policy | None = None
-        self._prescans: dict[str, Prescan] = {}
+        self._prescans: dict[str, Scan] = {}
 
     def begin(self, stored: Mapping[str, SourceState]) -> None:
         """Take the positions that the last process left."""
@@ -64,7 +64,7 @@ class Following:
         for kind in {one.type for one in sources} - self._prescans.keys():
             self._prescans[kind] = self._build(kind, policy)
         self._sources, self._policy = tuple(sources), policy
-        wanted = {str(path): one for one in reversed(self._sources) for path in log_files(one.path)}
+        wanted = {name: one for one in reversed(self._sources) for name in _names(one)}
         for name, reader in list(self.readers.items()):
             if wanted.get(name) == reader.settings:
                 reader.rescan_with(self._prescans[reader.settings.type])
@@ -78,7 +78,7 @@ class Following:
     async def look(self) -> None:
         """Follow files that have come to match a pattern since; those are read from their start."""
         known = len(self.readers)
-        wanted = {str(path): one for one in reversed(self._sources) for path in log_files(one.path)}
+        wanted = {name: one for one in reversed(self._sources) for name in _names(one)}
         await self._adopt(wanted, newborn=True)
         if len(self.readers) != known:
             self._reconfigure()
@@ -140,15 +140,14 @@ class Following:
         return {f"source:{name}": reader.row() for name, reader in sorted(self.readers.items())}
 
     async def _adopt(self, wanted: Mapping[str, Source], newborn: bool) -> None:
-        for path in (path for one in self._sources for path in log_files(one.path)):
-            name = str(path)
+        for name in (name for one in self._sources for name in _names(one)):
             if name in self.readers or name not in wanted:
                 continue
             settings, resume = wanted[name], self._stored.get(name)
             start = "start" if newborn else settings.start
             anchor = await self._store.year_anchor(name, time.time())
             prescan = self._prescans[settings.type]
-            reader = Reader(settings, path, self._engine, self._ledger, prescan, resume, anchor, start, self._weave)
+            reader = Reader(settings, name, self._engine, self._ledger, prescan, resume, anchor, start, self._weave)
             self.readers[name] = reader
             where = (
                 f"from byte {resume.position.offset}"
@@ -175,10 +174,8 @@ class Following:
         if state is not None:
             self._stored[name] = self._left[name] = state
 
-    def _build(self, kind: str, policy: Policy) -> Prescan:
-        parser = PARSERS[kind]
-        tails: tuple[bytes, ...] = getattr(parser, "tails", ())
-        prescan = build_prescan(policy.catalog.names(), parser.literals, tails=tails)
+    def _build(self, kind: str, policy: Policy) -> Scan:
+        prescan = build_scan(kind, policy.catalog)
         if prescan.why:
             log.warning("%s logs are searched with the %s tier: %s", kind, prescan.tier, prescan.why)
         return prescan
@@ -193,3 +190,10 @@ class Following:
         }
         detection = replace(self._policy.detection, forwarders=forwarders)
         self._engine.reconfigure(replace(self._policy, detection=detection))
+
+
+def _names(source: Source) -> list[str]:
+    """Give what a source's logs are called: the files that its path matches now, or the one place it listens at."""
+    if source.journald or source.listen or source.path == STDIN:
+        return [source.id]
+    return [str(path) for path in log_files(source.path)]

@@ -20,17 +20,19 @@ from typing import Any, Literal, NamedTuple
 
 from dnswatch.config.model import Source
 from dnswatch.core.detect.engine import Engine
-from dnswatch.core.logs.digest import Digest, Digested
+from dnswatch.core.logs.digest import Digested
 from dnswatch.core.logs.formats import misfit, shows_stamps
 from dnswatch.core.logs.parsers import PARSERS
-from dnswatch.core.logs.prescan import Prescan
 from dnswatch.core.logs.timestamps import Stamps
 from dnswatch.core.model import Notice, Position, Weird
+from dnswatch.core.reading import DNSTAP, Scan, build_digest, rescan
 from dnswatch.io.access import no_access
 from dnswatch.io.ledger import Ledger
+from dnswatch.io.sources import open_way
 from dnswatch.io.store import SourceState
 from dnswatch.io.supervise import Supervised
-from dnswatch.io.tail import Block, FileTail
+from dnswatch.io.tail import FileTail
+from dnswatch.io.way import Block, Stream, Way
 from dnswatch.io.weave import Behind, Pieces, Weave
 
 JUDGED_AFTER = 20
@@ -51,23 +53,23 @@ class Part(NamedTuple):
 
 
 class Reader:
-    """Follows one log file. ``id`` names it in positions, status and metrics: the path of the file."""
+    """Follows one log. ``id`` names it in positions, status and metrics: the path of the file, or `Source.id`."""
 
     def __init__(
         self,
         settings: Source,
-        path: Path,
+        name: str,
         engine: Engine,
         ledger: Ledger,
-        prescan: Prescan,
+        prescan: Scan,
         resume: SourceState | None,
         anchor: float,
         start: Literal["start", "end"] | float | None,
         weave: Weave,
     ) -> None:
         self.settings = settings
-        self.id = str(path)
-        self.path = path
+        self.id = name
+        self.path = Path(name)
         self.position: Position | None = resume.position if resume else None
         self.last_at = 0.0  # stamp of the last line that was parsed
         self.read_at = time.time()  # when that was
@@ -82,7 +84,7 @@ class Reader:
         self._zone = zoneinfo.ZoneInfo(settings.timezone) if settings.timezone else None
         self._anchor = anchor
         self._stamps = Stamps(self._zone, anchor)
-        self._digest = Digest(PARSERS[settings.type](self._stamps), prescan, settings.sample)
+        self._digest = build_digest(settings.type, self._stamps, prescan, settings.sample)
         if resume is not None:
             self._resume_digest(resume.digest)
         self._rate = 0.0
@@ -90,7 +92,7 @@ class Reader:
         self._zone_said = False
         self._start = settings.start if start is None else start
         self.task = Supervised(f"source {self.id}", self._run, most_s=10.0, survives_bugs=False)
-        self.tail: FileTail | None = None
+        self.tail: Way | None = None
         self._part: Part | None = None
         self._weave = weave
         self._strand = weave.add(self.behind)
@@ -98,6 +100,19 @@ class Reader:
     # ── Reading ───────────────────────────────────────────────────────────────────────────────────────────────
 
     async def _run(self) -> None:
+        self.tail = open_way(self.settings, self.position) or self._open_file()
+        try:
+            await self.tail.run(self._consume)
+        except OSError as error:
+            if not isinstance(self.tail, FileTail):
+                raise
+            said = no_access(self.path, error, f"is {self.settings.type}'s query log on?")
+            raise OSError(error.errno, said) from error
+
+    def _open_file(self) -> FileTail:
+        olddir = self.path.parent / self.settings.olddir if self.settings.olddir else None
+        if self.settings.type == DNSTAP:  # frames are found from the start of the file only
+            return FileTail(self.id, self.path, start="start", resume=self.position, olddir=olddir)
         seek = PARSERS[self.settings.type](Stamps(self._zone, self._anchor))
         seek.stamps.stamped = True  # a line without a stamp says nothing of where to begin
 
@@ -105,16 +120,10 @@ class Reader:
             event = seek.parse(line, 0)
             return event.at if event is not None and event.at else None
 
-        olddir = self.path.parent / self.settings.olddir if self.settings.olddir else None
-        self.tail = FileTail(
+        return FileTail(
             self.id, self.path, start=self._start, resume=self.position, drain_s=self.settings.drain, olddir=olddir,
             stamp_of=stamp_of,
         )  # fmt: skip
-        try:
-            await self.tail.run(self._consume)
-        except OSError as error:
-            said = no_access(self.path, error, f"is {self.settings.type}'s query log on?")
-            raise OSError(error.errno, said) from error
 
     async def begun(self, most_s: float) -> bool:
         """Wait until the log is open where reading begins, or is known not to be readable yet."""
@@ -127,7 +136,7 @@ class Reader:
 
     async def _consume(self, block: Block) -> int:
         self._stamps.arrival = time.time()
-        if self.counts["blocks"] == 0 and not self._stamps.stamped:
+        if self.counts["blocks"] == 0 and not self._stamps.stamped and self.settings.type != DNSTAP:
             self._stamps.stamped = shows_stamps(self.settings.type, bytes(block.data[: 64 << 10]))
         self._part = Part(block, 0, self._digest_state())
         if self.position is None:
@@ -152,11 +161,13 @@ class Reader:
         pieces = Pieces(digested)
         while not pieces.done:
             piece = pieces.take(await self._weave.turn(self._strand, pieces.first_at()))
-            self._ledger.note(self._engine.receive(self.id, piece, block.position), 0)
+            self._ledger.note(self._engine.receive(block.sender or self.id, piece, block.position), 0)
             if not pieces.done:
                 assert self._part is not None
-                line = block.data.rfind(b"\n", 0, pieces.offset - block.position.offset) + 1
-                self._part = self._part._replace(size=line)
+                size = pieces.offset - block.position.offset
+                if self.settings.type != DNSTAP:  # there may be NULs before the line
+                    size = block.data.rfind(b"\n", 0, size) + 1
+                self._part = self._part._replace(size=size)
         self._part = None
         self.position = block.after(digested.consumed)
         self._ledger.note((), digested.consumed)
@@ -198,9 +209,9 @@ class Reader:
         """Hold up no other log any more."""
         self._weave.drop(self._strand)
 
-    def rescan_with(self, prescan: Prescan) -> None:
+    def rescan_with(self, prescan: Scan) -> None:
         """Look for other names from the next block on."""
-        self._digest.prescan = prescan
+        rescan(self._digest, prescan)
 
     def log_now(self, now: float) -> float | None:
         """Give the log time at wall time ``now`` if the log has been read to its end; None while it has not."""
@@ -212,6 +223,8 @@ class Reader:
 
     def _count(self, digested: Digested, block: Block) -> None:
         self.at_end = block.at_end
+        if isinstance(self.tail, Stream):
+            self.losses["overflow"] += self.tail.take_lost_lines()
         self.counts["blocks"] += 1
         self.counts["read_bytes"] += digested.consumed
         self.counts["candidates"] += digested.candidates
@@ -240,7 +253,7 @@ class Reader:
         self.task.progress()
 
     def _judge_format(self, data: bytes) -> None:
-        wrong = misfit(self.settings.type, data)
+        wrong = misfit(self.settings.type, data) if self.settings.type != DNSTAP else None
         self.wrong_format = str(wrong) if wrong else f"no sampled line is a {self.settings.type} line"
         log.warning("source %s: %s. Nothing will be found in it: set type: to what it is", self.id, self.wrong_format)
 
@@ -248,6 +261,8 @@ class Reader:
         """Give the status row."""
         size = self._size()
         lag_bytes = max(size - self.position.offset, 0) if self.position is not None and size is not None else 0
+        if isinstance(self.tail, Stream):
+            lag_bytes = self.tail.lag
         now = time.monotonic()
         if now - self._rate_at >= RATE_S / 2:
             weight = min((now - self._rate_at) / RATE_S, 1.0)
@@ -267,6 +282,7 @@ class Reader:
             "rotations": dict(self.tail.generations) if self.tail else {}, "lost": self.lost(),
             "lost_lines": self.losses["overflow"], "failures": self.task.failures, "waiting": waiting,
             "waiting_flag": int(bool(waiting)), "wrong_format": self.wrong_format,
+            **(self.tail.row() if isinstance(self.tail, Stream) else {}),
         }  # fmt: skip
 
     def lost(self) -> dict[str, int]:
@@ -274,6 +290,8 @@ class Reader:
         return {why: n for why, n in sorted(self.tail.losses.items()) if n} if self.tail is not None else {}
 
     def _size(self) -> int | None:
+        if isinstance(self.tail, Stream):
+            return None
         try:
             return os.stat(self.path).st_size  # noqa: PTH116
         except OSError:

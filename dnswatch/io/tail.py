@@ -14,9 +14,9 @@ from __future__ import annotations
 import asyncio
 import os
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from dnswatch.core.logs.follow import Facts, decide
@@ -26,29 +26,13 @@ from dnswatch.io.generation import OpenGeneration, generations
 from dnswatch.io.inotify import DIRECTORY, FILE, Inotify
 from dnswatch.io.left import Left
 from dnswatch.io.resume import GONE, MOMENT, RETRIES, Start, begin, find, reopen, successor
+from dnswatch.io.way import Block, Consume
 
 BLOCK = 256 << 10
 """Bytes per block: fits the L2 cache; 64 KiB to 1 MiB are equally fast (performance.md §2)."""
 POLL_S = 1.0
 """Safety poll where inotify sees nothing (NFS, overlays); without any inotify 0.25 s, as hpcloud/tail does."""
 POLL_ALONE_S = 0.25
-
-
-@dataclass(frozen=True, slots=True)
-class Block:
-    """Some bytes of the log, from the start of a line on. Valid until ``consume`` returns: the buffer is reused."""
-
-    data: bytes | bytearray  # empty only to tell that the end was reached
-    position: Position  # of the first byte
-    at_end: bool  # nothing more to read at this moment
-    _after: Callable[[int], Position]
-
-    def after(self, consumed: int) -> Position:
-        """Give the position to store once ``consumed`` bytes of this block are dealt with."""
-        return self._after(consumed)
-
-
-Consume = Callable[[Block], Awaitable[int]]
 
 
 class FileTail:

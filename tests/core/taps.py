@@ -32,12 +32,14 @@ def frame(data: bytes) -> bytes:
 
 def query(qname: str, qtype: str = "A") -> bytes:
     """A query message."""
-    return bytes(DNSRecord.question(qname, qtype).pack())
+    record = DNSRecord.question(qname, qtype)
+    record.header.id = 7  # a random one would name the same test differently each time
+    return bytes(record.pack())
 
 
 def response(qname: str, qtype: str = "A", *answers: str, rcode: int = 0, policy_zone: str = "") -> bytes:
     """A response message; answers are addresses or names."""
-    record = DNSRecord(DNSHeader(qr=1, ra=1, rcode=rcode), q=DNSQuestion(qname, getattr(QTYPE, qtype)))
+    record = DNSRecord(DNSHeader(id=7, qr=1, ra=1, rcode=rcode), q=DNSQuestion(qname, getattr(QTYPE, qtype)))
     for text in answers:
         if ":" in text:
             record.add_answer(RR(qname, QTYPE.AAAA, rdata=AAAA(text)))
