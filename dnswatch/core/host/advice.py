@@ -49,6 +49,12 @@ function policyEventFilter(event)
     .. "; Remote=" .. event.remote:toStringWithPort(), pdns.loglevels.Warning)
   return false
 end
+
+-- A pass (shadow mode) must not come from the packet cache the next time: nobody would ask the hook.
+function postresolve(dq)
+  if dq.appliedPolicy.policyName ~= "" then dq.variable = true end
+  return false
+end
 """
 
 
