@@ -77,3 +77,37 @@ def test_explain_reads_a_line_of_each_format(kind: str) -> None:
     assert re.search(rf"^  format +{kind}$", done.stdout, re.MULTILINE)
     assert "192.0.2.7" in done.stdout
     assert "telegram-bot" in done.stdout
+
+
+SAME_LOOKUP = {
+    "suricata": [
+        '{"timestamp":"2026-11-22T19:18:19.0+0000","event_type":"dns","src_ip":"192.0.2.7","src_port":4,"dest_ip":"192.0.2.53",'
+        '"dest_port":53,"proto":"UDP","dns":{"type":"query","id":7,"rrname":"api.telegram.org","rrtype":"A","tx_id":0}}',
+        '{"timestamp":"2026-11-22T19:18:20.0+0000","event_type":"dns","src_ip":"192.0.2.7","src_port":4,"dest_ip":"192.0.2.53",'
+        '"dest_port":53,"proto":"UDP","dns":{"type":"query","id":7,"rrname":"api.telegram.org","rrtype":"A","tx_id":1}}',
+        '{"timestamp":"2026-11-22T19:18:20.1+0000","event_type":"dns","src_ip":"192.0.2.53","src_port":53,"dest_ip":"192.0.2.7",'
+        '"dest_port":4,"proto":"UDP","dns":{"type":"answer","id":7,"rcode":"NOERROR","rrname":"api.telegram.org",'
+        '"rrtype":"A","ttl":60,"rdata":"149.154.167.220"}}',
+        '{"timestamp":"2026-11-22T19:18:20.1+0000","event_type":"tls","src_ip":"192.0.2.7","tls":{"sni":"api.telegram.org"}}',
+    ],
+    "zeek": [
+        '{"ts":1795375091.0,"id.orig_h":"192.0.2.7","id.orig_p":4,"query":"api.telegram.org","qtype_name":"A","rejected":false}',
+        '{"ts":1795375092.0,"id.orig_h":"192.0.2.7","id.orig_p":4,"query":"api.telegram.org","qtype_name":"A","rejected":false,'
+        '"rcode_name":"NOERROR","answers":["149.154.167.220"]}',
+        '{"ts":1795375091.5,"id.orig_h":"192.0.2.7","id.orig_p":5,"query":"api.telegram.org","qtype_name":"AAAA",'
+        '"rejected":false,"rcode_name":"NOERROR"}',
+    ],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", SAME_LOOKUP)
+def test_a_lookup_told_by_several_lines_counts_once(tmp_path: Path, kind: str) -> None:
+    """Requests, a retry, responses, other events that mention the name: one attempt, with its answer."""
+    path = tmp_path / "sensor.log"
+    again = [line.replace("19:18", "19:19").replace("17953750", "17953751") for line in SAME_LOOKUP[kind]]
+    path.write_text("\n".join([*SAME_LOOKUP[kind], *again]) + "\n")
+    done = RUNNER.invoke(root, ["scan", "--type", kind, "--state", str(tmp_path / "state"), str(path)])
+    row = done.stdout.splitlines()[1].split()
+    assert row[2:5] == ["192.0.2.7", "telegram-bot", "2"], done.output
+    shown = RUNNER.invoke(root, ["scan", "--type", kind, "--format", "json", str(path)])
+    assert [json.loads(line)["count"] for line in shown.stdout.splitlines()] == [1]

@@ -34,6 +34,7 @@ _LAYOUTS = {
     28: _COLUMNS,  # with policy/protocols/dns/auth-addl
 }
 _NEEDED = ("ts", "id.orig_h", "query")
+"""Without these a line says nothing; Zeek writes them in this order, and no name that begins a line would be found."""
 _MARKERS = {"unset": b"-", "empty": b"(empty)", "between": b","}
 _KEYS = {b"#unset_field": "unset", b"#empty_field": "empty", b"#set_separator": "between"}
 _LOCAL_PORTS = (137, 5353, 5355)  # NetBIOS, multicast DNS, LLMNR: neighbours are asked, not a resolver
@@ -153,7 +154,7 @@ class ZeekParser:
         key, _, value = text.partition(b"\t")
         if key == b"#fields":
             self._columns = [_column(name) for name in value.split(b"\t")]
-            if any(name not in self._columns for name in _NEEDED):
+            if any(name not in self._columns for name in _NEEDED) or self._columns[0] == "query":
                 return Weird(0.0, "columns of another log", "", line, offset)
         elif key in _KEYS and value:
             self._markers[_KEYS[key]] = _bytes(value)
