@@ -20,7 +20,9 @@ from dnswatch.core.feeds.audiences import (
     EXEMPT,
     PROBE,
     QUARANTINE,
+    api_names,
     audiences,
+    enabled,
     service_of,
     zone_name,
 )
@@ -178,8 +180,12 @@ def networks_of(who: Who, identity: Identity | None, at: float) -> tuple[str, ..
 
 
 def blocked_services(policy: Policy, verdicts: Verdicts) -> frozenset[str]:
-    """Give the services of which at least one name is blocked."""
-    found = set()
+    """Give the services of which at least one name is blocked: theirs, or one below by hand or as a tenant."""
+    found = {
+        service.id for service in enabled(policy.catalog) for one in api_names(service)
+        if (one.match != "subdomains" and verdicts.blocked(one.name))
+        or (one.match != "exact" and verdicts.blocked(f"{PROBE}.{one.name}"))
+    }  # fmt: skip
     for name, (own, below) in verdicts.nodes.items():
         if own:
             found.add(service_of(policy.catalog, name))

@@ -18,7 +18,7 @@ from dnswatch.core.feeds.audiences import BY_CLIENT, EXEMPT, PROBE, api_names, b
 from dnswatch.core.feeds.claims import Lookup, Semantics
 from dnswatch.core.feeds.clients import never_cut_off
 from dnswatch.core.feeds.triggers import CANARY, CLIENT_IP, network_of, owner_fault
-from dnswatch.core.feeds.verdicts import covers, manual_blocks, never_block, overridden, tenants
+from dnswatch.core.feeds.verdicts import covers, manual_blocks, overridden, tenants
 from dnswatch.core.model import Match, Name, Rule, Snapshot, Zone
 from dnswatch.core.names import parents, within
 from dnswatch.core.policy import Entry, Policy
@@ -143,7 +143,7 @@ def _reach(zone: Zone, policy: Policy, at: float) -> Iterator[str]:
     catalog, blocks = policy.catalog, manual_blocks(policy, zone.audience, at)
     lookups = _lookups(zone)
     names = {rule.trigger.removeprefix("*.") for rule in zone.rules}
-    for entry in never_block(policy, blocks):
+    for entry in catalog.never_block:
         for name in _witnesses(entry.name, entry.match, names):
             rule = _blocking(lookups, name)
             if rule and not overridden(blocks, name, "never-block"):

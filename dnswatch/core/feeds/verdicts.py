@@ -55,11 +55,13 @@ def verdicts_of(policy: Policy, audience: str, at: float) -> Verdicts:
     """Give what an audience may look up."""
     allowed = expected_services(policy, audience, at)
     blocks = manual_blocks(policy, audience, at)
-    allows = manual_allows(policy, audience, at)
+    words = [one for one in blocks if "never-block" in one.override]
     shields = [
-        *((one.name, one.match) for one in never_block(policy, blocks)),
-        *((one.name, one.match) for one in allows),
-    ]
+        *(_Shield(one.name, half, tuple(words)) for one in policy.catalog.never_block for half in _halves(one.match)
+          if not any(_speaks_of(word, one.name, half) for word in words)),
+        *(_Shield(one.name, half, blocks) for one in manual_allows(policy, audience, at)
+          for half in _halves(one.match)),
+    ]  # fmt: skip
     claims = [*_services(policy, allowed, blocks), *_tenants(policy, allowed, audience, at)]
     return weigh([*_protect(claims, shields), *_blocked_by_hand(policy, allowed, blocks)])
 
@@ -77,11 +79,19 @@ def manual_allows(policy: Policy, audience: str, at: float) -> tuple[Entry, ...]
     return tuple(one for one in policy.feeds.allow if one.holds(at) and (everyone or one.is_for(audience)))
 
 
-def never_block(policy: Policy, blocks: Iterable[Entry]) -> tuple[NeverBlock, ...]:
-    """Give the never-block list without what a manual block overrides in so many words."""
-    words = [one for one in blocks if "never-block" in one.override]
-    return tuple(entry for entry in policy.catalog.never_block
-                 if not any(covers(one.name, one.match, entry.name) for one in words))  # fmt: skip
+@dataclass(frozen=True, slots=True)
+class _Shield:
+    """One half of a name that passes whatever services say, and the manual blocks that may say otherwise below it."""
+
+    name: Name
+    half: Match
+    stronger: tuple[Entry, ...]
+
+    def covers(self, name: Name, half: Match) -> bool:
+        """Say whether the shield is above a claim, and no stronger block between the two."""
+        if self.half == "exact" or name == self.name or not within(name, self.name):
+            return False
+        return not any(_speaks_of(one, name, half) and len(one.name) > len(self.name) for one in self.stronger)
 
 
 def covers(name: Name, match: Match, other: Name) -> bool:
@@ -136,21 +146,28 @@ def _speaks_of(entry: Entry, name: Name, half: Match) -> bool:
 def _tenants(policy: Policy, allowed: frozenset[str], audience: str, at: float) -> Iterator[Claim]:
     """Yield the tenant names that were decided on, in audiences where their service is not expected."""
     for decision in tenants(policy, at):
-        service = policy.catalog.services.get(service_of(policy.catalog, decision.trigger))
-        if service is None or not service.multi_tenant or service.id in allowed or name_fault(decision.trigger):
-            continue
-        if decision.scope in ("", audience):
+        service = tenant_of(policy, decision.trigger)
+        if service and service not in allowed and decision.scope in ("", audience):
             yield Claim(decision.trigger, "domain", True)
 
 
-def _protect(claims: Iterable[Claim], shields: list[tuple[Name, Match]]) -> Iterator[Claim]:
+def tenant_of(policy: Policy, name: Name) -> str:
+    """Give the multi-tenant service that the name is a tenant of, or "" where it is none that may be blocked."""
+    met = policy.catalog.match(name)
+    if not met or met[0].role != "api" or met[0].match == "exact" or met[0].name == name or name_fault(name):
+        return ""
+    return met[0].service if policy.catalog.services[met[0].service].multi_tenant else ""
+
+
+def _protect(claims: Iterable[Claim], shields: list[_Shield]) -> Iterator[Claim]:
     """Yield the claims with the shields above them: nothing that one covers is blocked."""
-    wide = [name for name, match in shields if match != "exact"]
+    wide = [one for one in shields if one.half != "exact"]
     for claim in claims:
-        under = any(covers(name, "subdomains", claim.name) for name in wide)
-        yield Claim(claim.name, claim.match, claim.blocked and not under)
-    for name, match in shields:
-        yield Claim(name, match, False)
+        for half in _halves(claim.match):
+            under = claim.blocked and any(one.covers(claim.name, half) for one in wide)
+            yield Claim(claim.name, half, claim.blocked and not under)
+    for one in shields:
+        yield Claim(one.name, one.half, False)
 
 
 def _blocked_by_hand(policy: Policy, allowed: frozenset[str], blocks: Iterable[Entry]) -> Iterator[Claim]:
@@ -185,15 +202,16 @@ def left_out(policy: Policy, audience: str, at: float) -> tuple[LeftOut, ...]:
             text = f"blocking {service.name} would also break people or common applications"
             found.append(LeftOut(service.id, "", (Reason("collateral", text),)))
     blocked = {service.id for service in enabled(policy.catalog)} - {entry.service for entry in found}
-    protected = never_block(policy, manual_blocks(policy, audience, at))
+    blocks = manual_blocks(policy, audience, at)
     shields = [
-        *((one.name, one.match, _why_protected(one)) for one in protected),
+        *((one.name, one.match, _why_protected(one)) for one in policy.catalog.never_block),
         *((one.name, one.match, _why_by_hand(one)) for one in manual_allows(policy, audience, at)),
     ]  # fmt: skip
     for name, match, why in shields:
         for service_id in sorted(blocked):
             names = (indicator.name for indicator in api_names(policy.catalog.services[service_id]))
-            found.extend(LeftOut(service_id, one, (why,)) for one in names if covers(name, match, one))
+            found.extend(LeftOut(service_id, one, (why,)) for one in names
+                         if covers(name, match, one) and not overridden(blocks, one, "never-block"))  # fmt: skip
     return (*found, *_without_effect(policy, audience, at))
 
 
