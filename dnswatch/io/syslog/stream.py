@@ -24,6 +24,7 @@ KEEPALIVE = {"TCP_KEEPIDLE": 60, "TCP_KEEPINTVL": 15, "TCP_KEEPCNT": 4}
 """A silent connection to a host that has gone is known after two minutes; also keeps state in firewalls alive."""
 REFUSED_S = 1.0
 """A connection that ends this early, without a word, most often shows a receiver that does not like our certificate."""
+WORD_S = 0.1  # for the read side to find what the other side said before it closed
 READ = 1 << 16
 
 
@@ -65,15 +66,14 @@ class Stream:
 
     def why(self) -> OSError:
         """Say how the other side ended."""
-        if self.failure is None:
-            hint = ""
-            if self._encrypted and time.monotonic() - self.opened_at < REFUSED_S and not self.received:
-                hint = " right after the TLS handshake: does it refuse our certificate, or want one?"
-            return ConnectionResetError(errno.ECONNRESET, f"{self.address} closed the connection{hint}")
-        return self._failed(self.failure)
+        return self._failed(self.failure or ConnectionResetError(errno.ECONNRESET, "closed the connection"))
 
     def _failed(self, error: OSError) -> OSError:
-        return OSError(error.errno, f"{self.address}: {said(error)}")
+        early = self._encrypted and time.monotonic() - self.opened_at < REFUSED_S and not self.received
+        hint = ""
+        if early and not isinstance(error, ssl.SSLError):
+            hint = " right after the TLS handshake: does it refuse our certificate, or want one?"
+        return OSError(error.errno, f"{self.address}: {said(error)}{hint}")
 
     async def write(self, data: bytes) -> None:
         """Give all of it to the kernel. Raises `OSError`."""
@@ -89,7 +89,10 @@ class Stream:
         except TimeoutError:
             raise TimeoutError(f"{self.address} has taken nothing for {ANSWER_S:.0f} s") from None
         except OSError as error:
-            raise (self.why() if self.ended.is_set() else self._failed(error)) from error
+            with suppress(TimeoutError):  # the read side knows better why
+                async with asyncio.timeout(WORD_S):
+                    await self.ended.wait()
+            raise (self.why() if self.failure else self._failed(error)) from error
 
     async def finish(self) -> None:
         """End our side and wait until the other side, having read everything, ends too. Raises `OSError`.
