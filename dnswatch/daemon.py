@@ -143,7 +143,7 @@ class Daemon:
         self.ledger = Ledger(self.engine, self.store, lambda: self.following.states(), [self.blind_spots])
         self.following = Following(self.engine, self.ledger, self.store, self._spawn)
         self.following.begin(saved.positions)
-        self.primary = Primary(self.store)
+        self.primary = Primary(self.store, self.blind_spots)
         self.upkeep = Housekeeping(lambda: self.loaded, self.engine, self.store, self.jobs, self.feeds, self.primary)
         self.upkeep.plan(self.following.look, lambda: list(self.couriers))
         await self._listen(config)

@@ -86,13 +86,28 @@ def _print(rows: Rows, pid: int | None, age_s: float, unready: list[str]) -> Non
         name: [str(row["serial"]), str(row["rules"]), row["mode"], time_text(row["at"])]
         for name, row in _of(rows, "feed")
     })  # fmt: skip
-    _section("CONSUMER", ["TYPE", "ADDRESS", "FETCHED", "BEHIND", "ERROR"], {
-        name: [row["type"], row["address"], time_text(row["fetched_at"]), ", ".join(row["behind"]) or "-", row["error"]]
+    _section("CONSUMER", ["TYPE", "ADDRESS", "LIVE", "ASKED", "FETCHED", "NOTIFIED", "ERROR"], {
+        name: [row["type"], row["address"], f"{row.get('live', 0)} of {len(row.get('copies', ()))}",
+               time_text(row.get("asked_at")),
+               time_text(row["fetched_at"]), time_text(row["notified_at"]), row["error"]]
         for name, row in _of(rows, "consumer")
     })  # fmt: skip
+    copies = [[name, copy["zone"], copy["view"] or "-", str(copy["serial"]), _state(copy),
+               copy["notify_error"] or time_text(copy["notified_at"])]
+              for name, row in _of(rows, "consumer") for copy in row.get("copies", ())]  # fmt: skip
+    if copies:
+        click.echo()
+        print_table(["CONSUMER", "ZONE", "VIEW'S KEY", "SERIAL", "STATE", "NOTIFY"], copies)
     jobs = {name: [row["error"]] for name, row in _of(rows, "job") if row["error"]}
     _section("JOB", ["ERROR"], jobs)
     _engine(rows.get("engine", {}))
+
+
+def _state(copy: dict[str, Any]) -> str:
+    if copy["state"] in ("", "live"):
+        return copy["state"] or "not asked yet"
+    has = f" ({copy['has']})" if copy["has"] is not None else ""
+    return f"{copy['state']}{has} since {time_text(copy['since'])}"
 
 
 def _source(row: dict[str, Any]) -> list[str]:

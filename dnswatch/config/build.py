@@ -77,7 +77,7 @@ def build_policy(config: Config, catalog: Catalog) -> Policy:
     )
     if problems:
         raise ConfigError(problems)
-    groups = Groups(Group(name, tuple(group.networks), group.role) for name, group in config.clients.groups.items())
+    groups = groups_of(config)
     expectations = Expectations(
         Expectation(
             who=tuple(dict.fromkeys(parse_who(text) for text in entry.who)),
@@ -103,6 +103,11 @@ def build_policy(config: Config, catalog: Catalog) -> Policy:
         ),
         feeds=_feed_policy(config, catalog),
     )
+
+
+def groups_of(config: Config) -> Groups:
+    """Give the client groups."""
+    return Groups(Group(name, tuple(group.networks), group.role) for name, group in config.clients.groups.items())
 
 
 def _zone(name: str) -> ZoneInfo | None:

@@ -620,6 +620,15 @@ class DnsTls(Section):
     )
 
 
+class Canary(Section):
+    """How consumers are asked whether they answer from the versions published last."""
+
+    every: Annotated[Duration, Field(ge=1)] = 60.0
+    grace: Annotated[Duration, Field(ge=1)] = Field(
+        default=120.0, description="A version that is not live after this long is an alert; twice the zones' refresh."
+    )
+
+
 class Dns(Section):
     """Zone transfers."""
 
@@ -627,6 +636,7 @@ class Dns(Section):
     tls: DnsTls | None = None
     keys: dict[HostName, DnsKey] = {}
     consumers: list[Consumer] = []
+    canary: Canary = Canary()
 
 
 class Http(Section):

@@ -17,6 +17,7 @@ from dnswatch.core.detect.engine import Engine
 from dnswatch.core.feeds.formats import FORMATS
 from dnswatch.core.model import Snapshot
 from dnswatch.io import publish
+from dnswatch.io.canary import TICK_S
 from dnswatch.io.jobs import Jobs
 from dnswatch.io.leases import LeaseFiles
 from dnswatch.io.primary import Primary
@@ -65,6 +66,7 @@ class Housekeeping:
         self._jobs.every("leases", LEASES_S, self.refresh_leases)
         self._jobs.every("feeds", FEEDS_S, self.publish, first_s=0)
         self._jobs.every("new logs", LOOK_S, look)
+        self._jobs.every("canary", TICK_S, self._primary.look)
         self._jobs.daily("expectations", 6, 0, self.tell_expired)
         self._jobs.daily("retention", 3, 17, prune)
 

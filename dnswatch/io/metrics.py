@@ -51,6 +51,7 @@ SCALARS: dict[str, list[tuple[str, str, str, bool]]] = {
     "consumer": [
         ("behind_count", "consumer_zones_behind", "Zones of which the consumer has fetched an older version.", False),
         ("fetched_at", "consumer_fetched_timestamp_seconds", "When it last fetched or compared a zone.", False),
+        ("missing", "consumer_zones_not_live", "Copies of zones in the consumer that are not the newest.", False),
         ("failing", "consumer_notify_failing", "1 while it does not acknowledge NOTIFY.", False),
     ],
     "job": [

@@ -13,16 +13,18 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
+from dnswatch.config.build import groups_of
 from dnswatch.config.model import Config, Consumer, Dns
 from dnswatch.config.values import split_listen
-from dnswatch.core.clients.who import parse_address
+from dnswatch.core.clients.groups import Groups
 from dnswatch.core.feeds.access import Access
 from dnswatch.core.feeds.responder import Responder
 from dnswatch.core.feeds.xfr import KEPT_VERSIONS, Served
 from dnswatch.core.feeds.zones import EVERYONE
 from dnswatch.core.model import Name, Snapshot
 from dnswatch.errors import StateError
-from dnswatch.io.consumers import Consumers
+from dnswatch.io.canary import BlindSpots, Canary, World
+from dnswatch.io.consumers import Consumers, reachable
 from dnswatch.io.publish.dns import DnsServer
 from dnswatch.io.publish.notify import Notifier, Target
 
@@ -44,8 +46,10 @@ class History(Protocol):
 class Primary:
     """Serves zones by DNS while the configuration has a section ``dns``; else it does nothing."""
 
-    def __init__(self, history: History) -> None:
+    def __init__(self, history: History, blind_spots: BlindSpots) -> None:
         self.server: DnsServer | None = None
+        self.canary = Canary(blind_spots)
+        self._groups = Groups()
         self._history = history
         self._responder = Responder()
         self._notifier = Notifier()
@@ -76,7 +80,7 @@ class Primary:
         except StateError:
             self._responder.access = access
             raise
-        self._settings, self._consumers = settings, consumers
+        self._settings, self._consumers, self._groups = settings, consumers, groups_of(config)
         targets = {target: served.serial for zone, served in self._responder.zones.items()
                    for target in self._targets(zone)}  # fmt: skip
         await self._notifier.forget(keep=targets)
@@ -88,6 +92,18 @@ class Primary:
         """Serve these versions, which are stored, and tell consumers of those that are new."""
         if self._settings is not None:
             await self._serve(snapshots)
+
+    async def look(self) -> None:
+        """Ask consumers whether they answer from what is served."""
+        if self._consumers is None:
+            self.canary.forget()
+        else:
+            served = {zone: one.current for zone, one in self._responder.zones.items()}
+            await self.canary.look(World(self._consumers, served, self._groups, self._fetched, self._source))
+
+    def _fetched(self, consumer: str, zone: Name) -> int | None:
+        one = self.server.transfers.get((consumer, zone)) if self.server else None
+        return one.serial if one else None
 
     async def _serve(self, snapshots: Iterable[Snapshot]) -> None:
         zones: dict[Name, Served] = {}
@@ -143,12 +159,8 @@ class Primary:
 
     def _source(self, address: str) -> str:
         """Give the address of ours that the consumer knows: one that we listen on, of its family."""
-        theirs = parse_address(address)
-        for ours, _, _ in self.server.addresses if self.server else ():
-            parsed = parse_address(ours)
-            if theirs and parsed and parsed.version == theirs.version and not parsed.is_unspecified:
-                return ours
-        return ""
+        ours = reachable((one for one, _, _ in self.server.addresses), address) if self.server else []
+        return ours[0] if ours else ""
 
     def rows(self) -> dict[str, dict[str, Any]]:
         """Give the status rows: the server, and each consumer with the versions that it has fetched."""
@@ -169,17 +181,23 @@ class Primary:
 
     def _consumer_row(self, consumer: Consumer, server: DnsServer) -> dict[str, Any]:
         had = {zone: one for (name, zone), one in sorted(server.transfers.items()) if name == consumer.name}
-        told = [one for target, one in self._notifier.told.items() if target.consumer == consumer.name]
+        told = {target: one for target, one in self._notifier.told.items() if target.consumer == consumer.name}
         behind = [zone for zone, one in had.items()
                   if zone in self._responder.zones and one.serial != self._responder.zones[zone].serial]  # fmt: skip
-        errors = sorted({one.error for one in told if one.error})
-        return {
+        errors = sorted({one.error for one in told.values() if one.error})
+        row = {
             "type": consumer.type, "address": consumer.address, "behind": behind, "behind_count": len(behind),
             "zones": {zone: {"serial": one.serial, "kind": one.kind, "at": one.at} for zone, one in had.items()},
             "fetched_at": max((one.at for one in had.values()), default=None),
-            "notified_at": max((one.at for one in told), default=0.0) or None,
-            "error": errors[0] if errors else "", "failing": int(bool(errors)),
+            "notified_at": max((one.at for one in told.values()), default=0.0) or None,
+            "error": errors[0] if errors else "", "failing": int(bool(errors)), **self.canary.row(consumer.name),
         }  # fmt: skip
+        for copy in row["copies"]:
+            notified = next((one for target, one in told.items() if target.zone == copy["zone"]
+                             and copy["view"] in ("", target.key.name if target.key else "")), None)  # fmt: skip
+            copy["notified_at"] = notified.at or None if notified else None
+            copy["notify_error"] = notified.error if notified else ""
+        return row
 
 
 def _sockets(settings: Dns) -> tuple[tuple[str, ...], str]:

@@ -114,11 +114,11 @@ def test_every_format_renders_every_kind(name: str, kind: str) -> None:
 
 def test_the_flat_fields_stay_the_contract() -> None:
     """Same names, same types as any alert; no client, a name only where a zone is concerned."""
-    _, alert = opened("canary-failed", "any.rpz.test")
+    _, alert = opened("feed-refused", "any.rpz.test")
     fields = flat(alert, "ns1")
     assert tuple(fields) == FIELDS
     assert (fields["client_ip"], fields["qname"], fields["category"]) == ("", "any.rpz.test", "blind-spot")
-    assert (fields["rule_id"], fields["service"], fields["mitre"]) == ("DNSW-blind-spot", "canary-failed", [])
+    assert (fields["rule_id"], fields["service"], fields["mitre"]) == ("DNSW-blind-spot", "feed-refused", [])
     _, other = opened("disk-full", "/var/lib/dnswatch")
     assert flat(other, "")["qname"] == ""
     assert "What to do" in flat(other, "")["reason"]

@@ -81,9 +81,9 @@ class Answer:
 
 
 def dig(port: int, client: str, name: str, kind: str = "A", *options: str) -> Answer:
-    """Ask the server on ``port`` as ``client`` (any address of 127.0.0.0/8)."""
+    """Ask the server on ``port`` as ``client`` (any address of 127.0.0.0/8, or ::1)."""
     command = ["dig", "+time=2", "+tries=2", "+noall", "+comments", "+answer", *options]
-    command += ["-b", client, "-p", str(port), "@127.0.0.1", name, kind]
+    command += ["-b", client, "-p", str(port), "@::1" if ":" in client else "@127.0.0.1", name, kind]
     said = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False).stdout
     status = re.search(r"status: (\w+)", said)
     records = [line.split(None, 4)[4] for line in said.splitlines() if line and not line.startswith(";")]

@@ -12,6 +12,7 @@ import logging
 import secrets
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import Any
@@ -25,6 +26,8 @@ WAITS_S = (1.0, 2.0, 4.0)
 """How long to wait for a reply before each next try (rpz.md §2.3)."""
 APART_S = 1.0
 """Two NOTIFYs of one zone to one consumer are at least this far apart: what comes in between is told once."""
+AGAIN_S = 60.0
+"""Who did not take a NOTIFY is told again after this long: it may just have been starting."""
 _NOTIFY = 4 << 11 | wire.AA
 _REFUSED = {
     5: "REFUSED: it does not take NOTIFY from our address (BIND: primaries or allow-notify; Unbound: primary)",
@@ -95,6 +98,10 @@ class Notifier:
                 error = await self._tell(target, serial)
                 self._note(target, serial, error)
                 await asyncio.sleep(APART_S)
+                if error:
+                    with suppress(TimeoutError):
+                        await asyncio.wait_for(self._newer[target].wait(), AGAIN_S)
+                    self._wanted.setdefault(target, serial)
         finally:
             self._tasks.pop(target, None)
             self._newer.pop(target, None)

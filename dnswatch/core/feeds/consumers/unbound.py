@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from dnswatch.core.feeds.subscription import SHARED, File, Origin, Subscription
+from dnswatch.core.feeds.triggers import CANARY
 from dnswatch.core.feeds.zones import EXEMPT
 
 CONFIG, AUTHORITY = "/etc/unbound/unbound.conf.d/dnswatch.conf", "/etc/unbound/dnswatch-ca.pem"
@@ -76,6 +77,7 @@ def _config(subscription: Subscription) -> Iterator[str]:
         yield "    tls-system-cert: yes\n"
         if subscription.authority:
             yield f'    tls-cert-bundle: "{AUTHORITY}"\n'
+    yield f"    local-zone: {CANARY}. transparent      # else its built-in zone for .invalid hides our canaries\n"
     yield _LOGGING.format(log=subscription.log or LOG)
     yield "\n    # Who may ask, and who is in which group: the most specific network decides.\n"
     yield f'    define-tag: "{" ".join(served)}"\n'

@@ -1,0 +1,99 @@
+"""What `consumer-config` prints, in real resolvers: which client may look up what, whatever was asked before.
+
+The operator's groups nest, one client is exempt, the order of questions turns round, clients set DO=1, upstream dies.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from itertools import product
+
+import pytest
+
+from tests.live.servers import version, wait_for
+from tests.live.subscribed import BIN, BLOCKED, OTHER, PASSED, QUARANTINED, SLACK, TELEGRAM, World, resolver, world
+
+LIVE_S = 4.0
+"""NOTIFY to answer takes 0.1 s in Unbound and 1.1 s in BIND (min-update-interval); the rest is for a busy machine."""
+KINDS = ["bind", "unbound"]
+VERSIONS = {"bind": ("named", "-v", "BIND 9.18"), "unbound": ("unbound", "-V", "Version 1.17")}
+MAY = {  # client → what it may look up
+    "127.1.2.3": {OTHER},  # staff: nobody expects anything of it
+    "127.1.0.7": {OTHER, SLACK, TELEGRAM, BIN},  # one of staff, exempt
+    "127.1.10.5": {OTHER, TELEGRAM},  # servers, inside staff
+    "127.2.0.9": {OTHER, TELEGRAM},  # servers
+    "127.1.10.130": {OTHER, SLACK},  # build, inside servers
+    "::1": {OTHER, SLACK},  # build
+    "127.0.0.1": {OTHER},  # in no group
+    "127.3.0.1": {OTHER},
+    QUARANTINED: set(),  # one of build, cut off from everything
+}
+NAMES = [SLACK, TELEGRAM, BIN, f"below.{BIN}", OTHER]
+
+
+@pytest.fixture(scope="module", params=KINDS)
+def made(request: pytest.FixtureRequest) -> Iterator[World]:
+    """One dnswatch and its consumer for all who only ask."""
+    with world(request.param) as one:
+        yield one
+
+
+def allowed(client: str, name: str) -> bool:
+    return name.removeprefix("below.") in MAY[client]
+
+
+@pytest.mark.parametrize("options", [(), ("+dnssec",)], ids=["plain", "DO=1"])
+@pytest.mark.parametrize("order", [1, -1], ids=["forth", "back"])
+def test_every_client_gets_its_own_answers(made: World, order: int, options: tuple[str, ...]) -> None:
+    """Expected passes, unexpected is blocked; from an empty cache, so that a leak between clients would show."""
+    program, option, known = VERSIONS[made.kind]
+    assert known in version(program, option)
+    with resolver(made):
+        assert wait_for(made.loaded, 15)
+    with resolver(made):  # an empty cache, zones from the disk
+        for client, name in list(product(MAY, NAMES))[::order]:
+            wanted = PASSED if allowed(client, name) else BLOCKED
+            assert made.ask(client, name, *options) == wanted, (client, name)
+
+
+def test_a_block_needs_no_upstream(made: World) -> None:
+    """While upstream is dead, blocked names are refused at once, and nothing else is."""
+    with resolver(made):
+        assert wait_for(made.loaded, 15)
+    port, made.upstream.port = made.upstream.port, 9  # nobody listens there
+    made.install()
+    try:
+        with resolver(made):
+            begun = time.monotonic()
+            for client, name in product(MAY, NAMES):
+                if not allowed(client, name):
+                    assert made.ask(client, name) == BLOCKED, (client, name)
+            assert time.monotonic() - begun < 10
+            assert made.ask("::1", SLACK, "+tries=1", "+time=1").status in ("SERVFAIL", "")
+    finally:
+        made.upstream.port = port
+        made.install()
+
+
+@pytest.mark.parametrize("kind", [*KINDS, "bind over TLS", "unbound over TLS"])
+def test_an_update_is_live_within_two_seconds(kind: str) -> None:
+    """By NOTIFY, in every view, both ways; dnswatch sees that itself, per zone."""
+    with world(kind.split()[0], has_tls="TLS" in kind) as made, resolver(made):
+        assert wait_for(made.loaded, 15)
+        for exclude, wanted in (("webhook-site", PASSED), ("", BLOCKED)):
+            serial = made.reload(exclude=exclude)
+            published_at = time.monotonic()
+            for client in ("127.1.2.3", "127.2.0.9", "::1", "127.0.0.1"):
+                assert wait_for(lambda client=client, wanted=wanted: made.ask(client, BIN) == wanted, 5), client
+            assert time.monotonic() - published_at < LIVE_S
+            assert made.is_live(serial)
+            assert wait_for(lambda: made.status()["missing"] == 0, 10), made.status()
+        row = made.status()
+        copies = {(one["zone"].split(".")[0], one["view"]): one for one in row["copies"]}
+        assert len(copies) == (4 * 3 if made.kind == "bind" else 6)
+        assert {one["state"] for one in copies.values()} == {"live"}
+        assert row["copies"][0]["serial"] <= serial
+        assert {one["kind"] for one in row["zones"].values()} <= {"ixfr", "axfr", "current"}
+        assert {one["notify_error"] for one in row["copies"] if one["zone"].startswith("any.")} == {""}
+        assert not made.blind_spots()
