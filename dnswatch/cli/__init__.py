@@ -32,6 +32,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "export": ("dnswatch.cli.export", "Write watched names, policy and sightings for Sigma, STIX or MISP."),
     "feed": ("dnswatch.cli.feed", "Build, show, compare and promote the published zones."),
     "init": ("dnswatch.cli.init", "Find the query logs of this host and write a configuration."),
+    "report": ("dnswatch.cli.report", "Write an incident report about a client or a stretch of time."),
     "run": ("dnswatch.cli.run", "Run the daemon in the foreground."),
     "scan": ("dnswatch.cli.scan", "Analyse log files, rotated and compressed ones too; needs no configuration."),
     "status": ("dnswatch.cli.status", "Show what the running daemon sees."),
