@@ -16,9 +16,10 @@ import click
 
 from dnswatch.cli import DEFAULT_CONFIG, config_path
 from dnswatch.core.host.draft import configuration
-from dnswatch.core.host.findings import discover, look_into, zone_shown
+from dnswatch.core.host.findings import TAIL, discover, look_into, zone_shown
 from dnswatch.core.host.tree import Findings, LogSource, Note
 from dnswatch.core.logs.follow import own_path
+from dnswatch.core.logs.parsers import PARSERS
 from dnswatch.errors import ConfigError, DnswatchError
 from dnswatch.io.host import HostTree
 
@@ -38,8 +39,9 @@ def command(ctx: click.Context, logs: tuple[Path, ...], output: str | None, root
             no_propose: bool) -> None:  # fmt: skip
     """Find the query logs and lease files of this host and write a configuration for them.
 
-    BIND, dnsmasq and Pi-hole are found through their own configuration and in the usual places. LOG names further
-    query logs. Where query logging is off, the lines that switch it on are printed. Run it as root to see everything.
+    BIND, dnsmasq, Pi-hole, Unbound, PowerDNS Recursor and CoreDNS are found through their own configuration and in
+    the usual places. LOG names further query logs. Where query logging is off, the lines that switch it on are printed.
+    Run it as root to see everything.
     """
     if logs and root != Path("/"):
         raise click.UsageError("LOG and --root exclude each other: name the logs in the configuration")
@@ -82,9 +84,10 @@ def _with_logs(found: Findings, tree: HostTree, logs: tuple[Path, ...]) -> Findi
             raise click.BadParameter(f"{log} may not be read by this user ({tree.access(path)})", param_hint="LOG")
         seen = look_into(tree, path)
         if not seen:
-            raise click.BadParameter(f"the end of {log} holds no query line of BIND or dnsmasq", param_hint="LOG")
+            raise click.BadParameter(f"the end of {log} holds no query line of a known format: "
+                                     f"{', '.join(PARSERS)}", param_hint="LOG")  # fmt: skip
         kind = max(seen, key=lambda name: seen[name])
-        zone = "" if zone_shown(tree.tail(path, 4096)) else tree.zone()
+        zone = "" if zone_shown(kind, tree.tail(path, TAIL)) else tree.zone()
         source = LogSource(kind, path, f"named on the command line; {seen[kind]} {kind} query lines at its end", zone,
                            access=tree.access(path))  # fmt: skip
         sources = [item for item in sources if item.path != path] + [source]
@@ -101,7 +104,7 @@ def _show(found: Findings, *, err: bool) -> None:
     if found.sources or found.leases:
         _head("Found", err)
     for source in found.sources:
-        click.echo(f"  {source.type:8} {_safe(source.path)}", err=err)
+        click.echo(f"  {source.type:8} {_safe(source.place)}", err=err)
         click.echo(f"           {_safe(source.because)}", err=err)
     for lease in found.leases:
         click.echo(f"  {'leases':8} {_safe(lease.path)}", err=err)
@@ -143,6 +146,8 @@ def _show_next(found: Findings, call: str) -> None:
     for group, path in groups.items():
         if group not in ("", "root"):
             click.echo(f"  the user that runs dnswatch must read {_safe(path)}: usermod -aG {_safe(group)} USER")
+    if any(source.journald for source in found.sources):
+        click.echo("  the user that runs dnswatch must read the journal: usermod -aG systemd-journal USER")
     click.echo(f"  {call} check")
     click.echo(f"  {call} run")
 
@@ -190,7 +195,7 @@ def _propose(path: Path, found: Findings, prefix: str, call: str, *, ask: bool) 
     """Read the logs that are there already and print the expectations that they suggest."""
     from dnswatch.cli.propose import apply, from_logs, size_of, text
 
-    logs = [prefix + source.path for source in found.sources if source.state == "file"]
+    logs = [prefix + source.path for source in found.sources if source.path and source.state == "file"]
     if not logs:
         return
     again = f"{call} expect propose --apply"

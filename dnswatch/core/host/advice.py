@@ -10,6 +10,8 @@ import posixpath
 
 from dnswatch.core.host.dnsmasq import Dnsmasq
 from dnswatch.core.host.named import Named
+from dnswatch.core.host.powerdns import Recursor
+from dnswatch.core.host.unbound import Unbound
 
 RPZ_CATEGORIES = ("rpz", "rpz-passthru", "query-errors", "rate-limit")  # rpz-passthru: BIND 9.18 and newer
 
@@ -27,6 +29,7 @@ UNBOUND_LINES = (
     "log-local-actions: yes",
     "log-servfail: yes",
 )
+COREDNS_LINES = "log\nerrors"
 POWERDNS_HOOK_FILE = "/etc/powerdns/dnswatch-hook.lua"
 POWERDNS_LINES = (
     "quiet=no",
@@ -107,3 +110,35 @@ def dnsmasq(found: Dnsmasq) -> str:
              "#       kill -USR2 $(cat /run/dnsmasq/dnsmasq.pid)",
              "#     endscript }"]  # fmt: skip
     return "\n".join(lines)
+
+
+def unbound(found: Unbound) -> str:
+    """Give the lines for an Unbound, and how to bring them into force and rotate the file."""
+    drop_in = posixpath.join(posixpath.dirname(found.origin), "unbound.conf.d")
+    place = f"{drop_in}/dnswatch-log.conf" if any(path.startswith(drop_in) for path in found.files) else found.origin
+    lines = [f"# into {place}:", "server:", *(f"    {line}" for line in UNBOUND_LINES),
+             "# then: unbound-checkconf && systemctl restart unbound",
+             "# into /etc/logrotate.d/unbound:",
+             f"#   {UNBOUND_LOG} {{ daily rotate 14 delaycompress compress missingok",
+             "#     create 0640 unbound adm",
+             "#     postrotate",
+             "#       unbound-control log_reopen",
+             "#     endscript }"]  # fmt: skip
+    return "\n".join(lines)
+
+
+def powerdns(found: Recursor, script: str = "") -> str:
+    """Give the settings for a Recursor and the Lua hook; ``script``: the Lua file that is there already."""
+    if found.is_yaml:
+        place = found.origin
+        lines = ["logging: {quiet: false, structured_logging: true}", "packetcache: {servfail_ttl: 0}",
+                 f"recursor: {{lua_dns_script: {POWERDNS_HOOK_FILE}}}"]  # fmt: skip
+    else:
+        drop_in = found.settings.get("include-dir", "")
+        place = f"{drop_in}/dnswatch.conf" if drop_in else found.origin
+        lines = list(POWERDNS_LINES)
+    hook = f"# into {script}, which is there already, and leave lua-dns-script as it is:" if script else (
+        f"# into {POWERDNS_HOOK_FILE}:")  # fmt: skip
+    return "\n".join(
+        [f"# into {place}:", *lines, hook, POWERDNS_HOOK.rstrip(), "# then: systemctl restart pdns-recursor"]
+    )

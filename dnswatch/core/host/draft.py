@@ -23,7 +23,8 @@ def scalar(text: str) -> str:
 
 def source(found: LogSource, prefix: str) -> str:
     """Write one entry of ``sources``; ``prefix`` is the root that was looked below."""
-    parts = [f"type: {found.type}", f"path: {scalar(prefix + found.path)}"]
+    where = f"path: {scalar(prefix + found.path)}" if found.path else f"journald: {scalar(found.journald)}"
+    parts = [f"type: {found.type}", where]
     if found.timezone:
         parts.append(f"timezone: {scalar(found.timezone)}")
     if found.forwarders:

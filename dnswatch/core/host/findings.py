@@ -9,48 +9,49 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Literal
 
-from dnswatch.core.host import advice, dnsmasq, named
+from dnswatch.core.host import advice, dnsmasq, named, resolvers
+from dnswatch.core.host.places import (
+    BIND_LOGS,
+    DNSMASQ_LOGS,
+    LEASES,
+    NAMED_CONF,
+    NAMED_START,
+    OTHER_LOGS,
+    PIHOLE_CONF,
+    SYSLOGS,
+)
 from dnswatch.core.host.tree import Findings, LeaseFile, LogSource, Note, NoteKind, Tree
 from dnswatch.core.logs.follow import own_path, split_rotation
+from dnswatch.core.logs.parsers import PARSERS
+from dnswatch.core.logs.timestamps import Stamps
+from dnswatch.core.model import Query, Verdict
 
-NAMED_CONF = ("/etc/bind/named.conf", "/etc/named.conf", "/etc/named/named.conf", "/usr/local/etc/namedb/named.conf",
-              "/var/named/etc/named.conf")  # fmt: skip
-NAMED_START = ("/etc/default/named", "/etc/default/bind9", "/etc/sysconfig/named", "/etc/conf.d/named")
-PIHOLE_CONF = "/etc/pihole/pihole.toml"  # v6; v5 has setupVars.conf and /etc/dnsmasq.d/01-pihole.conf
-BIND_LOGS = ("/var/log/named/*.log", "/var/log/named/quer*", "/var/log/bind/*.log", "/var/log/bind9/*.log",
-             "/var/named/data/*.log", "/var/named/data/quer*", "/var/named/data/named.run", "/var/cache/bind/*.log",
-             "/var/log/query*.log", "/var/log/bind.log", "/var/log/named.log")  # fmt: skip
-DNSMASQ_LOGS = ("/var/log/dnsmasq.log", "/var/log/dnsmasq/*.log", "/var/log/pihole/pihole.log", "/var/log/pihole.log")
-SYSLOGS = ("/var/log/syslog", "/var/log/daemon.log", "/var/log/messages")
-LEASES = {
-    "/var/lib/misc/dnsmasq.leases": "dnsmasq leases, Debian's place",
-    "/var/lib/dnsmasq/dnsmasq.leases": "dnsmasq leases, Red Hat's place",
-    "/tmp/dhcp.leases": "dnsmasq leases, OpenWrt's place",
-    "/etc/pihole/dhcp.leases": "leases of Pi-hole's DHCP server",
-    "/var/lib/kea/kea-leases4.csv": "Kea memfile leases (IPv4)",
-    "/var/lib/kea/kea-leases6.csv": "Kea memfile leases (IPv6)",
-    "/var/lib/dhcp/dhcpd.leases": "ISC dhcpd leases, Debian's place",
-    "/var/lib/dhcpd/dhcpd.leases": "ISC dhcpd leases, Red Hat's place",
-}
 TAIL = 256 * 1024  # what is read of a log to see what is in it; hours of a quiet resolver, seconds of a busy one
-Kind = Literal["bind", "dnsmasq"]
-MARKS: dict[Kind, bytes] = {"bind": b": query: ", "dnsmasq": b"query["}
+Kind = str
+"""A key of `PARSERS`."""
 
 
 def discover(tree: Tree) -> Findings:
-    """Look for servers, their logs and the leases, in that order: BIND, dnsmasq or Pi-hole, what merely lies there."""
-    return _Search(tree).run()
+    """Look for servers, their logs and the leases, in that order; then for what merely lies there."""
+    return Search(tree).run()
 
 
 def look_into(tree: Tree, path: str) -> dict[Kind, int]:
-    """Count the query lines of each format in the last 256 KiB of a file."""
-    data = tree.tail(path, TAIL)
-    return {kind: count for kind, mark in MARKS.items() if (count := data.count(mark))}
+    """Count the lookups of each format in the last 256 KiB of a file."""
+    lines = tree.tail(path, TAIL).split(b"\n")
+    return {kind: count for kind in PARSERS if (count := sum(_asks(kind, lines)))}
 
 
-class _Search:
+def _asks(kind: Kind, lines: list[bytes]) -> Iterator[bool]:
+    """Say of each line whether it tells of a client's lookup."""
+    parser = PARSERS[kind](Stamps(None, 0.0))
+    for line in lines:
+        event = parser.parse(line, 0) if parser.probe(line) else None
+        yield isinstance(event, Query | Verdict) and bool(event.client)
+
+
+class Search:
     """One discovery: collects sources, leases and notes."""
 
     def __init__(self, tree: Tree) -> None:
@@ -63,31 +64,37 @@ class _Search:
     def run(self) -> Findings:
         bind = self._bind()
         forwarder = self._pihole() or self._dnsmasq()
+        others = resolvers.search(self)
         self._usual()
         self._leases()
         if bind and forwarder:
             self._joined(bind, forwarder)
-        if not self.sources and not bind and not forwarder:
-            self._note("advice", "no BIND, dnsmasq or Pi-hole configuration and no query log was found in the usual "
-                       "places; name your log under `sources` in the configuration")  # fmt: skip
+        if not self.sources and not (bind or forwarder or others):
+            self.note("advice", "no configuration of BIND, dnsmasq, Pi-hole, Unbound, PowerDNS Recursor or CoreDNS and "
+                      "no query log was found in the usual places; name your log under `sources` in the "
+                      "configuration")  # fmt: skip
         return Findings(tuple(self.sources.values()), tuple(self.leases.values()), tuple(self.notes))
 
-    def _note(self, kind: NoteKind, text: str, stanza: str = "") -> None:
+    def note(self, kind: NoteKind, text: str, stanza: str = "") -> None:
         self.notes.append(Note(kind, text, stanza))
 
-    def _unreadable(self, path: str, rest: str) -> None:
+    def unreadable(self, path: str, rest: str) -> None:
         access = self.tree.access(path)
-        self._note("unreadable", f"{path}{f' ({access})' if access else ''} may not be read by this user: {rest}")
+        self.note("unreadable", f"{path}{f' ({access})' if access else ''} may not be read by this user: {rest}")
 
-    def _add(self, kind: Kind, path: str, because: str, zoneless: bool, planned: bool = False) -> None:
+    def add(self, kind: Kind, path: str, because: str, zoneless: bool, planned: bool = False) -> None:
         """Take a log; the first reason wins."""
         state = self.tree.state(path)
         if state == "absent" and not planned:
             because += "; not there yet"
         if state == "unreadable":
-            self._unreadable(path, "run init as root, or add your user to its group")
+            self.unreadable(path, "run init as root, or add your user to its group")
         zone = self.tree.zone() if zoneless else ""
         self.sources.setdefault(path, LogSource(kind, path, because, zone, access=self.tree.access(path), state=state))
+
+    def add_journal(self, kind: Kind, unit: str, because: str) -> None:
+        """Take the messages of a systemd unit as a log."""
+        self.sources.setdefault(f"journald:{unit}", LogSource(kind, "", because, journald=unit))
 
     # ── BIND ──────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -99,11 +106,11 @@ class _Search:
             if found:
                 break
             if self.tree.state(chroot + origin) == "unreadable":
-                self._unreadable(chroot + origin, "run init as root to see how BIND logs")
+                self.unreadable(chroot + origin, "run init as root to see how BIND logs")
         else:
             return None
         for path in found.unreadable:
-            self._note("unreadable", f"{path}, included by {found.origin}, is missing or may not be read by this user; "
+            self.note("unreadable", f"{path}, included by {found.origin}, is missing or may not be read by this user; "
                        "what it says of logging is unknown")  # fmt: skip
         self._bind_logs(found)
         return found
@@ -122,22 +129,22 @@ class _Search:
         files = [channel for channel in channels if channel.kind == "file" and channel.path]
         if not found.query_logging:
             said = "`querylog no`" if found.querylog is False else "no `category queries` in a logging statement"
-            self._note("off", f"BIND ({found.origin}): query logging is off: {said}", advice.bind(found))
-            self._planned("bind", self.chroot + advice.BIND_LOG, False)
+            self.note("off", f"BIND ({found.origin}): query logging is off: {said}", advice.bind(found))
+            self.planned("bind", self.chroot + advice.BIND_LOG, False)
             return
         for channel in files:
-            self._add(
+            self.add(
                 "bind", channel.path, f"{where}: category queries goes to channel {channel.name}", channel.zoneless
             )
             self._channel_faults(channel, where)
         if not files:
             kinds = ", ".join(sorted({f"{channel.name} ({channel.kind})" for channel in channels})) or "nowhere"
-            self._note("off", f"BIND ({where}): queries are logged to {kinds}, not to a file of their own",
+            self.note("off", f"BIND ({where}): queries are logged to {kinds}, not to a file of their own",
                        advice.bind(found))  # fmt: skip
-            if not self._in_syslog("bind", "BIND"):
-                self._planned("bind", self.chroot + advice.BIND_LOG, False)
+            if not self.in_syslog("bind", "BIND"):
+                self.planned("bind", self.chroot + advice.BIND_LOG, False)
         if files and not any(channel in found.logged("rpz") for channel in files):
-            self._note("advice", f"BIND ({where}): category rpz does not go to the query log's channel, so dnswatch "
+            self.note("advice", f"BIND ({where}): category rpz does not go to the query log's channel, so dnswatch "
                        "cannot see what a policy zone blocked; add these lines to the logging statement",
                        advice.bind_rpz(files[0].name))  # fmt: skip
 
@@ -145,18 +152,18 @@ class _Search:
         """Say what makes a channel lose or delay lines."""
         name = f"{where}: channel {channel.name}"
         if channel.drops_info:
-            self._note("off", f"{name} has severity {channel.severity}, but query lines are of severity info: "
+            self.note("off", f"{name} has severity {channel.severity}, but query lines are of severity info: "
                        "none is written", "severity info;")  # fmt: skip
         if channel.size and not channel.versions:
-            self._note("advice", f"{name} has a size without versions: named stops logging silently when the file is "
+            self.note("advice", f"{name} has a size without versions: named stops logging silently when the file is "
                        "full", 'file "…" versions 5 size 100m;')  # fmt: skip
         if channel.buffered:
-            self._note("advice", f"{name} is buffered: lines arrive 4 KiB late; set", "buffered no;")
+            self.note("advice", f"{name} is buffered: lines arrive 4 KiB late; set", "buffered no;")
         if channel.stamp == "none":
-            self._note("advice", f"{name} prints no time: dnswatch cannot date its lines; set",
+            self.note("advice", f"{name} prints no time: dnswatch cannot date its lines; set",
                        "print-time iso8601-utc;")  # fmt: skip
         elif channel.zoneless:
-            self._note("advice", f"{name} prints local time without its zone: one hour a year is ambiguous; better",
+            self.note("advice", f"{name} prints local time without its zone: one hour a year is ambiguous; better",
                        "print-time iso8601-utc;")  # fmt: skip
 
     # ── dnsmasq and Pi-hole ───────────────────────────────────────────────────────────────────────────────────
@@ -169,22 +176,22 @@ class _Search:
         if found is None:
             return None
         for path in found.unreadable:
-            self._unreadable(path, "run init as root to see how dnsmasq logs")
+            self.unreadable(path, "run init as root to see how dnsmasq logs")
         if not found.log_queries:
-            self._note("off", f"dnsmasq ({found.origin}): query logging is off: no `log-queries`",
+            self.note("off", f"dnsmasq ({found.origin}): query logging is off: no `log-queries`",
                        advice.dnsmasq(found))  # fmt: skip
-            self._planned("dnsmasq", advice.DNSMASQ_LOG, True)
+            self.planned("dnsmasq", advice.DNSMASQ_LOG, True)
         elif found.log_path:
-            self._add("dnsmasq", found.log_path, f"{found.origin}: log-queries={found.log_queries}, log-facility", True)
+            self.add("dnsmasq", found.log_path, f"{found.origin}: log-queries={found.log_queries}, log-facility", True)
             if found.log_queries == "yes":
-                self._note("advice", f"dnsmasq ({found.origin}): `log-queries` without `extra` logs the client behind "
+                self.note("advice", f"dnsmasq ({found.origin}): `log-queries` without `extra` logs the client behind "
                            "the queried name, where a crafted name can forge it", "log-queries=extra")  # fmt: skip
         else:
             place = "stderr" if found.log_facility == "-" else "syslog"
-            self._note("off" if place == "stderr" else "advice", f"dnsmasq ({found.origin}): queries go to {place}, "
+            self.note("off" if place == "stderr" else "advice", f"dnsmasq ({found.origin}): queries go to {place}, "
                        "not to a file of their own", advice.dnsmasq(found))  # fmt: skip
-            if not self._in_syslog("dnsmasq", "dnsmasq"):
-                self._planned("dnsmasq", advice.DNSMASQ_LOG, True)
+            if not self.in_syslog("dnsmasq", "dnsmasq"):
+                self.planned("dnsmasq", advice.DNSMASQ_LOG, True)
         if found.leases:
             self._lease(found.leases, f"{found.origin}: dhcp-leasefile")
         return found
@@ -194,7 +201,7 @@ class _Search:
         toml, setup = self.tree.text(PIHOLE_CONF), self.tree.text("/etc/pihole/setupVars.conf")
         if toml is None and setup is None:
             if self.tree.state(PIHOLE_CONF) == "unreadable":
-                self._unreadable(PIHOLE_CONF, "run init as root to see how Pi-hole logs")
+                self.unreadable(PIHOLE_CONF, "run init as root to see how Pi-hole logs")
             return None
         off = (re.search(r"^\s*queryLogging\s*=\s*false", toml, re.MULTILINE) if toml is not None
                else re.search(r"^QUERY_LOGGING=false", setup or "", re.MULTILINE))  # fmt: skip
@@ -204,10 +211,10 @@ class _Search:
         if not said and self.tree.state(path) == "absent" and self.tree.state("/var/log/pihole.log") != "absent":
             path = "/var/log/pihole.log"
         if off:
-            self._note("off", f"Pi-hole ({origin}): query logging is off", advice.PIHOLE)
-            self._planned("dnsmasq", path, True)
+            self.note("off", f"Pi-hole ({origin}): query logging is off", advice.PIHOLE)
+            self.planned("dnsmasq", path, True)
         else:
-            self._add("dnsmasq", path, f"{origin}: Pi-hole writes its query log here", True)
+            self.add("dnsmasq", path, f"{origin}: Pi-hole writes its query log here", True)
         found = dnsmasq.read(self.tree, "/etc/pihole/dnsmasq.conf") or dnsmasq.Dnsmasq(origin)
         found.no_resolv = True  # Pi-hole always names its upstream servers itself
         if setup is not None:
@@ -217,19 +224,19 @@ class _Search:
                           re.findall(r'"([0-9A-Fa-f:.]+)(?:#(\d+))?"', ups[1] if ups else "")]  # fmt: skip
         return found
 
-    def _planned(self, kind: Kind, path: str, zoneless: bool) -> None:
+    def planned(self, kind: Kind, path: str, zoneless: bool) -> None:
         """Take the log that there will be once the advised lines are in force."""
-        self._add(
+        self.add(
             kind, path, "query logging is off today; this is the file of the advised lines", zoneless, planned=True
         )
 
-    def _in_syslog(self, kind: Kind, server: str) -> bool:
+    def in_syslog(self, kind: Kind, server: str) -> bool:
         """Take a syslog file where the server's query lines really are; say whether there is one."""
         for path in SYSLOGS:
             count = look_into(self.tree, path).get(kind, 0)
             if count:
                 because = f"{server} query lines ({count} in its last 256 KiB) are in this syslog file"
-                self._add(kind, path, because, not zone_shown(self.tree.tail(path, 4096)))
+                self.add(kind, path, because, not zone_shown(kind, self.tree.tail(path, TAIL)))
                 return True
         return False
 
@@ -237,7 +244,7 @@ class _Search:
 
     def _usual(self) -> None:
         """Take files in the usual places that hold query lines, though no configuration names them."""
-        patterns = (*BIND_LOGS, *DNSMASQ_LOGS)
+        patterns = (*BIND_LOGS, *DNSMASQ_LOGS, *OTHER_LOGS)
         found = dict.fromkeys(path for pattern in patterns for path in self.tree.glob(pattern))
         taken = {own_path(path) for path in self.sources}
         # The newest file of a log stands for all of them: its rotated past is read with it, and would count twice.
@@ -245,7 +252,7 @@ class _Search:
             if path in self.sources or path in taken or own_path(path) in taken:
                 continue
             if self.tree.state(path) == "unreadable":
-                self._unreadable(path, "it may be a query log")
+                self.unreadable(path, "it may be a query log")
                 continue
             seen = look_into(self.tree, path)
             if seen:
@@ -253,13 +260,13 @@ class _Search:
                 because = (
                     f"{seen[best]} {best} query lines in its last 256 KiB; no configuration that was read names it"
                 )
-                self._add(best, path, because, not zone_shown(self.tree.tail(path, 4096)))
+                self.add(best, path, because, not zone_shown(best, self.tree.tail(path, TAIL)))
                 taken.add(own_path(path))
 
     def _lease(self, path: str, because: str) -> None:
         state = self.tree.state(path)
         if state == "unreadable":
-            self._unreadable(path, "host names and MAC addresses of clients stay unknown")
+            self.unreadable(path, "host names and MAC addresses of clients stay unknown")
         self.leases.setdefault(path, LeaseFile(path, because + ("; not there yet" if state == "absent" else "")))
 
     def _leases(self) -> None:
@@ -287,7 +294,7 @@ class _Search:
         for path, source in self.sources.items():
             if source.type == kind:
                 self.sources[path] = replace(source, forwarders=addresses)
-        self._note(
+        self.note(
             "found", f"{because} ({', '.join(addresses)}): its lookups there count for the client that asked first"
         )
 
@@ -299,6 +306,9 @@ def _loopback(addresses: Iterator[str]) -> tuple[str, ...]:
     return tuple(sorted(found))
 
 
-def zone_shown(data: bytes) -> bool:
-    """Say whether the stamps in a sample carry their zone (iso8601-utc or an offset)."""
-    return bool(re.search(rb"^(?:<\d+>1 )?\d{4}-\d\d-\d\dT[\d:.]+(?:Z|[+-]\d\d:\d\d)", data, re.MULTILINE))
+def zone_shown(kind: Kind, data: bytes) -> bool:
+    """Say whether the stamps in a sample of a format carry their zone."""
+    parser = PARSERS[kind](Stamps(None, 0.0))
+    for line in data.split(b"\n")[1:] if data.count(b"\n") > 1 else data.split(b"\n"):
+        parser.parse(line, 0)
+    return parser.stamps.stamped and not parser.stamps.zoneless

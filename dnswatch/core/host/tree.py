@@ -39,13 +39,19 @@ class Tree(Protocol):
 class LogSource:
     """A query log worth following."""
 
-    type: Literal["bind", "dnsmasq"]
-    path: str
+    type: str  # a format: a key of ``core/logs/parsers.PARSERS``
+    path: str  # "" where it is in the journal
     because: str
     timezone: str = ""  # "" = stamps carry their zone, or it is unknown
     forwarders: tuple[str, ...] = ()  # addresses of other resolvers here that ask this one
     access: str = ""
     state: FileState = "file"
+    journald: str = ""  # the unit whose messages hold the queries, where they are in no file
+
+    @property
+    def place(self) -> str:
+        """Name where it is, for people."""
+        return self.path or f"journal of {self.journald}"
 
 
 @dataclass(frozen=True, slots=True)
