@@ -45,6 +45,7 @@ def test_totals_and_advice() -> None:
     found = report(Scope("", AT - 86_400, AT + 3600), [])
     assert (found.worst, found.attempts, found.techniques) == ("high", 13, ("T1102", "T1567.004"))
     assert all(told.advice is not None for told in found.alerts)
+    assert [told.alert.id for told in found.gravest] == [ALERT.id, PLAIN.id]
     assert [client.address for client in found.clients] == ["10.0.10.7", "fd00:10::7"]
 
 

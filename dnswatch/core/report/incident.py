@@ -13,6 +13,10 @@ from dnswatch.core.detect.changes import SightingRow
 from dnswatch.core.model import SEVERITIES, Alert, Client
 from dnswatch.core.report.timeline import Timeline, timeline
 
+MOST_NAMED = 15
+"""Alerts in the summary."""
+MOST_ADVISED = 5
+"""With more alerts than this, only those for Tier 2 say what to do: the texts would bury the facts."""
 MOST_LOOKUPS = 2_000
 """Hourly rows that a report prints; the rest is counted."""
 
@@ -32,7 +36,7 @@ class Told:
 
     alert: Alert  # as it stands
     revisions: tuple[Alert, ...]
-    advice: Advice | None
+    advice: Advice | None  # None where there is nothing (left) to do, or too many others
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +57,12 @@ class Incident:
         return max((told.alert.severity for told in self.alerts), key=SEVERITIES.index, default="")
 
     @property
+    def gravest(self) -> tuple[Told, ...]:
+        """The alerts that come first in a summary: by severity and score, at most `MOST_NAMED`."""
+        order = sorted(self.alerts, key=lambda told: (-SEVERITIES.index(told.alert.severity), -told.alert.score))
+        return tuple(order[:MOST_NAMED])
+
+    @property
     def attempts(self) -> int:
         """Unexpected watched lookups."""
         return sum(told.alert.count for told in self.alerts)
@@ -63,7 +73,8 @@ def incident(
 ) -> Incident:
     """Put a report together from alerts with their revisions and hourly rows, of which those in scope are taken."""
     found = sorted(alerts, key=lambda pair: (pair[0].first_at, pair[0].id))
-    told = tuple(Told(alert, tuple(revisions), triage.of(alert)) for alert, revisions in found)
+    many = len(found) > MOST_ADVISED
+    told = tuple(Told(alert, tuple(revisions), _advice(alert, triage, many)) for alert, revisions in found)
     clients = {one.alert.client.address: one.alert.client for one in told if one.alert.client.address}
     addresses = set(clients) | {scope.client}
     wanted = [
@@ -80,3 +91,8 @@ def incident(
         tuple(sorted({id_ for one in told for id_ in one.alert.mitre})),
         timeline(scope.since, scope.until, [one.alert for one in told], wanted),
     )
+
+
+def _advice(alert: Alert, triage: Triage, many: bool) -> Advice | None:
+    advice = triage.of(alert)
+    return None if advice is None or alert.state == "closed" or (many and not advice.tier2) else advice
