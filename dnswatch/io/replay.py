@@ -11,6 +11,7 @@ import os
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, tzinfo
 from pathlib import Path
@@ -39,6 +40,8 @@ JUDGED_LINES = 200
 """So many, evenly spread."""
 EXACT_BYTES = 8 << 20
 """Up to so much in all, lines are counted; beyond, counting would cost what sampling saves."""
+LATEST_S = 86_400.0
+"""A line stamped so long after the last write to its file is not believed; a wrong time zone makes 14 h at most."""
 STDIN = "-"
 
 
@@ -130,6 +133,7 @@ class Replay:
         for path in files:
             if stamps is None:
                 stamps = Stamps(self._reading.zone, self._anchor(path))
+            stamps.limit = self._limit(path)
             for digested, offset in self._file(path, stamps, digests):
                 first = next((event.at for event in digested.events if event.at > 0), 0.0)
                 sampled = next((event.at for _, event in digested.samples if event is not None and event.at > 0), 0.0)
@@ -225,6 +229,13 @@ class Replay:
             return path.stat().st_mtime if str(path) != STDIN else time.time()
         except OSError:
             return time.time()
+
+    def _limit(self, path: Path) -> float | None:
+        """Give the time that no line of a file can be later than: a while after its last write."""
+        with suppress(OSError):
+            if str(path) != STDIN:
+                return path.stat().st_mtime + LATEST_S
+        return None
 
     def _in_time(self, files: tuple[Path, ...]) -> list[Path]:
         """Order the files of a family. Their names usually say it; the first stamps have the last word."""

@@ -34,6 +34,13 @@ KEPT_OF_LONG = 256
 """Bytes of an over-long line that its `Weird` keeps."""
 
 LONG, HOLE = "line too long", "hole of NUL bytes"
+ASTRAY = "stamp out of order"
+"""A line far ahead of its time: believed, it would end every open episode."""
+ASTRAY_S = 2 * 3600.0
+"""A stamp this far ahead of the last one is believed if the next line's agrees. A time zone or a change of daylight
+saving shifts all lines after it, a late line is late: neither stands alone and ahead."""
+NEIGHBOURS = 20
+"""Lines behind it that are asked for a stamp; what dnsmasq says between queries is not read."""
 
 _NULS = re.compile(rb"\0*")
 
@@ -64,6 +71,7 @@ class Digest:
         self._at = 0  # offset that the next block should start at, else it is another file
         self.sample_at = 0  # the next multiple of SAMPLE_EVERY whose sample is still to come
         self._inside = ""  # what the last block ended in the middle of: "line" too long, or "hole" of NUL bytes
+        self.clock = 0.0  # stamp of the last line that was parsed and believed
 
     def block(self, data: bytes | bytearray | memoryview, offset: int) -> Digested:
         """Digest ``data``, which starts at file offset ``offset`` at the start of a line (or where we said to go on).
@@ -85,7 +93,8 @@ class Digest:
 
     def state(self) -> dict[str, object]:
         """Give what a restart must know, as plain data."""
-        state: dict[str, object] = {"at": self._at, "sample_at": self.sample_at, "inside": self._inside}
+        state: dict[str, object] = {"at": self._at, "sample_at": self.sample_at, "inside": self._inside,
+                                    "clock": self.clock}  # fmt: skip
         if isinstance(self.parser, Headed):
             state["head"] = self.parser.state()
         return state
@@ -96,6 +105,7 @@ class Digest:
         if isinstance(at, int) and isinstance(sample_at, int):
             self._at, self.sample_at = at, sample_at
             self._inside = str(inside or "")
+            self.clock = float(str(state.get("clock", 0.0)))
         head = state.get("head")
         if isinstance(head, dict) and isinstance(self.parser, Headed):
             self.parser.restore(head)
@@ -209,7 +219,8 @@ class _Lines:
         samples = self._due(start, end)
         candidates, sampled = set(lines), set(samples)
         # One loop for both kinds, without a call of its own for each line.
-        data, offset, parse, verdict = self.data, self.offset, self.digest.parser.parse, self.digest.verdict
+        digest = self.digest
+        data, offset, parse, verdict = self.data, self.offset, digest.parser.parse, digest.verdict
         for line in sorted(candidates | sampled) if samples else lines:
             newline = data.find(b"\n", line)
             stop = newline - 1 if newline > line and data[newline - 1] == 0x0D else newline
@@ -218,6 +229,11 @@ class _Lines:
                 begin = _after_nuls(data, line)
                 self.events.append(Weird(0.0, HOLE, "", b"", offset + line))
             event = parse(bytes(data[begin:stop]), offset + begin)
+            if event is not None and (at := event.at) > 0.0:
+                if at > digest.clock + ASTRAY_S and self._astray(event, newline + 1, end):
+                    event = Weird(0.0, ASTRAY, getattr(event, "client", ""), bytes(data[begin:stop]), offset + begin)
+                else:
+                    digest.clock = at
             if line in candidates:
                 self.candidates += 1
                 if event is not None:
@@ -227,6 +243,31 @@ class _Lines:
             if line in sampled:
                 self.samples.append((offset + line, event))
                 self.sampled_bytes += newline + 1 - line
+
+    def _astray(self, event: Event, begin: int, end: int) -> bool:
+        """Say whether a line is alone far ahead of its time: later than may be, or the lines behind it are back.
+
+        The last line of a block has none behind it and is believed.
+        """
+        stamps, parse = self.digest.parser.stamps, self.digest.parser.parse
+        if stamps.limit is not None and event.at > stamps.limit:
+            stamps.back(self.digest.clock)
+            return True
+        before = stamps.state()
+        astray = False
+        for _ in range(NEIGHBOURS):
+            newline = self.data.find(b"\n", begin, end)
+            if newline == -1:
+                break
+            other = parse(bytes(self.data[begin:newline]), self.offset + begin)
+            begin = newline + 1
+            if other is not None and other.at > 0.0:
+                astray = other.at < event.at - ASTRAY_S
+                break
+        stamps.restore(before)
+        if astray:
+            stamps.back(self.digest.clock)
+        return astray
 
     def _due(self, start: int, end: int) -> list[int]:
         """Give the lines of ``data[start:end]`` that are samples, and move on to the next one that is due."""

@@ -66,7 +66,7 @@ class Stamps:
     """
 
     __slots__ = (
-        "_at", "_fractions", "_last", "_offset", "_second", "_silent", "anchor", "arrival", "stamped", "zone",
+        "_at", "_fractions", "_last", "_offset", "_second", "_silent", "anchor", "arrival", "limit", "stamped", "zone",
         "zoneless",
     )  # fmt: skip
 
@@ -74,6 +74,7 @@ class Stamps:
         self.zone: tzinfo = UTC if zone is None else zone
         self.anchor = anchor
         self.arrival: float | None = None
+        self.limit: float | None = None  # no line can be later: the caller's clock, or the last write to the file
         self.zoneless = False
         self.stamped = False
         self._silent = 0  # lines without a stamp since the last one with
@@ -119,6 +120,11 @@ class Stamps:
         if self._last is None or abs(self._last - epoch) > DAY_S:  # within a day only the zone can be wrong
             self._last = epoch
             self._second = None
+
+    def back(self, at: float) -> None:
+        """Date what follows by ``at`` (0.0: by nothing): the stamp read last was not to be believed."""
+        self._last = at or None
+        self._second = None
 
     def state(self) -> dict[str, Any]:
         """Give what must survive a restart, as plain data."""
