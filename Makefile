@@ -28,7 +28,7 @@ $(STAMP): pyproject.toml constraints.txt
 run: $(STAMP)   ## CONFIG=FILE: the daemon; without it: the demonstration
 	@if [ -n "$(CONFIG)" ]; then exec $(BIN)/dnswatch --config "$(CONFIG)" run; else exec $(BIN)/dnswatch demo; fi
 
-test: $(STAMP) packages lint unit shell live ## everything: lint, types, tests, tests against real servers
+test: $(STAMP) packages lint unit shell live eval-quick ## everything: lint, types, tests, real servers, detection
 
 lint: $(STAMP)  ## ruff and mypy
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy

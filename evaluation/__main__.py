@@ -20,8 +20,6 @@ from evaluation.world import build
 
 ROOT = Path(__file__).resolve().parent.parent
 QUICK = {"seeds": "100", "clients": 200, "days": 16, "learning": 9, "each": 5, "noise": 0.6}
-QUICK_SLACK = 0.15
-"""With some five incidents of a scenario one miss costs a fifth: quick gates allow for it, the full ones do not."""
 
 
 def main() -> int:
@@ -31,7 +29,7 @@ def main() -> int:
     for seed in _seeds(given.seeds):
         runs.append(measure(seed, given))
         print(f"seed {seed}: {time.monotonic() - started:.0f} s", file=sys.stderr)
-    found = gates.verdicts(runs, QUICK_SLACK if given.quick else 0.0)
+    found = gates.verdicts(runs, small=given.quick)
     for verdict in found:
         print(
             f"{'ok    ' if verdict.passed else 'FAILED'} {verdict.name}: {verdict.value:.3f} "

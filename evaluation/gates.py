@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from evaluation.intervals import wilson
-from evaluation.judge import UNSEEN_BY_DESIGN, f1
+from evaluation.intervals import poisson, wilson
+from evaluation.judge import UNSEEN_BY_DESIGN
 from evaluation.product import GRADES
 
 MEDIUM, HIGH = GRADES.index("medium"), GRADES.index("high")
@@ -18,7 +18,8 @@ MINUTE, HOUR, DAY = 60.0, 3600.0, 86400.0
 POLLS = 10
 """S3 is asked for where a poll shows at all: so many lookups in the first hour."""
 MARGIN = 0.10
-"""A clear margin: F1 by so much above every baseline."""
+"""A clear margin: F1 by so much above every baseline. At an honest base rate, for the simulated one flatters whoever
+alerts on everything: a third of the simulated clients are attacked within two weeks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,11 +32,13 @@ class Verdict:
     at_least: bool
     of: int
     interval: tuple[float, float] | None = None
+    small: bool = False  # few were simulated: the 95 % interval must reach the bound, not the value itself
 
     @property
     def passed(self) -> bool:
         """Say whether it holds."""
-        return self.value >= self.bound if self.at_least else self.value <= self.bound
+        low, high = self.interval if self.small and self.interval else (self.value, self.value)
+        return high >= self.bound if self.at_least else low <= self.bound
 
 
 RECALL = (
@@ -84,50 +87,34 @@ def per_day(runs: Sequence[dict[str, Any]], grade: int) -> list[float]:
     return values
 
 
-def verdicts(runs: Sequence[dict[str, Any]], slack: float = 0.0) -> list[Verdict]:
-    """Judge some runs; ``slack`` is taken from shares where few incidents were simulated."""
+def verdicts(runs: Sequence[dict[str, Any]], small: bool = False) -> list[Verdict]:
+    """Judge some runs; ``small``: too few were simulated for the value itself, so its interval is held to the bound."""
     found = []
     for scenario, grade, within, bound, regular in RECALL:
         ones = asked(runs, scenario)
         hits = sum(met(one, grade, within, regular) for one in ones)
         name = f"{scenario} at least {GRADES[grade]} within {_span(within)}{', with its rhythm' if regular else ''}"
-        found.append(
-            Verdict(name, hits / len(ones) if ones else 1.0, bound - slack, True, len(ones), wilson(hits, len(ones)))
-        )
+        found.append(_share(name, hits, len(ones), bound, small))
     for grade, bound in ((HIGH, 2.0), (MEDIUM, 10.0)):
         days = per_day(runs, grade)
-        found.append(
-            Verdict(
-                f"false alerts at least {GRADES[grade]}, per 1000 clients and day",
-                sum(days) / max(len(days), 1),
-                bound,
-                False,
-                len(days),
-            )
-        )
+        clients = sum(run["clients"] for run in runs) / len(runs)
+        interval = poisson(round(sum(days) * clients / 1000), len(days) * clients / 1000)
+        name = f"false alerts at least {GRADES[grade]}, per 1000 clients and day"
+        found.append(Verdict(name, sum(days) / len(days), bound, False, len(days), interval, small))
     ones = [one for run in runs for one in run["product"]["incidents"]]
-    alerts = sum(one["alerts"] for one in ones)
-    found.append(
-        Verdict(
-            "duplicates, share of the alerts on incidents",
-            sum(one["duplicates"] for one in ones) / max(alerts, 1),
-            0.05,
-            False,
-            alerts,
-        )
-    )
-    best = max(_f1(runs, name) for name in runs[0]["baselines"])
-    found.append(Verdict("F1 (≥ medium) above the best baseline", product_f1(runs) - best, MARGIN, True, len(runs)))
-    found.append(
-        Verdict(
-            "names that people need, blocked without a word",
-            sum(len(run["blocked"]) for run in runs),
-            0,
-            False,
-            len(runs),
-        )
-    )
+    alerts, further = sum(one["alerts"] for one in ones), sum(one["duplicates"] for one in ones)
+    found.append(Verdict("duplicates, share of the alerts on incidents", further / max(alerts, 1), 0.05, False, alerts))
+    best = max(honest_f1(runs, baseline_counts(runs, name)) for name in runs[0]["baselines"])
+    name = "F1 (≥ medium, one incident per 1000 client-days) above the best baseline"
+    found.append(Verdict(name, honest_f1(runs, product_counts(runs)) - best, MARGIN, True, len(runs)))
+    blocked = sum(len(run["blocked"]) for run in runs)
+    found.append(Verdict("names that people need, blocked without a word", blocked, 0, False, len(runs)))
     return found
+
+
+def _share(name: str, hits: int, of: int, bound: float, small: bool) -> Verdict:
+    """Give the verdict on a share; nothing simulated is nothing shown, so it does not hold."""
+    return Verdict(name, hits / of if of else 0.0, bound, True, of, wilson(hits, of) if of else None, small)
 
 
 def product_counts(runs: Sequence[dict[str, Any]], grade: int = MEDIUM) -> tuple[int, int, int, int]:
@@ -136,11 +123,6 @@ def product_counts(runs: Sequence[dict[str, Any]], grade: int = MEDIUM) -> tuple
     false = sum(alert["grade"] == grade for run in runs for alert in run["product"]["false"])
     ones = [one for run in runs for one in run["product"]["incidents"] if _counts(one["label"])]
     return true, false, sum(one["first"][grade] is not None for one in ones), len(ones)
-
-
-def product_f1(runs: Sequence[dict[str, Any]], grade: int = MEDIUM) -> float:
-    """Give F1 of the product at a severity."""
-    return f1(*product_counts(runs, grade))
 
 
 def baseline_counts(runs: Sequence[dict[str, Any]], name: str) -> tuple[int, int, int, int]:
@@ -161,10 +143,6 @@ def honest_f1(runs: Sequence[dict[str, Any]], counts: tuple[int, int, int, int])
     recall, rate = hit / max(of, 1), false * 1000 / client_days
     precision = recall / (recall + rate) if recall + rate else 0.0
     return 2 * precision * recall / (precision + recall) if precision + recall else 0.0
-
-
-def _f1(runs: Sequence[dict[str, Any]], name: str) -> float:
-    return f1(*baseline_counts(runs, name))
 
 
 def _counts(label: dict[str, Any]) -> bool:

@@ -49,9 +49,7 @@ def day(world: World, client: Client, number: int) -> Iterator[Ask]:
 
 
 def attends(world: World, client: Client, number: int, rng: random.Random) -> bool:
-    """Say whether the person is there that day; a guest comes once."""
-    if client.kind == "guest":
-        return world.rng("guest", client.n).randrange(world.days) == number
+    """Say whether the person is there that day."""
     return rng.random() < (0.93 if world.works(number) else 0.06)
 
 

@@ -19,6 +19,13 @@ def wilson(hits: int, of: int) -> tuple[float, float]:
     return max(0.0, middle - half), min(1.0, middle + half)
 
 
+def poisson(count: int, per: float) -> tuple[float, float]:
+    """Give the 95 % interval of a rate from a count (Byar's approximation)."""
+    above = count + 1
+    low = count * (1 - 1 / (9 * count) - Z95 / (3 * math.sqrt(count))) ** 3 if count else 0.0
+    return max(0.0, low) / per, above * (1 - 1 / (9 * above) + Z95 / (3 * math.sqrt(above))) ** 3 / per
+
+
 def bootstrap(values: Sequence[float], rounds: int = 1000) -> tuple[float, float]:
     """Give the 95 % interval of a mean by drawing whole days (or networks) anew; seeded, so it repeats."""
     if not values:

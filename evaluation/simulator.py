@@ -28,7 +28,7 @@ from evaluation import attacks, habits
 from evaluation.attacks import Incident
 from evaluation.habits import HOUR, Ask
 from evaluation.services import LETTERS, TTL
-from evaluation.world import RATES, Client, World, build
+from evaluation.world import RATES, Client, World, build, welcome
 
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 RETRIES = 0.03
@@ -86,6 +86,9 @@ class Simulator:
         while self._planned and self._planned[0].at < begin + 86400:
             asks.append(self._planned.pop(0))
         for client in self.world.clients:
+            if client.kind == "guest":
+                welcome(self.world, client, number)
+                self._lease(begin + client.n % 3600, client.address, client.mac, client.host)
             asks.extend(habits.day(self.world, client, number))
         over = [ask for ask in asks if ask.at >= begin + 86400]
         self._planned = sorted([*self._planned, *over], key=lambda ask: ask.at)
@@ -225,7 +228,7 @@ class Simulator:
     def _plan_leases(self) -> None:
         """Write who holds which address; S16: another machine takes the victim's a quarter of an hour later."""
         for client in self.world.clients:
-            if client.resolver == "dnsmasq" and client.front is None:
+            if client.resolver == "dnsmasq" and client.front is None and client.kind != "guest":
                 for number in range(0, self.world.days, 3):
                     self._lease(
                         self.world.start + number * 86400 + client.n % 3600, client.address, client.mac, client.host

@@ -148,18 +148,32 @@ def build(seed: int, clients: int, days: int, learning: int) -> World:
     return world
 
 
+def draw_apps(rng: random.Random, kind: str) -> frozenset[str]:
+    """Give the apps of a person."""
+    apps = set()
+    for app, share in (("slack", 0.3), ("teams", 0.2), ("discord", 0.1), ("telegram", 0.05)):
+        if rng.random() < share * (2 if app == "discord" and kind in ("dev", "guest") else 1):
+            apps.add(app)
+    if "discord" in apps and rng.random() < 0.3:
+        apps.add("discord-web")
+    return frozenset(apps)
+
+
+def welcome(world: World, guest: Client, day: int) -> None:
+    """Give a guest's address to somebody else: a machine that was never here, with a random MAC."""
+    rng = world.rng("guest", guest.n, day)
+    guest.mac = "de:ad:" + ":".join(f"{rng.randrange(256):02x}" for _ in range(4))
+    guest.host, guest.apps = f"guest-{day}-{guest.n}", draw_apps(rng, "guest")
+    guest.doh, guest.https = rng.random() < 0.25, rng.random() < 0.6
+    guest.cache.clear()
+
+
 def _client(rng: random.Random, kind: str, net: int, i: int) -> Client:
     path = rng.choices(("stub", "uncached", "proxy"), (0.78, 0.17, 0.05))[0]
     if kind in ("server", "ci", "iot"):
         path = rng.choice(("stub", "uncached"))
     people = kind in ("pc", "dev", "guest")
-    apps = set()
-    if people:
-        for app, share in (("slack", 0.3), ("teams", 0.2), ("discord", 0.1), ("telegram", 0.05)):
-            if rng.random() < share * (2 if app == "discord" and kind in ("dev", "guest") else 1):
-                apps.add(app)
-        if "discord" in apps and rng.random() < 0.3:
-            apps.add("discord-web")
+    apps = draw_apps(rng, kind) if people else frozenset()
     resolver = "dnsmasq" if kind == "guest" or (kind == "pc" and i % 2) else "bind"
     mac = "3c:2a:f4:" + ":".join(f"{rng.randrange(256):02x}" for _ in range(3))
     return Client(
@@ -172,7 +186,7 @@ def _client(rng: random.Random, kind: str, net: int, i: int) -> Client:
         resolver,
         https=people and rng.random() < 0.6,
         doh=people and rng.random() < 0.25,
-        apps=frozenset(apps),
+        apps=apps,
         always_on=not people or rng.random() < 0.15,
     )
 

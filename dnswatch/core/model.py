@@ -284,7 +284,7 @@ class Alert:
     answers: tuple[str, ...]  # distinct addresses seen in answers, first 8
     because: tuple[Reason, ...]  # score terms, the base first
     evidence: tuple[Evidence, ...]  # first 5 and last 5 lines
-    cause: str  # why this revision exists: opened, severity, outcome, count, closed, acknowledged …
+    cause: str  # why this revision exists: opened, severity, outcome, count, rhythm, closed, acknowledged …
 
 
 @dataclass(frozen=True, slots=True)

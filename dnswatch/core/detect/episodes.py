@@ -33,6 +33,8 @@ LINE_BYTES = 2120
 QNAMES = 16
 ANSWERS = 8
 REMARKS = 5
+RHYTHM = "regularity"
+"""What this signal finds comes late and need not lift the severity: it is told at once, not with the next count."""
 OUTCOMES: tuple[Outcome, ...] = ("observed", "would-block", "blocked", "leaked")
 """From harmless to grave; an episode keeps the gravest."""
 
@@ -105,7 +107,7 @@ class Episode:
             self.last_lines.append((path, offset, line))
 
     def add_attempt(self, sighting: Sighting, findings: list[Finding]) -> str:
-        """Count an attempt; give what it changed enough for a revision: opened, severity, count, or ""."""
+        """Count an attempt; give what it changed enough for a revision: opened, severity, count, rhythm, or ""."""
         at = sighting.at
         self.client = sighting.client
         if sighting.qname not in self.qnames and len(self.qnames) < QNAMES:
@@ -114,7 +116,7 @@ class Episode:
         self.last_at = max(self.last_at, at)
         self.attempt_at = max(self.attempt_at, at)
         self.count += 1
-        before = self.severity
+        before, rhythm = self.severity, RHYTHM in self.findings
         news = sighting.because != self.judged
         if self.base.term == DEVIATION and not sighting.expected:  # the expectation has ended meanwhile
             self.base, news = base_reason(sighting.service), True
@@ -122,7 +124,7 @@ class Episode:
         news = self._take(findings) or news
         if news:  # most attempts of an episode say nothing new
             self.weigh()
-        cause = ""
+        cause = "rhythm" if RHYTHM in self.findings and not rhythm else ""
         if self.count >= self.next_count:
             self.next_count *= 10
             cause = "count"

@@ -15,6 +15,7 @@ BASE: Mapping[Severity, int] = {"info": 5, "low": 21, "medium": 47, "high": 73, 
 """Points of a service's base severity, and the least points of each severity but info."""
 
 POINTS: Mapping[str, int] = {
+    "browser-type": -25,  # as for a known app: somebody's page or link
     "burst": 15,
     "companion-absent": 20,
     "companion-known": -25,

@@ -1,7 +1,10 @@
-"""Booster: this client asks for type HTTPS beside nearly every name, but not beside this one.
+"""What type HTTPS says: a browser asked; or this client's browser asks for it all day, but not beside this name.
 
-Browsers ask for it (98 % of one desktop's names, measured), scripts do not; but other desktops never do, so only a
-client's own habit counts, and it counts little. All lookups of the attempt are there within seconds.
+Browsers ask for it (98 % of one desktop's names, measured), scripts do not: curl, libc and the libraries of bots ask
+for A and AAAA. So a name that people look up in normal use as well, and that came with type HTTPS, was a page or a
+link: points off, as for a known app. Nothing of the kind for names that no person needs: a phishing page posts to
+bots from the browser. That the type is missing counts little, and by a client's own habit only: other desktops never
+send it. All lookups of the attempt are there within seconds.
 
 Never: says that a lookup without type HTTPS is a script's. Read next: ``core/clients/roles.py``.
 """
@@ -37,8 +40,8 @@ class QueryType(Signal):
     options: Options
 
     def judge(self, sighting: Sighting, past: Past) -> Finding | None:
-        """Say nothing yet: the attempt's other lookups are still to come."""
-        return None
+        """Say that a browser asks, where its type comes first; else the attempt's other lookups are still to come."""
+        return self._browser(sighting) if sighting.qtype in HTTPS_TYPES else None
 
     def review_after(self, sighting: Sighting) -> float | None:
         """Look again when the attempt is over."""
@@ -46,11 +49,21 @@ class QueryType(Signal):
 
     def review(self, sighting: Sighting, now: float, past: Past) -> Finding | None:
         """Say that the client's browser does not seem to have asked. The sighting names type HTTPS if it was asked."""
+        if sighting.qtype in HTTPS_TYPES:
+            return self._browser(sighting)
         behaviour = past.behaviour(sighting.client.address, sighting.at)
-        if sighting.qtype in HTTPS_TYPES or not sighting.qtype or behaviour.crowd:
+        if not sighting.qtype or behaviour.crowd:
             return None
         if behaviour.samples < self.options.samples or behaviour.https < self.options.share * behaviour.samples:
             return None
         share = f"{behaviour.https} of {behaviour.samples} sampled lookups the day before"
         text = f"no HTTPS lookup of {sighting.qname}, though {sighting.client.address} sends them ({share})"
         return self.finding("query-type", text, fact=False)
+
+    def _browser(self, sighting: Sighting) -> Finding | None:
+        if not sighting.service.shared:
+            return None
+        text = (
+            f"asked with type HTTPS, as browsers do and scripts do not: {sighting.service.id} is a page to people too"
+        )
+        return self.finding("browser-type", text, fact=False)

@@ -30,6 +30,8 @@ class Options:
 
     within_s: float = 600.0
     """So close together the two lookups are one doing."""
+    together_s: float = 3.0
+    """Closer together than this they may be two links of one page that a browser resolved ahead."""
     page_s: float = 10.0
     """Browsers resolve the links of a page within seconds."""
     page_services: int = 3
@@ -73,7 +75,7 @@ class SecondCategory(Signal):
         for seen, other, category, shared in reversed(lately.recent):
             if (
                 category != service.category
-                and abs(at - seen) <= self.options.within_s
+                and self.options.together_s <= abs(at - seen) <= self.options.within_s
                 and not (shared and service.shared)
             ):
                 text = f"{other} ({category}) {abs(at - seen):.0f} s {'before' if seen <= at else 'after'} {service.id}"

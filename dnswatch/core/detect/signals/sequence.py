@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import ClassVar
 
+from dnswatch.core.clients.roles import HTTPS_TYPES
 from dnswatch.core.detect import visibility
 from dnswatch.core.detect.changes import Row, Table
 from dnswatch.core.detect.signal import Past, Signal
@@ -103,23 +104,27 @@ class Sequence(Signal):
     def judge(self, sighting: Sighting, past: Past) -> Finding | None:
         """Say what was checked before."""
         first = past.client(sighting.client.address, sighting.service.id) is None
-        alone = sighting.service.companion_effect != "exonerates"  # else an app may still show itself
-        return self._state(sighting, past, 0.0, first and alone)
+        if first and sighting.service.companion_effect == "exonerates":
+            return None  # an app may still show itself; severity never falls, so `review` speaks
+        return self._state(sighting, past, 0.0, first)
 
     def review_after(self, sighting: Sighting) -> float | None:
-        """Look again when a check that came late would be there."""
-        return self.options.after_s
+        """Look again when a check that came late, or an app that just started, would be there."""
+        exonerates = sighting.service.companion_effect == "exonerates"
+        return max(self.options.after_s, visibility.APP_S if exonerates else 0.0)
 
     def review(self, sighting: Sighting, now: float, past: Past) -> Finding | None:
         """Say what was checked around the first lookup, and whether an app showed itself."""
+        if now < sighting.at + (self.review_after(sighting) or 0.0):
+            return None
         seen = past.client(sighting.client.address, sighting.service.id)
-        first = seen is not None and seen.first_at >= sighting.at and now >= sighting.at + visibility.APP_S
+        first = seen is not None and seen.first_at >= sighting.at
         return self._state(sighting, past, self.options.after_s, first)
 
     def _state(self, sighting: Sighting, past: Past, after_s: float, first: bool) -> Finding | None:
         checks = self._checks.rows.get(sighting.client.address)
-        if checks is None:
-            return None
+        if checks is None or (sighting.service.shared and sighting.qtype in HTTPS_TYPES):
+            return None  # a browser asked for a page: somebody looks around
         at, before_s = sighting.at, self.options.before_s
         found = [
             (seen, name) for seen, name in checks.recent
