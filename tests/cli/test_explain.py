@@ -12,6 +12,7 @@ from click.testing import CliRunner, Result
 from dnswatch import cli
 from dnswatch.config.build import load_policy
 from dnswatch.core.detect.engine import Engine
+from dnswatch.core.logs.parsers import PARSERS
 from dnswatch.core.model import Query
 from dnswatch.errors import ConfigError, DnswatchError, StateError
 from dnswatch.io.store import FILE, Store
@@ -135,3 +136,14 @@ def test_named_configuration_must_exist(tmp_path: Path) -> None:
     """A configuration that the user names and that is not there is an error, not a fallback."""
     with pytest.raises(ConfigError):
         explain("10.1.2.3", "ntfy.sh", config=tmp_path / "missing.yaml")
+
+
+@pytest.mark.parametrize("name", PARSERS)
+def test_a_line_of_every_format_is_explained(name: str) -> None:
+    """Its format is found out, or named with --type; it says who asked for what."""
+    line = PARSERS[name].example.decode("ascii")
+    for arguments in ((line,), ("--type", name, line)):
+        steps = json.loads(explain("--json", *arguments).stdout)
+        facts = {fact["label"]: fact["text"] for fact in steps[0]["facts"]}
+        assert (facts["format"], facts["says"], facts["name"]) == (name, "a query", "www.example.test")
+        assert facts["client"].startswith("192.0.2.7")
