@@ -148,6 +148,8 @@ class Following:
             anchor = await self._store.year_anchor(name, time.time())
             prescan = self._prescans[settings.type]
             reader = Reader(settings, name, self._engine, self._ledger, prescan, resume, anchor, start, self._weave)
+            if settings.forwarders:
+                reader.on_sender = self._reconfigure
             self.readers[name] = reader
             where = (
                 f"from byte {resume.position.offset}"
@@ -184,9 +186,10 @@ class Following:
         """Give the engine its policy, with the forwarders of a pattern known for each of its files."""
         assert self._policy is not None
         forwarders = {
-            name: frozenset(reader.settings.forwarders)
+            source: frozenset(reader.settings.forwarders)
             for name, reader in self.readers.items()
             if reader.settings.forwarders
+            for source in (name, *reader.senders)
         }
         detection = replace(self._policy.detection, forwarders=forwarders)
         self._engine.reconfigure(replace(self._policy, detection=detection))

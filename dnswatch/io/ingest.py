@@ -14,6 +14,7 @@ import os
 import time
 import zoneinfo
 from collections import Counter
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -79,6 +80,9 @@ class Reader:
         self.weird: Counter[str] = Counter()
         self.losses: Counter[str] = Counter()
         self.wrong_format = ""
+        self.senders: set[str] = set()
+        """What the engine knows the senders as, where several send to one place."""
+        self.on_sender: Callable[[], None] = lambda: None
         self._engine = engine
         self._ledger = ledger
         self._zone = zoneinfo.ZoneInfo(settings.timezone) if settings.timezone else None
@@ -141,6 +145,9 @@ class Reader:
         self._part = Part(block, 0, self._digest_state())
         if self.position is None:
             self.position = block.after(0)
+        if block.sender and block.sender not in self.senders:
+            self.senders.add(block.sender)
+            self.on_sender()
         digested = self._digest.block(block.data, block.position.offset)
         self._weave.enter(self._strand)
         try:

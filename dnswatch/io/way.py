@@ -117,7 +117,7 @@ class Stream(ABC):
 
         def after(consumed: int) -> Position:
             mark = (cursor_after(consumed) if consumed and cursor_after is not None else "") or cursor
-            return Position(self.source_id, self.source_id, offset + consumed, cursor=mark)
+            return Position(self.source_id, sender or self.source_id, offset + consumed, cursor=mark)
 
         self.at_end = at_end
         consumed = await consume(Block(data, after(0), at_end, after, sender))

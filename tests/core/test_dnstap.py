@@ -8,7 +8,17 @@ from hypothesis import strategies as st
 
 from dnswatch.core.dnstap import dns, message, protobuf
 from dnswatch.core.dnstap.digest import DAMAGED, FrameDigest
-from dnswatch.core.dnstap.frames import ACCEPT, CONTENT_TYPE, FINISH, READY, control, read_control
+from dnswatch.core.dnstap.frames import (
+    ACCEPT,
+    CONTENT_TYPE,
+    FINISH,
+    READY,
+    START,
+    STOP,
+    Conversation,
+    control,
+    read_control,
+)
 from dnswatch.core.dnstap.scan import WireScan
 from dnswatch.core.model import Event, Query, Verdict, Weird
 from tests.core.taps import AT, CLIENT_QUERY, CLIENT_RESPONSE, RESOLVER_QUERY, field, query, response, stream, tap
@@ -71,7 +81,7 @@ def test_ipv6_clients() -> None:
         (response("webhook.site", rcode=5), "denied", "REFUSED", ()),
         (response("webhook.site", rcode=11), "answer", "RCODE11", ()),
     ],
-)  # fmt: skip
+)
 def test_responses(said: bytes, kind: str, action: str, data: tuple[str, ...]) -> None:
     """Addresses and names of the answer, or the code."""
     event = read(tap(said, CLIENT_RESPONSE))
@@ -280,3 +290,53 @@ def test_nothing_raises(data: bytes) -> None:
     if asked is not None:
         dns.answer(data, asked)
     FrameDigest(WATCHED).block(data, 0)
+
+
+def test_a_connection_that_asks() -> None:
+    """READY, ACCEPT, START, frames, STOP, FINISH."""
+    talk = Conversation()
+    assert talk.feed(control(READY)) == (b"", control(ACCEPT))
+    assert talk.feed(control(START) + GOOD[:50]) == (b"", b"")
+    assert talk.feed(GOOD[50:] + control(STOP)) == (GOOD, control(FINISH))
+    assert (talk.started, talk.ended, talk.problem, talk.unfinished) == (True, True, "", 0)
+
+
+def test_a_connection_that_only_sends() -> None:
+    """START at once: nothing is answered, not even the end."""
+    talk = Conversation()
+    assert talk.feed(stream(GOOD)) == (GOOD, b"")
+    assert talk.ended
+
+
+@pytest.mark.parametrize(
+    ("data", "problem"),
+    [
+        (GOOD, "data before START"),
+        (b"\0\0\0\0\0\0\0\x14\0\0\0\4\0\0\0\1\0\0\0\x08other/it", "it offers other/it, not dnstap"),
+        (b"\0\0\0\0\0\0\0\x14\0\0\0\2\0\0\0\1\0\0\0\x08other/it", "it sends other/it, not dnstap"),
+        (b"\0\0\0\0\0\0\xff\xff", "a frame of 65535 octets"),
+        (control(START) + b"\x7f\xff\xff\xff", "a frame of 2147483647 octets"),
+        (control(STOP), "control frame 3 out of turn"),
+        (control(START) * 2, "control frame 2 out of turn"),
+        (b"\0\0\0\0\0\0\0\1x", "a control frame that cannot be read"),
+        (b"GET / HTTP/1.1\r\n\r\n", "a frame of 1195725856 octets"),
+    ],
+)
+def test_a_connection_that_cannot_be_listened_to(data: bytes, problem: str) -> None:
+    """It is said why."""
+    talk = Conversation()
+    frames, reply = talk.feed(data)
+    assert (talk.problem, frames, reply) == (problem, b"", b"")
+
+
+@settings(deadline=None, max_examples=100)
+@given(st.binary(max_size=30), st.lists(st.integers(1, 40), max_size=60), st.booleans())
+def test_any_chunking_of_a_connection(junk: bytes, cuts: list[int], asks: bool) -> None:
+    """The same frames and answers however they come; octets behind them do no harm."""
+    data = (control(READY) if asks else b"") + control(START) + GOOD + control(STOP) + junk
+    talk, frames, reply, at = Conversation(), b"", b"", 0
+    for cut in [*cuts, len(data)]:
+        more, said = talk.feed(data[at : at + cut])
+        frames, reply, at = frames + more, reply + said, at + cut
+    assert (frames, talk.ended) == (GOOD, True)
+    assert reply == (control(ACCEPT) + control(FINISH) if asks else b"")

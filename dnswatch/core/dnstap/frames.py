@@ -59,3 +59,69 @@ def control(kind: int) -> bytes:
 
 def _u32(data: bytes, at: int) -> int:
     return int.from_bytes(data[at : at + 4], "big")
+
+
+class Conversation:
+    """The receiving side of one connection: what to keep of what comes, and what to answer."""
+
+    def __init__(self) -> None:
+        self.problem = ""
+        """Why the other side cannot be listened to any more."""
+        self.started = False
+        self.ended = False
+        """It has said that nothing more comes."""
+        self._asked = False  # it waits for answers
+        self._rest = b""
+
+    def feed(self, data: bytes) -> tuple[bytes, bytes]:
+        """Take what came; give whole data frames, as they were, and what to send back."""
+        data, at, kept_from = self._rest + data, 0, 0
+        frames, reply = b"", b""
+        while not (self.problem or self.ended) and len(data) - at >= 4:
+            length = _u32(data, at)
+            escape = not length
+            head = at + 8 if escape else at + 4
+            length = _u32(data, at + 4) if escape and len(data) >= head else length
+            if length > (MOST_CONTROL if escape else MOST_FRAME):
+                self.problem = f"a frame of {length} octets"
+            if self.problem or len(data) < head + length or (escape and len(data) < head):
+                break
+            if escape:
+                frames += data[kept_from:at]
+                reply += self._told(read_control(data[head : head + length]))
+                kept_from = head + length
+            elif not self.started:
+                self.problem = "data before START"
+                break
+            at = head + length
+        frames += data[kept_from:at]
+        self._rest = data[at:]
+        return frames, reply
+
+    @property
+    def unfinished(self) -> int:
+        """Octets of a frame that has not come whole."""
+        return len(self._rest)
+
+    def _told(self, told: Control | None) -> bytes:
+        """Take a control frame; give the answer."""
+        if told is None:
+            self.problem = "a control frame that cannot be read"
+        elif told.kind == READY and not self._asked and not self.started:
+            if told.fits:
+                self._asked = True
+                return control(ACCEPT)
+            self.problem = f"it offers {_shown(told.content_types)}, not dnstap"
+        elif told.kind == START and not self.started:
+            self.started = True
+            self.problem = "" if told.fits else f"it sends {_shown(told.content_types)}, not dnstap"
+        elif told.kind == STOP and self.started:
+            self.ended = True
+            return control(FINISH) if self._asked else b""
+        else:
+            self.problem = f"control frame {told.kind} out of turn"
+        return b""
+
+
+def _shown(types: tuple[bytes, ...]) -> str:
+    return ", ".join(one[:60].decode("ascii", "backslashreplace") for one in types[:4])
