@@ -15,6 +15,7 @@ from dnswatch.core.logs.parsers.coredns import CorednsParser
 from dnswatch.core.logs.parsers.dnsmasq import DnsmasqParser
 from dnswatch.core.logs.parsers.powerdns import PowerdnsParser
 from dnswatch.core.logs.parsers.suricata import SuricataParser
+from dnswatch.core.logs.parsers.technitium import TechnitiumParser
 from dnswatch.core.logs.parsers.unbound import UnboundParser
 from dnswatch.core.logs.parsers.zeek import ZeekParser
 from dnswatch.core.logs.timestamps import Stamps
@@ -88,6 +89,7 @@ PARSERS: dict[str, type[Parser]] = {
     "dnsmasq": DnsmasqParser,
     "powerdns": PowerdnsParser,
     "suricata": SuricataParser,
+    "technitium": TechnitiumParser,
     "unbound": UnboundParser,
     "zeek": ZeekParser,
 }
