@@ -40,6 +40,7 @@ from dnswatch.io.sinks import SINKS
 from dnswatch.io.store import FILE, Store
 from dnswatch.io.store.upgrade import upgrade
 from dnswatch.io.supervise import describe
+from dnswatch.io.watch import Watch
 from dnswatch.io.web.app import Web
 from dnswatch.io.web.feeds import PublishedFeeds
 
@@ -72,6 +73,7 @@ class Daemon:
         self.loaded.config.require_sources()
         self.engine = Engine(self.loaded.policy)
         self.blind_spots = BlindSpots(lambda alerts, size: self.ledger.note(alerts, size))
+        self.watch = Watch(self.blind_spots, lambda: self.engine.counters["flood"])
         self.feeds = PublishedFeeds()
         self.jobs = Jobs()
         self.reloads = Reloads(at=time.time())
@@ -140,11 +142,15 @@ class Daemon:
         saved = await self.store.load()
         self.engine.restore(saved.rows)
         self.blind_spots.restore(saved.health)
-        self.ledger = Ledger(self.engine, self.store, lambda: self.following.states(), [self.blind_spots])
-        self.following = Following(self.engine, self.ledger, self.store, self._spawn)
+        self.watch.restore(saved.health)
+        health = self.blind_spots, self.watch
+        self.ledger = Ledger(self.engine, self.store, lambda: self.following.states(), health)
+        self.following = Following(self.engine, self.ledger, self.store, self._spawn, self.watch.lost_before)
+        self.watch.follow(self.following.readers)
         self.following.begin(saved.positions)
         self.primary = Primary(self.store, self.blind_spots)
         self.upkeep = Housekeeping(lambda: self.loaded, self.engine, self.store, self.jobs, self.feeds, self.primary)
+        self.ledger.decided = lambda: self.jobs.now("feeds")
         self.upkeep.plan(self.following.look, lambda: list(self.couriers))
         await self._listen(config)
         await self.upkeep.refresh_leases()
@@ -342,6 +348,7 @@ class Daemon:
 
     async def _keep_status(self) -> None:
         while True:
+            self.watch.look((self.loaded.config.state_dir, self.loaded.config.feeds_directory))
             with suppress(OSError):  # the checkpoint says it when the store cannot be written
                 await self._look_at_the_outbox()
                 await self.store.save_status(self.rows())
@@ -375,6 +382,8 @@ class Daemon:
                 "sizes": {**self.engine.sizes(), "identity": len(self.engine.identity)},
                 "alerts": dict(sorted(self.ledger.alerts.items())),
             },
+            "health": {"blind_spots": [list(one) for one in self.blind_spots.open()],
+                       "untold": self.blind_spots.alarms.dropped},
             **self.following.rows(),
             **self.upkeep.feed_rows,
             **self.primary.rows(),

@@ -33,8 +33,8 @@ from dnswatch.core import names
 from dnswatch.core.clients.expectations import until_text
 from dnswatch.core.clients.who import canonical_address, canonical_group, canonical_network, parse_who
 from dnswatch.core.model import ClientRole, Match, Mode, Severity
-from dnswatch.core.reading import DNSTAP, formats
 from dnswatch.core.policy import Override
+from dnswatch.core.reading import DNSTAP, formats
 from dnswatch.errors import ConfigError, Problem
 
 DAY_S = 86400.0
@@ -71,6 +71,14 @@ def _facility(value: str) -> str:
     return value
 
 
+def _silence(value: Any) -> Any:
+    if value is False or value == "off":  # YAML 1.1 habits
+        return "off"
+    if (found := values.duration(value)) <= 0:
+        raise ValueError("must be longer than nothing; off means never")
+    return found
+
+
 def _start(value: Any) -> Any:
     return value if value in ("start", "end") or isinstance(value, float) else values.instant(value)
 
@@ -88,6 +96,12 @@ Duration = Annotated[
     WithJsonSchema(
         {"type": "string", "pattern": r"^(\d+(\.\d+)?(ms|s|m|h|d|w))+$", "examples": ["7d", "10m", "250ms"]}
     ),
+]
+Silence = Annotated[
+    float | Literal["off"],
+    BeforeValidator(_silence),
+    PlainSerializer(lambda value: value if value == "off" else values.duration_text(value), str),
+    WithJsonSchema({"type": "string", "pattern": r"^(off|(\d+(\.\d+)?(ms|s|m|h|d|w))+)$", "examples": ["30m", "off"]}),
 ]
 End = Annotated[
     float,
@@ -199,6 +213,9 @@ class Source(Section):
     )
     forwarders: Annotated[list[Address], BeforeValidator(_one_or_many)] = Field(
         default=[], description="Clients in this log that are other resolvers of ours."
+    )
+    silent_after: Silence | None = Field(
+        default=None, description="Silence that raises an alert, or off; unset: learned by hour of the week."
     )
 
     @model_validator(mode="after")

@@ -36,12 +36,16 @@ log = logging.getLogger("dnswatch")
 class Following:
     """The readers by the name of their log: the path of a file, or the place where it comes from."""
 
-    def __init__(self, engine: Engine, ledger: Ledger, store: Store, spawn: Spawn) -> None:
+    def __init__(
+        self, engine: Engine, ledger: Ledger, store: Store, spawn: Spawn,
+        lost_before: Callable[[str], Mapping[str, int]] = lambda _: {},
+    ) -> None:  # fmt: skip
         self.readers: dict[str, Reader] = {}
         self._engine = engine
         self._ledger = ledger
         self._store = store
         self._spawn = spawn
+        self._lost_before = lost_before
         self._weave = Weave()
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._stored: dict[str, SourceState] = {}
@@ -129,7 +133,7 @@ class Following:
         """Say when some of a log was lost: at once, but the same reason once a minute only, and in the end."""
         now = time.monotonic()
         for name, reader in self.readers.items():
-            for why, count in reader.lost().items():
+            for why, count in reader.lost_now().items():
                 told, told_at = self._lost.get((name, why), (0, -LOST_APART_S))
                 if count > told and (final or now - told_at >= LOST_APART_S):
                     self._lost[name, why] = count, now
@@ -148,6 +152,7 @@ class Following:
             anchor = await self._store.year_anchor(name, time.time())
             prescan = self._prescans[settings.type]
             reader = Reader(settings, name, self._engine, self._ledger, prescan, resume, anchor, start, self._weave)
+            reader.lost_before = self._lost_before(name)
             if settings.forwarders:
                 reader.on_sender = self._reconfigure
             self.readers[name] = reader

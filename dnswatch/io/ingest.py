@@ -14,20 +14,21 @@ import os
 import time
 import zoneinfo
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from dnswatch.config.model import Source
 from dnswatch.core.detect.engine import Engine
-from dnswatch.core.logs.digest import Digested
+from dnswatch.core.logs.digest import Digest, Digested
 from dnswatch.core.logs.formats import misfit, shows_stamps
-from dnswatch.core.logs.parsers import PARSERS
+from dnswatch.core.logs.parsers import PARSERS, read_head
 from dnswatch.core.logs.timestamps import Stamps
-from dnswatch.core.model import Notice, Position, Weird
+from dnswatch.core.model import Notice, Position, Query, Weird
 from dnswatch.core.reading import DNSTAP, Scan, build_digest, rescan
 from dnswatch.io.access import no_access
+from dnswatch.io.archive import first_bytes
 from dnswatch.io.ledger import Ledger
 from dnswatch.io.sources import open_way
 from dnswatch.io.store import SourceState
@@ -39,8 +40,12 @@ from dnswatch.io.weave import Behind, Pieces, Weave
 JUDGED_AFTER = 20
 """Samples after which a log of which none parsed is said to be of another format."""
 RATE_S = 10.0  # lines/s is the mean of about this long
+AHEAD_S = 86_400.0
+"""A line stamped later than this after it was read is not believed; a time zone that is wrong makes 14 h at most."""
 BEHIND_LAST_S = 2.0
 """At the end of a file log time follows the clock this far behind (DESIGN §4): a line may still be on its way."""
+
+HEAD_BYTES = 16 << 10  # Zeek's head has under 1 KiB
 
 log = logging.getLogger("dnswatch")
 
@@ -79,7 +84,14 @@ class Reader:
         self.lines = 0.0
         self.weird: Counter[str] = Counter()
         self.losses: Counter[str] = Counter()
+        self.lost_before: Mapping[str, int] = {}  # what earlier processes lost
         self.wrong_format = ""
+        self.logging: tuple[float, bool] | None = None  # when the server said that its query log is on or off
+        self.started = 0.0  # stamp of its last word that it has started
+        self.asked = 0.0  # stamp of the newest query that was parsed
+        self.ahead_s: float | None = None  # stamp of the newest line less the time it was read, at the end of the log
+        self.reads = 0  # reads at the end of the log
+        self._sampled = [0, 0]  # sampled lines and their bytes
         self.senders: set[str] = set()
         """What the engine knows the senders as, where several send to one place."""
         self.on_sender: Callable[[], None] = lambda: None
@@ -139,9 +151,12 @@ class Reader:
         return False
 
     async def _consume(self, block: Block) -> int:
-        self._stamps.arrival = time.time()
+        self._stamps.arrival = now = time.time()
+        self._stamps.limit = now + AHEAD_S
         if self.counts["blocks"] == 0 and not self._stamps.stamped and self.settings.type != DNSTAP:
             self._stamps.stamped = shows_stamps(self.settings.type, bytes(block.data[: 64 << 10]))
+        if self.counts["blocks"] == 0 and block.position.offset:
+            self._learn_head(block.position.path)
         self._part = Part(block, 0, self._digest_state())
         if self.position is None:
             self.position = block.after(0)
@@ -162,6 +177,12 @@ class Reader:
             self._weave.leave(self._strand, self.last_at)
         await asyncio.sleep(0)  # a backlog must not starve sinks and signals
         return digested.consumed
+
+    def _learn_head(self, path: str) -> None:
+        """Read what the start of a file says of its lines (names of columns), where reading begins behind it."""
+        if isinstance(self.tail, FileTail) and isinstance(self._digest, Digest):
+            with suppress(OSError):  # it has just been rotated: the parser says so of each line that it cannot read
+                read_head(self._digest.parser, first_bytes(Path(path), HEAD_BYTES))
 
     async def _receive(self, block: Block, digested: Digested) -> None:
         """Let the engine have the block, in parts where another log's lines belong in between."""
@@ -236,12 +257,15 @@ class Reader:
         self.counts["read_bytes"] += digested.consumed
         self.counts["candidates"] += digested.candidates
         self.counts["samples"] += len(digested.samples)
-        self.lines += digested.lines
+        self._estimate(digested)
+        newest = max((event.at for event in digested.events), default=0.0)
         for event in digested.events:
             if isinstance(event, Weird):
                 self.weird[event.why] += 1
             elif isinstance(event, Notice):
-                self.losses[event.kind] += event.count if event.kind == "overflow" else 1
+                self._heed(event)
+            elif isinstance(event, Query) and event.at > self.asked:
+                self.asked = event.at
             if event.at > self.last_at:
                 self.last_at, self.read_at = event.at, self._stamps.arrival or time.time()
         for _, sample in digested.samples:
@@ -249,8 +273,14 @@ class Reader:
                 self.counts["samples_bad"] += 1
             elif sample is not None:
                 self.counts["samples_good"] += 1
+            if isinstance(sample, Query) and sample.at > self.asked:
+                self.asked = sample.at
             if sample is not None and sample.at > self.last_at:
                 self.last_at, self.read_at = sample.at, self._stamps.arrival or time.time()
+            if sample is not None:
+                newest = max(newest, sample.at)
+        if self.at_end and newest and self._stamps.arrival:
+            self.ahead_s, self.reads = newest - self._stamps.arrival, self.reads + 1
         if not self.counts["samples_good"] and not self.wrong_format and self.counts["samples"] >= JUDGED_AFTER:
             self._judge_format(bytes(block.data[: 64 << 10]))
         if self._stamps.zoneless and self.settings.timezone is None and not self._zone_said:
@@ -258,6 +288,22 @@ class Reader:
             said = "its stamps carry no zone and are read as UTC; set timezone: (for example Europe/Berlin)"
             log.warning("source %s: %s", self.id, said)
         self.task.progress()
+
+    def _estimate(self, digested: Digested) -> None:
+        """Estimate the lines read from the mean length of all sampled ones: most blocks of a live log have none."""
+        self._sampled[0] += len(digested.samples)
+        self._sampled[1] += digested.sampled_bytes
+        if self._sampled[0]:
+            self.lines = self.counts["read_bytes"] * self._sampled[0] / self._sampled[1]
+
+    def _heed(self, notice: Notice) -> None:
+        """Take what the server says of itself."""
+        self.losses[notice.kind] += notice.count if notice.kind == "overflow" else 1
+        if notice.kind == "querylog":
+            self.logging = notice.at, bool(notice.count)
+        elif notice.kind == "start":
+            self.started = notice.at
+            self.logging = None
 
     def _judge_format(self, data: bytes) -> None:
         wrong = misfit(self.settings.type, data) if self.settings.type != DNSTAP else None
@@ -267,16 +313,14 @@ class Reader:
     def row(self) -> dict[str, Any]:
         """Give the status row."""
         size = self._size()
-        lag_bytes = max(size - self.position.offset, 0) if self.position is not None and size is not None else 0
-        if isinstance(self.tail, Stream):
-            lag_bytes = self.tail.lag
+        lag_bytes = self._unread()
         now = time.monotonic()
         if now - self._rate_at >= RATE_S / 2:
             weight = min((now - self._rate_at) / RATE_S, 1.0)
             self._rate += ((self.lines - self._rate_lines) / (now - self._rate_at) - self._rate) * weight
             self._rate_lines, self._rate_at = self.lines, now
         good, bad = self.counts["samples_good"], self.counts["samples_bad"]
-        waiting = self.waiting()
+        waiting, lost = self.waiting(), self.lost()
         return {
             "type": self.settings.type, "path": self.id, "file": self.position.path if self.position else self.id,
             "offset": self.position.offset if self.position else 0, "size": size, "lag_bytes": lag_bytes,
@@ -286,15 +330,28 @@ class Reader:
             "samples": self.counts["samples"], "samples_bad": bad,
             "parse_ratio": round(good / (good + bad), 4) if good + bad else None,
             "weird": dict(sorted(self.weird.items())), "notices": dict(sorted(self.losses.items())),
-            "rotations": dict(self.tail.generations) if self.tail else {}, "lost": self.lost(),
-            "lost_lines": self.losses["overflow"], "failures": self.task.failures, "waiting": waiting,
+            "rotations": dict(self.tail.generations) if self.tail else {}, "lost": lost,
+            "lost_lines": lost.pop("overflow", 0), "failures": self.task.failures, "waiting": waiting,
             "waiting_flag": int(bool(waiting)), "wrong_format": self.wrong_format,
             **(self.tail.row() if isinstance(self.tail, Stream) else {}),
         }  # fmt: skip
 
     def lost(self) -> dict[str, int]:
-        """Give what could not be read any more when we came to it, by reason."""
+        """Give what could not be read any more when we came to it, by reason, ever; lines of the server's overflow."""
+        now = Counter(self.lost_before)
+        now.update(self.lost_now())
+        now["overflow"] += self.losses["overflow"]
+        return {why: n for why, n in sorted(now.items()) if n}
+
+    def lost_now(self) -> dict[str, int]:
+        """Give what this process could not read any more, by reason."""
         return {why: n for why, n in sorted(self.tail.losses.items()) if n} if self.tail is not None else {}
+
+    def _unread(self) -> int:
+        if isinstance(self.tail, FileTail):
+            with suppress(OSError):
+                return self.tail.unread_bytes()
+        return self.tail.lag if isinstance(self.tail, Stream) else 0
 
     def _size(self) -> int | None:
         if isinstance(self.tail, Stream):

@@ -84,6 +84,31 @@ class FileTail:
         """Whether the file has grown since it was read."""
         return self._file is not None and self._file.stream is None and self._file.size() > self._file.read
 
+    def unread_bytes(self) -> int:
+        """Give how many bytes are still to come, in files not begun too; packed ones count as they are."""
+        if (file := self._file) is None:
+            return 0
+        rest = max(file.size() - file.offset, 0) if file.stream is None else 0
+        if self.at_end:
+            return rest
+        later = [each for each in generations(self.path, self._olddir, since=file.id)
+                 if (each.device, each.inode) != file.id]  # fmt: skip
+        return rest + sum(each.size for each in later if each.changed_ns >= file.changed_ns)
+
+    def rotated(self) -> bool:
+        """Say whether there are rotated files of this log."""
+        return len(generations(self.path, self._olddir)) > 1
+
+    @property
+    def held(self) -> bool:
+        """Whether a file is open, whatever the path names."""
+        return self._file is not None
+
+    @property
+    def late_s(self) -> float:
+        """For how long a rotated file was still written to while the new one stayed empty; 0.0: none is."""
+        return self._left.late_s if self._left.late and self.waiting else 0.0
+
     async def run(self, consume: Consume) -> None:
         """Follow the path until cancelled. ``consume`` gives how many bytes it dealt with: up to a line's end."""
         try:

@@ -28,6 +28,7 @@ from dnswatch.core.detect.episodes import Episode
 from dnswatch.core.detect.holds import Hold
 from dnswatch.core.detect.state import State
 from dnswatch.core.model import (
+    Client,
     Effect,
     Event,
     Indicator,
@@ -52,7 +53,8 @@ __all__ = ["Action", "Changes", "Engine", "SightingRow"]
 _offset = attrgetter("offset")
 
 DONE: dict[str, str] = {
-    "ack": "acknowledged", "close": "closed", "comment": "commented", "reopen": "reopened", "snooze": "snoozed",
+    "ack": "acknowledged", "close": "closed", "comment": "commented", "lift": "lifted", "reopen": "reopened",
+    "snooze": "snoozed",
 }  # fmt: skip
 
 
@@ -114,6 +116,10 @@ class Engine(State):
 
     def act(self, action: Action) -> list[Effect]:
         """Apply what an operator asks; give the revision, or nothing when the alert is not open any more."""
+        if action.kind == "lift":
+            kind, _, trigger = action.alert.partition(" ")
+            ended = self._decisions.lift(kind, trigger, self.log_now or action.at, _remark(action))
+            return [ended] if ended is not None else []
         episode = self._by_id.get(action.alert)
         if episode is None:
             self.counters["action-unknown-alert"] += 1
@@ -259,6 +265,8 @@ class Engine(State):
                 episode.last_at = event.at
             episode.add_line(path, event.offset, event.line)
             self._episodes.changed.add(episode.key)
+            if not attempt.tcp:
+                self._decide_on_client(attempt, event)
 
     def _open(
         self, source: str, path: str, api: Indicator, event: Query | Verdict, at: float, outcome: Outcome | None = None
@@ -269,8 +277,11 @@ class Engine(State):
         attempt = Attempt(event.client, event.qname, event.at, source, sighting.service.id, sighting.expected)
         self._attempts.open(attempt, self.log_now)
         self._attempts.note(attempt, source, event)
-        self._tally.add(sighting)
         self.counters["expected" if sighting.expected else "unexpected"] += 1
+        if not self._knows(client, sighting) and not self._openings.admit(sighting.expected, sighting.at):
+            self.counters["flood"] += 1  # told as a blind spot (core/health/)
+            return attempt
+        self._tally.add(sighting)
         found = judgement.findings(self._panel.signals, sighting, self.history)
         if found or not sighting.expected:
             attempt.episode = episode = self._episode(sighting)
@@ -282,9 +293,43 @@ class Engine(State):
             self._watch_for_leak(attempt, sighting)
             if cause:
                 self._revise(episode, at, cause)
+            if not sighting.expected:
+                self._decide_on_tenant(episode, sighting)
+                self._decide_on_client(attempt, event)
         self._panel.observe(sighting, self.history)
+        self._decisions.observe(sighting)
         self.history.record(sighting)
         return attempt
+
+    def _knows(self, client: Client, sighting: Sighting) -> bool:
+        """Say whether a client is one that a forger would have to guess."""
+        return (
+            bool(client.name or client.mac)
+            or client.address in self.history.roles.clients.rows
+            or self.history.client(client.address, sighting.service.id) is not None
+        )
+
+    # ── Decisions ─────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _decide_on_client(self, attempt: Attempt, event: Query | Verdict) -> None:
+        """Count an unexpected attempt that came over TCP, and see whether its client shall be cut off."""
+        episode = attempt.episode
+        if not isinstance(event, Query) or event.transport != "tcp" or episode is None or attempt.expected:
+            return
+        attempt.tcp = True
+        episode.tcp += 1
+        behaviour = self.history.behaviour(event.client, event.at)
+        role = "crowd" if behaviour.crowd else "scanner" if behaviour.scanner else ""
+        decision = self._decisions.cut_off(self.policy, episode, event.server, role, event.at)
+        if decision is not None:
+            self._effects.append(decision)
+
+    def _decide_on_tenant(self, episode: Episode, sighting: Sighting) -> None:
+        decision = self._decisions.block_tenant(self.policy, episode, sighting)
+        if decision is not None:
+            self._effects.append(decision)
+
+    # ── Episodes of an attempt ────────────────────────────────────────────────────────────────────────────────
 
     def _episode(self, sighting: Sighting) -> Episode:
         """Give the open episode that a sighting belongs to, or open one."""

@@ -12,7 +12,9 @@ from collections.abc import Iterable
 from dnswatch.core.clients.identity import Identity
 from dnswatch.core.detect.attempts import Attempts
 from dnswatch.core.detect.changes import Changes, Row, Table
+from dnswatch.core.detect.decisions import Decisions
 from dnswatch.core.detect.episodes import Episode
+from dnswatch.core.detect.flood import Openings
 from dnswatch.core.detect.history import History
 from dnswatch.core.detect.holds import Holds
 from dnswatch.core.detect.panel import Panel
@@ -42,6 +44,8 @@ class State:
         self._by_id: dict[str, Episode] = {}
         self._timers = Timers()
         self._tally = Tally()
+        self._decisions = Decisions()
+        self._openings = Openings()
         self._effects: list[Effect] = []
         self._clock_changed = False
         self.policy = policy
@@ -68,6 +72,8 @@ class State:
         for address, holders in self.identity.changes().items():
             changes.rows["identity", address] = None if holders is None else {"holders": holders}
         self._panel.take_changes(changes.rows)
+        self._decisions.take_changes(changes.rows)
+        self._openings.take_changes(changes.rows)
         for name, gone in self.evicted().items():
             if gone:
                 self.counters[f"evicted:{name}"] = gone
@@ -85,6 +91,8 @@ class State:
         self.history.forget_changes()
         self.identity.changes()
         self._panel.take_changes({})
+        self._decisions.take_changes({})
+        self._openings.take_changes({})
 
     def restore(self, rows: Iterable[tuple[str, str, Row]]) -> None:
         """Take the rows of `changes` back into a new engine. Rows of unknown kinds are counted and left alone."""
@@ -99,7 +107,9 @@ class State:
         self._holds.restore(kinds.pop("hold", []))
         self._sources.restore(kinds.pop("source", []))
         self.identity.restore({address: row["holders"] for address, row in kinds.pop("identity", [])})
+        self._openings.restore(kinds.pop("openings", []))
         self._panel.restore(kinds)
+        self._decisions.restore(kinds)
         for kind, found in kinds.items():
             if not self.history.restore(kind, found):
                 self.counters["unknown-row"] += len(found)
@@ -127,6 +137,7 @@ class State:
         """Give the number of rows in every table."""
         return {
             "attempts": self._attempts.size, "episodes": len(self._episodes.rows), "holds": len(self._holds.table.rows),
+            "decisions": len(self._decisions.made.rows), "tenants-met": len(self._decisions.met.rows),
             "sources": len(self._sources.table.rows), "timers": len(self._timers), **self.history.sizes(),
             **self._panel.sizes(),
         }  # fmt: skip
@@ -135,7 +146,8 @@ class State:
         """Give how many rows had to go for others, by table."""
         return {
             "attempts": self._attempts.evicted, "episodes": self._episodes.evicted, "holds": self._holds.table.evicted,
-            **self.history.evicted(), **self._panel.evicted(),
+            "decisions": self._decisions.made.evicted, "tenants-met": self._decisions.met.evicted,
+            "sightings": self._tally.dropped, **self.history.evicted(), **self._panel.evicted(),
         }  # fmt: skip
 
     def _evict_episode(self, key: str, episode: Episode) -> None:

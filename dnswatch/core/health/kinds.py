@@ -28,6 +28,13 @@ class Kind(NamedTuple):
 
 
 KINDS: dict[str, Kind] = {
+    "client-flood": Kind(
+        "high", "a flood of lookups by clients that nobody knows", "",
+        "most of them are counted only, so a new client among them may have no alert of its own",
+        "senders are forged, or a network is new: see who asks (`dnswatch status`, the log), let the server refuse "
+        "strangers (BIND: allow-query), limit UDP",
+        EVENT_S,
+    ),
     "clock-jump": Kind(
         "medium", "a clock is wrong or was set", "",
         "lookups are dated wrong: sequences and rhythms around it cannot be trusted",
@@ -49,6 +56,11 @@ KINDS: dict[str, Kind] = {
         "high", "a feed was refused", "zone",
         "the last good version stays served; newer policy is not in force",
         "run `dnswatch feed lint` and `dnswatch feed diff`, then correct the policy it names",
+    ),
+    "hook-failed": Kind(
+        "high", "a resolver was not told of new zones", "feed",
+        "it may go on blocking, or letting pass, by the version before",
+        "run the command of feeds.on_change by hand as the user of dnswatch; it is tried again by itself", 0.0,
     ),
     "lag-growing": Kind(
         "medium", "a log grows faster than it is read", "source",
