@@ -149,7 +149,8 @@ class Daemon:
         self.watch.follow(self.following.readers)
         self.following.begin(saved.positions)
         self.primary = Primary(self.store, self.blind_spots)
-        self.upkeep = Housekeeping(lambda: self.loaded, self.engine, self.store, self.jobs, self.feeds, self.primary)
+        self.upkeep = Housekeeping(lambda: self.loaded, self.engine, self.store, self.jobs, self.feeds, self.primary,
+                                   self.blind_spots)  # fmt: skip
         self.ledger.decided = lambda: self.jobs.now("feeds")
         self.upkeep.plan(self.following.look, lambda: list(self.couriers))
         await self._listen(config)

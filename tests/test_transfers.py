@@ -15,6 +15,7 @@ import dns.tsig
 import pytest
 
 from dnswatch.config.build import load_policy
+from dnswatch.core.detect.changes import SightingRow
 from dnswatch.core.feeds.consumers import CONSUMERS
 from dnswatch.core.model import Name, Snapshot
 from dnswatch.errors import FeedRefused, StateError
@@ -143,6 +144,9 @@ class Noting:
 
     async def save_snapshots(self, snapshots: Sequence[Snapshot]) -> None:
         self.kept.update((one.zone.name, one) for one in snapshots)
+
+    async def sightings(self, since: float = 0.0) -> Sequence[SightingRow]:
+        return []
 
 
 async def test_a_serial_is_stored_before_it_is_served(tmp_path: Path) -> None:

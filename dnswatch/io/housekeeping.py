@@ -1,7 +1,7 @@
 """What is done from time to time: lease files, feeds, reminders of ended expectations, retention.
 
 Never: on the way of a line; each job may be late or fail without losing one. Read next: ``jobs.py`` (how they are run),
-``publish/``.
+``publishing.py``.
 """
 
 from __future__ import annotations
@@ -14,19 +14,22 @@ from typing import Any
 from dnswatch.config.build import Loaded
 from dnswatch.core.clients.expectations import until_text
 from dnswatch.core.detect.engine import Engine
-from dnswatch.core.feeds.formats import FORMATS
-from dnswatch.core.model import Snapshot
-from dnswatch.io import publish
+from dnswatch.core.feeds.history import lift
+from dnswatch.io.around import SPAN_S, read_around
 from dnswatch.io.canary import TICK_S
 from dnswatch.io.jobs import Jobs
 from dnswatch.io.leases import LeaseFiles
 from dnswatch.io.primary import Primary
+from dnswatch.io.publishing import BlindSpots, Publishing
 from dnswatch.io.store import Store
-from dnswatch.io.web.feeds import FeedFile, PublishedFeeds
+from dnswatch.io.web.feeds import PublishedFeeds
 
 LOOK_S = 3.0  # for new files of a pattern
 LEASES_S = 30.0
 FEEDS_S = 60.0  # ends of expectations reach the zones within this; reloads and leases at once
+RETRY_S = 2.0  # looks whether hooks that failed are due
+AROUND_S = 60.0  # looks for grave alerts that are five minutes old
+MOST_READ = 20  # of them at a time: each reading takes up to a second
 DAY_S = 86400.0
 ALERTS_DAYS, SIGHTINGS_DAYS = 400, 100
 """Retention: a year of closed alerts with some slack; attempts as far back as baselines look."""
@@ -47,15 +50,20 @@ class Housekeeping:
         jobs: Jobs,
         feeds: PublishedFeeds,
         primary: Primary,
+        blind_spots: BlindSpots,
     ) -> None:
-        self.feed_rows: dict[str, dict[str, Any]] = {}  # status rows of the published zones
+        self.publishing = Publishing(loaded, engine.identity, store, feeds, primary, blind_spots)
         self._loaded = loaded
         self._engine = engine
         self._store = store
         self._jobs = jobs
-        self._feeds = feeds
         self._primary = primary
         self._leases = LeaseFiles(())
+
+    @property
+    def feed_rows(self) -> dict[str, dict[str, Any]]:
+        """Give the status rows of the published zones."""
+        return self.publishing.rows
 
     def plan(self, look: Callable[[], Awaitable[None]], sinks: Callable[[], Iterable[str]]) -> None:
         """Schedule every job. ``look`` finds new logs; ``sinks`` names those whose cursors are kept."""
@@ -64,7 +72,8 @@ class Housekeeping:
             await self.prune(sinks())
 
         self._jobs.every("leases", LEASES_S, self.refresh_leases)
-        self._jobs.every("feeds", FEEDS_S, self.publish, first_s=0)
+        self._jobs.every("feeds", FEEDS_S, self.publishing.publish, first_s=0)
+        self._jobs.every("hooks", RETRY_S, self.publishing.retry)
         self._jobs.every("new logs", LOOK_S, look)
         self._jobs.every("canary", TICK_S, self._primary.look)
         self._jobs.daily("expectations", 6, 0, self.tell_expired)
@@ -78,29 +87,27 @@ class Housekeeping:
         if await self._leases.refresh(self._engine.identity, time.time()):
             self._jobs.now("feeds")
 
-    async def publish(self) -> None:
-        """Bring the published zones up to date with policy, leases and time."""
-        loaded = self._loaded()
-        feeds = loaded.config.feeds
-        hooks = [publish.Hook(tuple(one.run or ()), one.signal or "", one.pidfile) for one in feeds.on_change]
-        rebuilt = await publish.rebuild(
-            loaded.policy, self._engine.identity, time.time(), self._store, loaded.config.feeds_directory, hooks,
-            self._primary.publish,
-        )  # fmt: skip
-        for warning in rebuilt.warnings:
-            log.warning("feeds: %s", warning)
-        for one in rebuilt.publication.changed:
-            log.info("feeds: %s has serial %d, %d rules", one.zone.name, one.serial, len(one.zone.rules))
-        snapshots = rebuilt.publication.snapshots
-        if rebuilt.publication.changed or not self.feed_rows:
-            self._feeds.replace({file.name: file for one in snapshots for file in _files(one)})
-        self.feed_rows = {
-            f"feed:{one.zone.name}": {
-                "serial": one.serial, "rules": len(one.zone.rules), "audience": one.zone.audience, "at": one.at,
-                "mode": feeds.mode,
-            }
-            for one in snapshots
-        }  # fmt: skip
+    async def keep_surroundings(self) -> None:
+        """Keep what else the client of a grave alert looked up around it, once: the log will be rotated away."""
+        now = time.time()
+        waiting = await self._store.without_surroundings("high", now - DAY_S, now - SPAN_S, MOST_READ)
+        for alert in waiting:
+            await self._store.save_surroundings(alert.id, await asyncio.to_thread(read_around, alert))
+
+    async def ask_consumers(self) -> None:
+        """Ask consumers for the newest versions; one that has a newer serial than ours would ignore them for ever."""
+        await self._primary.look()
+        ahead = self._primary.canary.ahead
+        if not ahead:
+            return
+        latest, now = await self._store.latest_snapshots(), time.time()
+        lifted = [one for name, serial in ahead.items() if name in latest and
+                  (one := lift(latest[name], serial, now)) != latest[name]]  # fmt: skip
+        for one in lifted:
+            log.warning("feeds: a consumer has serial %d of %s, newer than ours: the store was restored from an older "
+                        "copy; publishing under serial %d", ahead[one.zone.name], one.zone.name, one.serial)  # fmt: skip
+        await self._store.save_snapshots(lifted)
+        self._jobs.now("feeds")
 
     async def tell_expired(self) -> None:
         """Remind of expectations that have ended: their clients raise alerts, and the feed blocks them soon."""
@@ -121,9 +128,3 @@ class Housekeeping:
         if any(gone.values()):
             log.info("retention: removed %s", ", ".join(f"{count} {table}" for table, count in gone.items() if count))
 
-
-def _files(snapshot: Snapshot) -> Iterable[FeedFile]:
-    """Render one version of a zone in every format that takes it."""
-    for _, writer in sorted(FORMATS.items()):
-        if writer.accepts(snapshot):
-            yield FeedFile(writer.file_name(snapshot), writer.render(snapshot), snapshot.serial, snapshot.at)

@@ -73,6 +73,7 @@ class Ledger:
         self._states = states
         self._health = tuple(health)
         self._wake: list[Callable[[], None]] = []
+        self.decided: Callable[[], None] = lambda: None  # called after a commit that stored decisions
         self._held = Uncommitted()
         self._failed: Uncommitted | None = None  # taken, but not stored yet
         self._bytes = 0
@@ -136,6 +137,8 @@ class Ledger:
             if now.revisions:
                 for wake in self._wake:
                     wake()
+            if now.decisions:
+                self.decided()
             async with self._room:
                 self._room.notify_all()
 

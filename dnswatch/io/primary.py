@@ -7,6 +7,7 @@ for consumers. Never: decides content, serves a version that is not stored. Read
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import ssl
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -18,6 +19,7 @@ from dnswatch.config.model import Config, Consumer, Dns
 from dnswatch.config.values import split_listen
 from dnswatch.core.clients.groups import Groups
 from dnswatch.core.feeds.access import Access
+from dnswatch.core.feeds.history import newer
 from dnswatch.core.feeds.responder import Responder
 from dnswatch.core.feeds.xfr import KEPT_VERSIONS, Served
 from dnswatch.core.feeds.zones import EVERYONE
@@ -56,6 +58,7 @@ class Primary:
         self._settings: Dns | None = None
         self._consumers: Consumers | None = None
         self._context: ssl.SSLContext | None = None
+        self._serving = asyncio.Lock()
 
     async def configure(self, config: Config) -> None:
         """Follow the configuration: start, listen elsewhere, take other keys and certificates, stop.
@@ -68,7 +71,7 @@ class Primary:
             return
         context = tls_context(settings)
         if not self._responder.zones:
-            await self._serve((await self._history.latest_snapshots()).values())
+            await self._serve()
         before, access = self._settings, self._responder.access
         consumers = Consumers(settings, config.feeds.zone)
         self._responder.access = consumers.access
@@ -105,16 +108,26 @@ class Primary:
         one = self.server.transfers.get((consumer, zone)) if self.server else None
         return one.serial if one else None
 
-    async def _serve(self, snapshots: Iterable[Snapshot]) -> None:
-        zones: dict[Name, Served] = {}
-        for one in snapshots:
-            if one.zone.audience == EVERYONE:
-                continue
-            served = self._responder.zones.get(one.zone.name)
-            if served is None:
-                served = Served(one, await self._history.snapshots(one.zone.name, KEPT_VERSIONS))
-            zones[one.zone.name] = served.followed_by(one)
-        before, self._responder.zones = self._responder.zones, zones
+    async def _serve(self, snapshots: Iterable[Snapshot] | None = None) -> None:
+        """Serve these versions, or the newest stored ones; one call after the other, and never an older version.
+
+        Reading the store lets others run: without the lock two publications could interleave, and the older one win.
+        """
+        async with self._serving:
+            if snapshots is None:
+                snapshots = (await self._history.latest_snapshots()).values()
+            zones: dict[Name, Served] = {}
+            for one in snapshots:
+                if one.zone.audience == EVERYONE:
+                    continue
+                served = self._responder.zones.get(one.zone.name)
+                if served is None:
+                    served = Served(one, await self._history.snapshots(one.zone.name, KEPT_VERSIONS))
+                elif newer(served.serial, one.serial):
+                    zones[one.zone.name] = served
+                    continue
+                zones[one.zone.name] = served.followed_by(one)
+            before, self._responder.zones = self._responder.zones, zones
         for name, served in zones.items():
             known = before.get(name)
             if known is None or known.serial != served.serial:
@@ -140,7 +153,13 @@ class Primary:
             await server.start(*_places(settings, context))
         except StateError:
             if old is not None and before is not None:
-                await old.start(*_places(before, old_context))
+                try:
+                    await old.start(*_places(before, old_context))
+                except StateError as error:
+                    # Listening nowhere, and known to be: the next reload begins from nothing, instead of finding
+                    # the addresses of before unchanged and a server that is deaf.
+                    self.server = self._context = None
+                    log.error("zones are served nowhere until a reload: %s", error)
             raise
         if old is not None:
             server.transfers = old.transfers

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from dnswatch.core.detect.changes import SightingRow
 from dnswatch.core.feeds.zones import with_mode
 from dnswatch.core.model import Group, Name, Snapshot
 from dnswatch.errors import FeedRefused
@@ -24,6 +25,7 @@ class Memory:
         self.latest: dict[Name, Snapshot] = {}
         self.directory = directory
         self.seen: list[bool] = []
+        self.attempts: list[SightingRow] = []
 
     async def latest_snapshots(self) -> Mapping[Name, Snapshot]:
         return self.latest
@@ -31,6 +33,13 @@ class Memory:
     async def save_snapshots(self, snapshots: Sequence[Snapshot]) -> None:
         self.seen.append(any(self.directory.glob("*.zone")) if self.directory.exists() else False)
         self.latest |= {one.zone.name: one for one in snapshots}
+
+    async def sightings(self, since: float = 0.0) -> Sequence[SightingRow]:
+        return [one for one in self.attempts if one.last_at >= since]
+
+
+async def warned(run: Sequence[Hook], zones: Sequence[str] = (), timeout_s: float = 20.0) -> list[str]:
+    return [one.warning for one in await hooks.run(run, zones, timeout_s)]
 
 
 def test_files_are_replaced_whole_and_only_when_they_change(tmp_path: Path) -> None:
@@ -92,7 +101,7 @@ async def test_failing_commands_are_warnings_in_their_own_words() -> None:
     """Exit code and what was said; a command that is missing or hangs is told too; later hooks still run."""
     fails = Hook((sys.executable, "-c", "import sys; sys.stderr.write('rndc: connect failed\\n'); sys.exit(3)"))
     hangs = Hook((sys.executable, "-c", "import time; time.sleep(60)"))
-    said = await hooks.run([fails, Hook(("/nonexistent/rndc",)), hangs], [], timeout_s=0.5)
+    said = await warned([fails, Hook(("/nonexistent/rndc",)), hangs], [], timeout_s=0.5)
     assert "exit code 3: rndc: connect failed" in said[0]
     assert said[1] == "cannot run `/nonexistent/rndc`: No such file or directory"
     assert "did not finish in 0.5 s" in said[2]
@@ -107,14 +116,14 @@ async def test_signals_go_to_the_process_of_the_pid_file(tmp_path: Path) -> None
     assert await process.stdout.readline() == b"ready\n"
     pidfile = tmp_path / "pid"
     pidfile.write_text(f"{process.pid}\n")
-    assert await hooks.run([Hook(signal="HUP", pidfile=pidfile)], []) == []
+    assert await warned([Hook(signal="HUP", pidfile=pidfile)], []) == []
     assert await asyncio.wait_for(process.wait(), 10) == 0
-    said = await hooks.run([Hook(signal="HUP", pidfile=pidfile)], [])
+    said = await warned([Hook(signal="HUP", pidfile=pidfile)], [])
     assert said == [f"cannot send HUP to the process of {pidfile}: No such process"]
     for text in ("", "rubbish", "-1", "0", "1"):
         pidfile.write_text(text)
-        assert await hooks.run([Hook(signal="HUP", pidfile=pidfile)], []) == [f"{pidfile} does not hold a process id"]
-    missing = await hooks.run([Hook(signal="HUP", pidfile=tmp_path / "none")], [])
+        assert await warned([Hook(signal="HUP", pidfile=pidfile)], []) == [f"{pidfile} does not hold a process id"]
+    missing = await warned([Hook(signal="HUP", pidfile=tmp_path / "none")], [])
     assert "No such file" in missing[0]
 
 

@@ -35,7 +35,7 @@ class Attempt:
 
     __slots__ = (
         "alert", "at", "client", "deadline", "episode", "expected", "gone", "last_at", "n", "older", "opened_at",
-        "qname", "qtypes", "serials", "service", "settled", "source",
+        "qname", "qtypes", "serials", "service", "settled", "source", "tcp",
     )  # fmt: skip
 
     def __init__(self, client: str, qname: Name, at: float, source: str, service: str, expected: bool) -> None:
@@ -49,6 +49,7 @@ class Attempt:
         self.alert = ""  # id of an episode that was closed before a restart
         self.qtypes: list[str] = []
         self.serials: list[tuple[str, int, int]] = []  # (source, dnsmasq serial, port)
+        self.tcp = False  # a line of it came over TCP: its source address is no forgery
         self.settled = False  # the resolver has rewritten, denied or failed it
         self.deadline = 0.0  # when silence of the resolver means that a block leaked; 0.0: not watched
         self.older: Attempt | None = None
@@ -67,7 +68,7 @@ class Attempt:
             "n": self.n, "client": self.client, "qname": self.qname, "at": self.at, "last_at": self.last_at,
             "source": self.source, "service": self.service, "expected": self.expected,
             "episode": self.episode.id if self.episode else self.alert, "qtypes": self.qtypes, "serials": self.serials,
-            "settled": self.settled, "deadline": self.deadline, "opened_at": self.opened_at,
+            "settled": self.settled, "deadline": self.deadline, "opened_at": self.opened_at, "tcp": self.tcp,
         }  # fmt: skip
 
 
@@ -221,7 +222,7 @@ class Attempts:
         attempt.n, attempt.last_at, attempt.deadline = row["n"], row["last_at"], row["deadline"]
         attempt.settled, attempt.qtypes, attempt.opened_at = row["settled"], list(row["qtypes"]), row["opened_at"]
         attempt.serials = [(source, serial, port) for source, serial, port in row["serials"]]
-        attempt.alert = row["episode"]
+        attempt.alert, attempt.tcp = row["episode"], row.get("tcp", False)
         attempt.episode = episodes.get(attempt.alert)
         for key in attempt.serials:
             self._by_serial[key] = attempt

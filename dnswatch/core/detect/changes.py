@@ -13,7 +13,7 @@ from typing import Any, Generic, Literal, Protocol, TypeVar
 from dnswatch.core.model import Name
 
 Row = dict[str, Any]
-ActionKind = Literal["ack", "close", "snooze", "reopen", "comment"]
+ActionKind = Literal["ack", "close", "snooze", "reopen", "comment", "lift"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +21,7 @@ class Action:
     """What an operator (or another program) asks of one alert."""
 
     kind: ActionKind
-    alert: str  # id of the alert
+    alert: str  # id of the alert; lift: action and trigger of a decision
     at: float  # when it was asked, wall time
     by: str = ""
     note: str = ""

@@ -435,7 +435,7 @@ class Engine(State):
             attempt = self._open(source, path, api, verdict, verdict.at)
             self._apply(attempt, source, path, verdict, verdict.at)
         else:
-            outcome = outcomes.of_rewrite(verdict, self.policy) if verdict.kind == "rewrite" else None
+            outcome = self._blocks.of_rewrite(verdict) if verdict.kind == "rewrite" else None
             self._open(source, path, api, verdict, verdict.at, outcome).settled = True
 
     def _apply(self, attempt: Attempt, source: str, path: str, verdict: Verdict, at: float) -> None:
@@ -443,7 +443,7 @@ class Engine(State):
         self._attempts.note(attempt, source, verdict)
         if verdict.kind != "answer":
             attempt.settled = True
-        outcome = outcomes.of_rewrite(verdict, self.policy) if verdict.kind == "rewrite" else None
+        outcome = self._blocks.of_rewrite(verdict) if verdict.kind == "rewrite" else None
         if attempt.expected and outcome is not None and outcome != "observed":
             self.counters[f"expected-{outcome}"] += 1
         episode = attempt.episode

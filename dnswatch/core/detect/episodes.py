@@ -64,7 +64,7 @@ class Episode:
     __slots__ = (
         "answers", "attempt_at", "base", "category", "client", "closed", "count", "domain", "findings", "first_at",
         "first_lines", "id", "judged", "key", "last_at", "last_lines", "mitre", "n", "next_count", "outcome", "qname",
-        "qnames", "qtype", "remarks", "rev", "reviews", "score", "service", "severity", "snoozed_until", "state",
+        "qnames", "qtype", "remarks", "rev", "reviews", "score", "service", "severity", "snoozed_until", "state", "tcp",
     )  # fmt: skip
 
     def __init__(self, sighting: Sighting) -> None:
@@ -85,6 +85,7 @@ class Episode:
         self.qnames: list[Name] = []
         self.first_at = self.last_at = self.attempt_at = sighting.at
         self.count = 0
+        self.tcp = 0  # attempts of which a line came over TCP
         self.next_count = 10
         self.outcome: Outcome = "observed"
         self.answers: list[str] = []
@@ -194,7 +195,7 @@ class Episode:
     def row(self) -> Row:
         """Give the plain form."""
         row: Row = {name: getattr(self, name) for name in _PLAIN}
-        row["client"] = _client_row(self.client)
+        row["client"], row["tcp"] = _client_row(self.client), self.tcp
         row["mitre"], row["reviews"] = list(self.mitre), list(self.reviews)
         row["base"] = _reason_row(self.base)
         row["judged"] = [_reason_row(reason) for reason in self.judged]
@@ -210,7 +211,7 @@ class Episode:
         episode = cls.__new__(cls)
         for name in _PLAIN:
             setattr(episode, name, row[name])
-        episode.closed = False
+        episode.closed, episode.tcp = False, row.get("tcp", 0)
         episode.client = Client(*row["client"])
         episode.mitre, episode.reviews = tuple(row["mitre"]), list(row.get("reviews", ()))
         episode.base = Reason(*row["base"])

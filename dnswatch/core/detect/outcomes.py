@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from dnswatch.core.clients.expectations import covers
 from dnswatch.core.clients.who import parse_address
+from dnswatch.core.feeds.audiences import PROBE
 from dnswatch.core.feeds.claims import Verdicts
-from dnswatch.core.feeds.zones import ANY, EVERYONE, EXEMPT, verdicts_of, zone_name
+from dnswatch.core.feeds.zones import ANY, BY_CLIENT, EVERYONE, verdicts_of
 from dnswatch.core.model import Client, Name, Outcome, Verdict
 from dnswatch.core.names import within
 from dnswatch.core.policy import Policy
@@ -17,7 +18,8 @@ BLOCKING = frozenset({"nxdomain", "nodata", "refused", "drop", "local-data", "cn
 """Rewrites after which the client has no way to the service. ``tcp-only`` makes it ask again."""
 SINKHOLES = frozenset({"0.0.0.0", "::", "127.0.0.1", "::1"})
 """Answers that lead nowhere: blocklists give them instead of NXDOMAIN."""
-AUDIENCES_CACHED = 64
+HOURS_CACHED = 3
+"""Of every audience, `ANY` and `EVERYONE` among them: late lines belong to the hour before, and sources lie apart."""
 
 
 def ours(verdict: Verdict, policy: Policy) -> bool:
@@ -27,14 +29,7 @@ def ours(verdict: Verdict, policy: Policy) -> bool:
 
 def of_rewrite(verdict: Verdict, policy: Policy) -> Outcome:
     """Give the outcome that a rewrite means: a pass of ours in shadow mode is a block that did not happen."""
-    if ours(verdict, policy):
-        if verdict.disabled:
-            return "would-block"
-        if verdict.action == "passthru":
-            return "observed" if within(verdict.via, zone_name(policy, EXEMPT)) else "would-block"
-    if verdict.disabled or verdict.action not in BLOCKING:
-        return "observed"
-    return "blocked"
+    return Blocks(policy).of_rewrite(verdict)
 
 
 class Blocks:
@@ -53,6 +48,31 @@ class Blocks:
             return False
         return not any(covers(who, client) for who, _ in policy.expectations.individual(at, policy.feeds.grace_s))
 
+    def of_rewrite(self, verdict: Verdict) -> Outcome:
+        """Give the outcome that a rewrite means.
+
+        A pass of ours is a block that did not happen where the rule blocks, in shadow mode or with `policy disabled`.
+        It is nothing where the rule lets pass: an exempted client, or a name that is carved out of a wildcard.
+        """
+        if ours(verdict, self._policy):
+            if verdict.action == "passthru":
+                return "would-block" if self._would_block(verdict) else "observed"
+            if verdict.disabled:
+                return "would-block"
+        if verdict.disabled or verdict.action not in BLOCKING:
+            return "observed"
+        return "blocked"
+
+    def _would_block(self, verdict: Verdict) -> bool:
+        """Say whether the rule that matched carries a block, whatever action it was published with."""
+        trigger, _, audience = verdict.via.removesuffix("." + self._policy.feeds.zone).rpartition(".")
+        if audience in BY_CLIENT or not trigger:
+            return False
+        if audience != ANY and self._policy.groups.get(audience) is None:
+            return True  # a group that is gone: its zone blocked, or it would not have had the rule
+        asked = f"{PROBE}.{trigger[2:]}" if trigger.startswith("*.") else trigger
+        return self._blocked(audience, asked, verdict.at)
+
     def for_everyone(self, qname: Name, at: float) -> bool:
         """Say whether a resolver that cannot tell clients apart blocks the name."""
         return self._policy.feeds.mode == "enforce" and self._blocked(EVERYONE, qname, at)
@@ -66,7 +86,8 @@ class Blocks:
         hour = int(at // 3600)
         verdicts = self._cache.get((audience, hour))
         if verdicts is None:
-            if len(self._cache) >= AUDIENCES_CACHED:
-                self._cache.clear()
+            most = HOURS_CACHED * (len(self._policy.groups.all) + 2)
+            while len(self._cache) >= most:  # the first ones: hours that are over
+                del self._cache[next(iter(self._cache))]
             verdicts = self._cache[audience, hour] = verdicts_of(self._policy, audience, float(hour * 3600))
         return verdicts.blocked(qname)

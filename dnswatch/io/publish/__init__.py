@@ -12,18 +12,22 @@ from pathlib import Path
 from typing import Protocol
 
 from dnswatch.core.clients.identity import Identity
+from dnswatch.core.detect.changes import SightingRow
+from dnswatch.core.feeds import impact, zonefile
+from dnswatch.core.feeds.formats import FORMATS
+from dnswatch.core.feeds.guard import refuse
 from dnswatch.core.feeds.publication import Publication, plan
 from dnswatch.core.feeds.zones import EVERYONE
 from dnswatch.core.model import Name, Snapshot
-from dnswatch.core.policy import Policy
+from dnswatch.core.policy import DAY_S, Policy
 from dnswatch.io.publish import files, hooks
-from dnswatch.io.publish.hooks import Hook
+from dnswatch.io.publish.hooks import Failed, Hook
 
 __all__ = ["Hook", "Rebuilt", "rebuild"]
 
 
 class History(Protocol):
-    """The part of the store that keeps what was served under which serial."""
+    """The part of the store that keeps what was served under which serial, and what clients did."""
 
     async def latest_snapshots(self) -> Mapping[Name, Snapshot]:
         """Give the newest version of every zone ever published."""
@@ -33,6 +37,10 @@ class History(Protocol):
         """Keep versions durably."""
         ...
 
+    async def sightings(self, since: float = ...) -> Sequence[SightingRow]:
+        """Give the attempts seen since."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Rebuilt:
@@ -40,7 +48,12 @@ class Rebuilt:
 
     publication: Publication
     written: tuple[Path, ...]  # files whose bytes changed
-    warnings: tuple[str, ...]  # hooks that failed, ready for the operator
+    failed: tuple[Failed, ...]  # hooks
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What the operator should know: the files are right, but a resolver may still serve the old ones."""
+        return tuple(one.warning for one in self.failed)
 
 
 Serve = Callable[[Sequence[Snapshot]], Awaitable[None]]
@@ -48,32 +61,43 @@ Serve = Callable[[Sequence[Snapshot]], Awaitable[None]]
 
 async def rebuild(
     policy: Policy, identity: Identity | None, at: float, history: History, directory: Path, after: Sequence[Hook],
-    serve: Serve | None = None,
+    serve: Serve | None = None, *, forced: bool = False, overdue: bool = True,
 ) -> Rebuilt:  # fmt: skip
     """Compile policy, store new versions, ``serve`` them, write their files, then run the hooks if any file changed.
 
     Serials are stored before anybody can see them (research rpz.md §5.4). Whoever transfers zones does not wait for
-    files and hooks. Hooks that an earlier call did not come to, because the disk was full or we were killed, run now.
-    Raises `FeedRefused` before anything is stored or written, `OSError` when the directory cannot be written.
+    files and hooks. ``overdue``: hooks that failed, or that an earlier call did not come to, because the disk was full
+    or we were killed, run now. ``forced``: limits and impact do not count. Raises `FeedRefused` before anything is
+    stored or written, `OSError` when the directory cannot be written.
     """
-    publication = plan(policy, identity, at, await history.latest_snapshots())
+    publication = plan(policy, identity, at, await history.latest_snapshots(), forced=forced)
+    if publication.changed and policy.feeds.mode == "enforce" and not forced:
+        seen = await history.sightings(at - impact.DAYS * DAY_S)
+        hits = impact.replay(policy, identity or Identity(), at, seen)
+        refuse(policy.feeds.zone, impact.impact_faults(policy, hits, at))
+    made = list(publication.files())
+    for snapshot in publication.changed:
+        if snapshot.zone.audience != EVERYONE:
+            text = FORMATS["rpz"].render(snapshot)
+            refuse(snapshot.zone.name, zonefile.faults(text, snapshot.zone.name, snapshot.serial))
     await history.save_snapshots(publication.changed)
     if serve is not None:
         await serve(publication.snapshots)
-    made = list(publication.files())
-    due = await asyncio.to_thread(_due, directory, made) if after else frozenset()
+    due = await asyncio.to_thread(_due, directory, made, overdue) if after else frozenset()
     written = await asyncio.to_thread(files.write, directory, made)
-    warnings: list[str] = []
+    failed: list[Failed] = []
     if due:
         zones = [one.zone.name for one in publication.snapshots if one.zone.audience != EVERYONE]
-        warnings = await hooks.run(after, [zone for zone in zones if f"{zone}.zone" in due])
-        await asyncio.to_thread(files.owe, directory, frozenset())
-    return Rebuilt(publication, tuple(written), tuple(warnings))
+        failed = await hooks.run(after, [zone for zone in zones if f"{zone}.zone" in due])
+        if not failed:
+            await asyncio.to_thread(files.owe, directory, frozenset())
+    return Rebuilt(publication, tuple(written), tuple(failed))
 
 
-def _due(directory: Path, made: Sequence[tuple[str, bytes]]) -> frozenset[str]:
+def _due(directory: Path, made: Sequence[tuple[str, bytes]], overdue: bool) -> frozenset[str]:
     """Give the files whose hooks must run, and note them before the first one is replaced."""
-    names = files.owed(directory) | {path.name for path in files.stale(directory, made)}
-    if names:
-        files.owe(directory, names)
-    return names
+    known = files.owed(directory)
+    new = frozenset(path.name for path in files.stale(directory, made))
+    if new:
+        files.owe(directory, known | new)
+    return known | new if new or overdue else frozenset()

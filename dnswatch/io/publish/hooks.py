@@ -1,7 +1,8 @@
 """What is done after files changed: run a command, or signal a server through its pid file.
 
 Never: a shell, a retry, an exception for a hook that fails. A resolver that did not reload still serves its old zone,
-so a failure is a warning with the command's own words, and the caller says it. Read next: ``notify.py``.
+so a failure is a value with the command's own words, and the caller says it and tries again. Read next:
+``../publishing.py``.
 """
 
 from __future__ import annotations
@@ -30,22 +31,41 @@ class Hook:
     pidfile: Path | None = None
 
 
-async def run(hooks: Sequence[Hook], zones: Sequence[str], timeout_s: float = TIMEOUT_S) -> list[str]:
-    """Run the hooks in order for the changed ``zones``; give a warning for each that failed."""
-    warnings: list[str] = []
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """A hook that did not do what it should, for these zones, and why."""
+
+    hook: Hook
+    zones: tuple[str, ...]
+    warning: str
+
+    @property
+    def name(self) -> str:
+        """Give the hook as it is configured."""
+        return " ".join(self.hook.run) or f"{self.hook.signal} to {self.hook.pidfile}"
+
+
+async def run(hooks: Sequence[Hook], zones: Sequence[str], timeout_s: float = TIMEOUT_S) -> list[Failed]:
+    """Run the hooks in order for the changed ``zones``; give what failed, each command with its zone."""
+    failed: list[Failed] = []
     for hook in hooks:
         if hook.run:
-            for command in _commands(hook.run, zones):
-                warnings.extend(await _execute(command, timeout_s))
+            for command, about in _commands(hook.run, zones):
+                failed.extend(Failed(hook, about, text) for text in await _execute(command, timeout_s))
         elif hook.pidfile:
-            warnings.extend(_signal(hook.signal, hook.pidfile))
-    return warnings
+            failed.extend(Failed(hook, tuple(zones), text) for text in _signal(hook.signal, hook.pidfile))
+    return failed
 
 
-def _commands(arguments: tuple[str, ...], zones: Sequence[str]) -> list[list[str]]:
+async def again(failed: Sequence[Failed], timeout_s: float = TIMEOUT_S) -> list[Failed]:
+    """Run what failed once more; give what fails still."""
+    return [left for one in failed for left in await run([one.hook], one.zones, timeout_s)]
+
+
+def _commands(arguments: tuple[str, ...], zones: Sequence[str]) -> list[tuple[list[str], tuple[str, ...]]]:
     if not any(ZONE in argument for argument in arguments):
-        return [list(arguments)]
-    return [[argument.replace(ZONE, zone) for argument in arguments] for zone in zones]
+        return [(list(arguments), tuple(zones))]
+    return [([argument.replace(ZONE, zone) for argument in arguments], (zone,)) for zone in zones]
 
 
 async def _execute(command: list[str], timeout_s: float) -> list[str]:

@@ -7,6 +7,7 @@ next: ``core/feeds/history.py``.
 from __future__ import annotations
 
 import json
+import time
 import zlib
 from collections.abc import Sequence
 from typing import Any
@@ -14,10 +15,13 @@ from typing import Any
 from sqlalchemy import delete, func, select
 from sqlalchemy.dialects.sqlite import insert
 
-from dnswatch.core.model import Name, Rule, Snapshot, Zone
+from dnswatch.core.model import Decision, Name, Rule, Snapshot, Zone
 from dnswatch.io.store import schema
 from dnswatch.io.store.database import Database
 from dnswatch.io.uncancelled import uncancelled
+
+ORDER = "feed-order"
+"""Key in ``meta`` of what a person ordered of the next publication."""
 
 
 class Feeds(Database):
@@ -62,6 +66,52 @@ class Feeds(Database):
         ]  # fmt: skip
         async with self.write() as connection:
             await connection.execute(insert(schema.feed_snapshot).on_conflict_do_nothing(), rows)
+
+    @uncancelled
+    async def forget_snapshots(self) -> None:
+        """Forget every version ever published: serials begin anew (``feed publish --new-epoch``)."""
+        async with self.write() as connection:
+            await connection.execute(delete(schema.feed_snapshot))
+
+    @uncancelled
+    async def decisions(self, at: float) -> list[Decision]:
+        """Give the decisions that have not ended, sorted."""
+        table = schema.decision
+        wanted = select(table).where((table.c.expires_at.is_(None)) | (table.c.expires_at > at))
+        async with self.read() as connection:
+            rows = await connection.execute(wanted.order_by(table.c.action, table.c.trigger, table.c.scope))
+            return [Decision(r.trigger, r.action, r.scope, r.reason, r.expires_at, r.alert) for r in rows]
+
+    # ── Orders ────────────────────────────────────────────────────────────────────────────────────────────────
+
+    @uncancelled
+    async def order(self, data: dict[str, Any]) -> None:
+        """Leave an order for the next publication; a later one replaces it."""
+        statement = insert(schema.meta).values(key=ORDER, value=json.dumps(data))
+        statement = statement.on_conflict_do_update(index_elements=["key"], set_={"value": statement.excluded.value})
+        async with self.write() as connection:
+            await connection.execute(statement)
+
+    @uncancelled
+    async def ordered(self) -> dict[str, Any]:
+        """Give the order that waits; empty when there is none."""
+        async with self.read() as connection:
+            found = await connection.scalar(select(schema.meta.c.value).where(schema.meta.c.key == ORDER))
+            return dict(json.loads(found)) if found else {}
+
+    @uncancelled
+    async def obeyed(self) -> None:
+        """Forget the order: it was carried out, or refused."""
+        async with self.write() as connection:
+            await connection.execute(delete(schema.meta).where(schema.meta.c.key == ORDER))
+
+    @uncancelled
+    async def record(self, data: dict[str, Any], by: str, result: str) -> None:
+        """Note for ever what a person ordered of the feeds: an action that needs no engine."""
+        now = time.time()
+        values = {"at_wall": now, "by": by, "data": json.dumps(data), "applied_wall": now, "result": result}
+        async with self.write() as connection:
+            await connection.execute(insert(schema.action).values(values))
 
     @uncancelled
     async def prune_snapshots(self, keep: int) -> None:

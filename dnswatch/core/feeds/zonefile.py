@@ -1,0 +1,98 @@
+"""The gate for bytes: a zone file read back line by line before any resolver may see it.
+
+Rules are proven by ``guard.py``; this proves that what was written of them is what every resolver takes (research
+rpz.md §5.1, §5.2), by a reading of its own that shares nothing with the writer. A file that fails is never written:
+PowerDNS would drop the whole policy for one bad line, and Unbound all lines after it.
+
+Never: repairs. Read next: ``formats/rpz.py``, which writes them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from ipaddress import ip_address
+
+from dnswatch.core.feeds.guard import Fault
+from dnswatch.core.feeds.triggers import CLIENT_IP, name_fault, network_of
+from dnswatch.core.model import Name
+
+LEAST_TTL, MOST_TTL = 60, 3600
+TARGETS = frozenset({".", "*.", "rpz-passthru."})
+_RECORD = re.compile(r"(\S+) (\d{1,10}) IN ([A-Z0-9]+) (\S.*)\Z")
+_MAX_OWNER = 253
+
+
+def faults(text: bytes, zone: Name, serial: int) -> Iterator[Fault]:
+    """Yield what is wrong with the file, by line."""
+    yield from (
+        Fault("record", f"line {number}: {why}" if number else why) for number, why in _faults(text, zone, serial)
+    )
+
+
+def _faults(text: bytes, zone: Name, serial: int) -> Iterator[tuple[int, str]]:
+    if not text.isascii():
+        yield 0, "the file is not ASCII"
+        return
+    if text and not text.endswith(b"\n"):
+        yield 0, "the file ends within a line"
+    kinds: dict[str, set[str]] = {}
+    seen: set[tuple[str, ...]] = set()
+    for number, line in enumerate(text.decode("ascii").splitlines(), 1):
+        if line.startswith(";") or line in (f"$ORIGIN {zone}.", f"$TTL {LEAST_TTL}"):
+            continue
+        match = _RECORD.match(line)
+        if match is None:
+            yield number, f"{line[:80]!r} is not a record"
+            continue
+        owner, ttl, kind, data = match.groups()
+        if not LEAST_TTL <= int(ttl) <= MOST_TTL:
+            yield number, f"TTL {ttl} is not {LEAST_TTL} to {MOST_TTL}"
+        key = (owner.lower(), kind, data.lower())
+        if key in seen:
+            yield number, f"{owner} {kind} stands there twice"
+        seen.add(key)
+        kinds.setdefault(owner.lower(), set()).add(kind)
+        if owner == f"{zone}.":
+            yield from ((number, why) for why in _apex_faults(kind, data, serial))
+        else:
+            yield from ((number, why) for why in _record_faults(owner, kind, data, zone))
+    for owner, found in kinds.items():
+        if "CNAME" in found and (len(found) > 1 or sum(one[:2] == (owner, "CNAME") for one in seen) > 1):
+            yield 0, f"{owner} has a CNAME and another record"
+    apex = [one for one in seen if one[0] == f"{zone}."]
+    for kind in ("SOA", "NS"):
+        if sum(one[1] == kind for one in apex) != 1:
+            yield 0, f"the zone has not exactly one {kind} record at its apex"
+
+
+def _apex_faults(kind: str, data: str, serial: int) -> Iterator[str]:
+    if kind not in ("SOA", "NS"):
+        yield f"{kind} at the apex"
+    if kind == "SOA" and data.split()[2:3] != [str(serial)]:
+        yield f"the SOA does not carry the serial {serial}"
+
+
+def _record_faults(owner: str, kind: str, data: str, zone: Name) -> Iterator[str]:
+    trigger = owner.removesuffix(f".{zone}.")
+    if trigger == owner:
+        yield f"{owner} is out of the zone"
+        return
+    if len(owner) - 1 > _MAX_OWNER:
+        yield f"{owner[:40]}… is longer than 255 octets on the wire"
+    if trigger.endswith("." + CLIENT_IP):
+        if network_of(trigger) is None:
+            yield f"{trigger} is not a canonical client address"
+    elif fault := name_fault(trigger.removeprefix("*.")):
+        yield f"{trigger} {fault}"
+    if kind == "CNAME":
+        if data not in TARGETS:
+            yield f"{owner} points to {data}, which is no action that every resolver knows"
+    elif kind in ("A", "AAAA"):
+        try:
+            if (ip_address(data).version == 4) != (kind == "A"):
+                raise ValueError
+        except ValueError:
+            yield f"{owner} has the {kind} record {data}"
+    else:
+        yield f"{owner} has a record of type {kind}"
