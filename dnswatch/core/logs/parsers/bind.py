@@ -32,7 +32,7 @@ _ECS = rb"(?: \[ECS [^ \]]*+\])?+"
 _VIEW = rb"(?:view .*: )?"  # free text, greedy: the last body on the line counts
 _QUERY = re.compile(
     _STAMP + _LABELS + _PEER + _ASKED + _VIEW
-    + rb"query: ([^ ]++) [^ ]++ ([^ ]++) ([+-][^ ]*+)(?: \(([^ )]++)\))?+" + _ECS + rb"\r?\Z"
+    + rb"query: ([^ ]++) [^ ]++ ([^ ]++)(?: ([+-][^ ]*+)|(?= \())(?: \(([^ )]++)\))?+" + _ECS + rb"\r?\Z"
 )  # fmt: skip
 _USUAL = re.compile(  # of `_QUERY`: 0.5 µs instead of 1.0 µs. What is loose here (stamp, address) is judged afterwards
     rb"([0-9A-Za-z: -]{20})(\.[0-9]{3}) (?:[a-z-]++: [a-z]++: )?+client @0x[0-9a-f]++ ([^#]++)#([0-9]{1,5}+)"
@@ -61,10 +61,20 @@ _TYPED = re.compile(rb"(.+)/([A-Z][A-Z0-9-]*)/(?:IN|CH|HS|ANY|NONE|CLASS\d+)\Z")
 _TAG = re.compile(rb"(?:[\w.-]+/)*(?:named|bind)[\w.-]*\Z")
 _ANSWER = re.compile(_VIEW + rb"answer: ([^ ]++) [^ ]++ ([^ ]++) (?:[+-][^ ]*+ )?\([^ )]++\) -> ([A-Z]+)(?: .*)?\Z")
 _INFOBLOX = re.compile(
-    _STAMP + _LABELS + rb"client (?:@0x[0-9a-f]++ )?+([0-9A-Fa-f.:]{2,45}+)#(\d{1,5})(?: \([^ ]++)?+:? " + _VIEW
+    rb"(?:infoblox-responses: )?+" + _STAMP + _LABELS + rb"client (?:@0x[0-9a-f]++ )?+([0-9A-Fa-f.:]{2,45}+)#(\d{1,5})"
+    rb"(?: \([^ ]++)?+:? " + _VIEW
     + rb"(?:UDP|TCP): query: ([^ ]++) [^ ]++ ([^ ]++) response: ([A-Z]++) [^ ]++(?: (.*))?\Z"
 )  # fmt: skip
 _RECORD = re.compile(rb" (?:\d+ )?IN (?:A|AAAA) ([0-9A-Fa-f.:]+)")
+_NIOS_RPZ = re.compile(  # Infoblox writes RPZ hits as CEF; what follows ``view=`` is read from the right
+    rb"CEF:0\|Infoblox\|NIOS[^|]*+\|[^|]*+\|RPZ-[A-Z-]++ ?\|[^|]*+\|\d*+\|app=DNS dst=[^ ]++ src=([0-9A-Fa-f.:]{2,45}+)"
+    rb' spt=(\d{1,5}+) view=.* qtype=([A-Z0-9-]++) msg="(disabled )?rpz [A-Z-]++ ([A-Za-z0-9-]++) rewrite ([^ ]++)'
+    rb' \[[A-Z0-9-]++\] via ([^ "]++)"?(?: CAT=RPZ)?\r?\Z'
+)
+_NIOS = re.compile(  # before it: named's syslog header and a severity, or NIOS's own file
+    rb"(?:(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(\.\d{1,9})?(Z|[+-]\d\d:\d\d) daemon )?+(?:\(none\) named\[\d++\]: )?+"
+    rb"(?:(?:info|warning|notice|err) )?+(?:rpz: )?+(?=CEF:0\|Infoblox\|NIOS)"
+)
 
 _ACTIONS = {
     b"PASSTHRU": "passthru",
@@ -144,9 +154,11 @@ class BindParser:
         text = line.lstrip(b"\0") if line.startswith(b"\0") else line  # a copytruncate hole (performance.md §10)
         head = prefixes.header(text)
         if head is not None and head.tag and not _TAG.match(head.tag):
-            if not _ours(text):
+            if not _ours(text) and not _NIOS.match(text):
                 return None  # another program's line in a shared file
             head = None  # BIND's own ISO stamp and its category, which read like a header without a host
+        if b"CEF:0|Infoblox|" in text and (event := self._nios(head, text, line, offset)) is not None:
+            return event
         start = 0 if head is None else head.end
         if found := _QUERY.match(text, start):
             groups = found.groups()
@@ -158,6 +170,8 @@ class BindParser:
         message = text[own.end() :]
         client = _CLIENT.match(text, start)
         infoblox = _INFOBLOX.match(text, start) if b" response: " in text else None
+        if infoblox:
+            second, fraction, zone = infoblox.groups()[:3]  # after its label
         notice = next(((kind, count) for pattern, kind, count in _NOTICES if pattern.match(message)), None)
         bare = head is None and second is None
         if bare and not (labels or client or infoblox or notice):  # nothing of named's: it says nothing of its stamps
@@ -175,6 +189,22 @@ class BindParser:
         broken = b": query: " in message or (labels.startswith(b"queries: ") and b"(no-peer)" not in message)
         return Weird(at, "unreadable line", "", line, offset) if broken else None
 
+    def _nios(self, head: prefixes.Header | None, text: bytes, line: bytes, offset: int) -> Event | None:
+        """Read an RPZ hit as Infoblox NIOS writes it."""
+        before = _NIOS.match(text, 0 if head is None else head.end)
+        found = _NIOS_RPZ.match(text, before.end()) if before else None
+        if before is None or found is None:
+            return None
+        at = head.at(self.stamps) if head is not None else self.stamps.read(before[1], before[2], before[3])
+        client, port, qtype, disabled, policy, qname, via = found.groups()
+        address, name, owner = fields.address(client), fields.escaped(qname), fields.escaped(via)
+        if at is None or address is None or name is None or owner is None:
+            why = "unreadable stamp" if at is None else "bad client address" if address is None else "bad name"
+            return Weird(at or 0.0, why, address or "", line, offset)
+        action = _ACTIONS.get(policy, policy.decode("ascii").lower())
+        return Verdict(at, address, int(port), name, fields.qtype(qtype), 0, "rewrite", action, disabled is not None,
+                       owner, (), line, offset)  # fmt: skip
+
     def _at(
         self, head: prefixes.Header | None, second: bytes | None, fraction: bytes | None, zone: bytes | None
     ) -> float | None:
@@ -186,7 +216,7 @@ class BindParser:
 
 def _ours(line: bytes) -> bool:
     """Say whether a line has the shape of named's own files: a client part, its stamp, or one of its categories."""
-    if _CLIENT.match(line) or _INFOBLOX.match(line):
+    if _CLIENT.match(line) or _INFOBLOX.match(line) or (b"CEF:0|Infoblox" in line and _NIOS.match(line)):
         return True
     return _OWN_SHAPE.match(line) is not None
 
@@ -199,14 +229,16 @@ def _query(at: float | None, groups: tuple[Any, ...], line: bytes, offset: int, 
     if at is None:
         why = NO_STAMP if bare else "unreadable stamp"
         return Weird(0.0, why, fields.address(groups[3]) or "", line, offset)
-    _, _, _, client, port, qname, qtype, flags, server = groups
+    _, _, _, client, port, qname, qtype, flags, server = groups  # EfficientIP's Guardian prints no flags
     address = fields.address(client)
     if address is None:
         return Weird(at, "bad client address", "", line, offset)
     name = fields.escaped(qname) if len(qname) <= _NAME_TEXT else None
     if name is None:
         return Weird(at, "bad name", address, line, offset)
-    transport: Transport = "tcp" if _T in flags else "udp"  # a set: 9.20.3 changed the order (log_formats §0.1)
+    transport: Transport = (
+        "" if flags is None else "tcp" if _T in flags else "udp"
+    )  # a set: 9.20.3 changed the order (log_formats §0.1)
     asked = fields.server(server) if server else ""  # 9.6 and older do not print it
     return Query(at, address, int(port), name, fields.qtype(qtype), transport, asked, 0, line, offset)
 
