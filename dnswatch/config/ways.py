@@ -13,8 +13,8 @@ from dnswatch.config.values import close_to
 from dnswatch.core.reading import formats
 
 ALIASES = {"pihole": "dnsmasq", "pi-hole": "dnsmasq", "ftl": "dnsmasq", "named": "bind", "infoblox": "bind",
-           "nios": "bind", "efficientip": "bind", "solidserver": "bind", "pdns": "powerdns", "pdns-recursor": "powerdns",
-           "recursor": "powerdns", "eve": "suricata"}  # fmt: skip
+           "nios": "bind", "efficientip": "bind", "solidserver": "bind", "pdns": "powerdns",
+           "pdns-recursor": "powerdns", "recursor": "powerdns", "eve": "suricata"}  # fmt: skip
 SYSLOG_PORT = 514
 """RFC 5426 §3.3; what syslog daemons use on TCP too."""
 STDIN = "-"
