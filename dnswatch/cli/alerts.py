@@ -24,11 +24,13 @@ from dnswatch.core.alerts.flat import BLIND_SPOT, deviates, flat, reason, who
 from dnswatch.core.model import SEVERITIES, Alert
 from dnswatch.core.propose import NEVER
 from dnswatch.errors import EXIT_FAILED, ConfigError, DnswatchError
+from dnswatch.io.around import SPAN_S, Around, read_around
 from dnswatch.io.lock import running_pid
 from dnswatch.io.log import escaped
 
 if TYPE_CHECKING:
     from dnswatch.core.alerts.triage import Advice, Triage
+    from dnswatch.core.catalog import Catalog
     from dnswatch.io.store import Asked, Store
 
 STATES = ("open", "acknowledged", "snoozed", "closed")
@@ -93,24 +95,37 @@ def show(ctx: click.Context, alert_id: str, as_json: bool) -> None:
     """Show everything about one alert: who, what, why, the lines, its history, what to do next."""
     from dnswatch.io.store import Wanted
 
-    async def found(store: Store) -> tuple[Alert, list[Alert], list[Alert]]:
+    async def found(store: Store) -> tuple[Alert, list[Alert], list[Alert], Around | None]:
         last, revisions = await _find(store, alert_id)
         kept = Wanted(client=last.client.address, service="" if last.client.address else BLIND_SPOT, limit=OTHERS + 1)
         others = await store.alerts(kept)
-        return last, revisions, [one for one in others if one.id != last.id][:OTHERS]
+        return (
+            last, revisions, [one for one in others if one.id != last.id][:OTHERS],
+            await store.surroundings(last.id),
+        )  # fmt: skip
 
-    last, revisions, others = _ask(ctx, found)
-    advice = _triage(ctx).of(last)
+    last, revisions, others, kept = _ask(ctx, found)
+    catalog, triage = _texts(ctx)
+    advice = triage.of(last)
+    around = None if last.category == BLIND_SPOT else read_around(last)
+    if around is not None and not around.lookups and kept is not None and kept.lookups:
+        around = kept  # the log is gone, what was read from it is not
     if as_json:
         print_json({
             **_plain(last, advice),
             "cause": last.cause,
             "evidence": [{"path": line.path, "offset": line.offset, "line": line.line} for line in last.evidence],
+            "around": around and _plain_around(around, catalog),
             "revisions": [{"rev": one.rev, "time": time_text(one.at), "cause": one.cause, "severity": one.severity,
                            "state": one.state, "outcome": one.outcome, "count": one.count} for one in revisions],
         })  # fmt: skip
         return
-    for line in _story(last, revisions, others, advice, called(ctx)):
+    story = _story(last, revisions, others, advice, called(ctx))
+    if around is not None:
+        at = story.index("History") - 1
+        story[at:at] = ["", f"Lookups of {last.client.address} within {SPAN_S / 60:.0f} minutes",
+                        *_surroundings(around, catalog)]  # fmt: skip
+    for line in story:
         click.echo(escaped(line))
 
 
@@ -148,8 +163,8 @@ def _ask(ctx: click.Context, question: Any) -> Any:
     return asyncio.run(answer())
 
 
-def _triage(ctx: click.Context) -> Triage:
-    """Give the advice texts in the configured language; in English while the configuration is broken."""
+def _texts(ctx: click.Context) -> tuple[Catalog, Triage]:
+    """Give catalogue and advice in the configured language; in English while the configuration is broken."""
     from dnswatch.config.catalogue import load_catalogue
     from dnswatch.config.load import read
     from dnswatch.config.triage import triage_of
@@ -160,7 +175,7 @@ def _triage(ctx: click.Context) -> Triage:
         catalog = load_catalogue([folder] if folder is not None else [])
     except ConfigError:
         catalog = load_catalogue()
-    return triage_of(catalog, config.lang if config is not None else "en")
+    return catalog, triage_of(catalog, config.lang if config is not None else "en")
 
 
 async def _find(store: Store, prefix: str) -> tuple[Alert, list[Alert]]:
@@ -318,6 +333,41 @@ def _next(last: Alert, call: str) -> list[str]:
         f"    {call} explain {short}         how it was judged",
         *([] if deviates(last) else accept),
     ]
+
+
+def _plain_around(around: Around, catalog: Catalog) -> dict[str, Any]:
+    return {
+        "path": around.path, "problem": around.problem, "left_out": around.left_out,
+        "lookups": [{"time": time_text(one.at), "qname": one.qname, "qtype": one.qtype,
+                     "watched": _mark(one.qname, catalog)} for one in around.lookups],
+    }  # fmt: skip
+
+
+def _surroundings(around: Around, catalog: Catalog) -> list[str]:
+    """Print lookups, one line for repeats of a name, and mark those that dnswatch knows."""
+    lines: list[str] = []
+    before = ""
+    for one in around.lookups:
+        if one.qname == before:
+            continue
+        before = one.qname
+        mark = _mark(one.qname, catalog)
+        lines.append(f"  {time_text(one.at)}  {one.qname}{f'  <- {mark}' if mark else ''}")
+    if around.left_out:
+        lines.append(f"  and {counted(around.left_out, 'lookup')} farther away")
+    if around.problem:
+        lines.append(f"  {around.problem}")
+    return lines or ["  none in the log"]
+
+
+def _mark(qname: str, catalog: Catalog) -> str:
+    """Say what dnswatch knows of a name: the service it belongs to, or what it is a sign of."""
+    found = catalog.match(qname)
+    if not found:
+        return ""
+    first = next((one for one in found if one.role == "api"), found[0])
+    names = {"api": first.service, "recon": "IP check", "doh": "DNS over HTTPS"}
+    return names.get(first.role, f"{first.role} of {first.service}")
 
 
 def _seen(last: Alert) -> str:

@@ -6,6 +6,7 @@ Never: on the way of a line; each job may be late or fail without losing one. Re
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Iterable
@@ -75,7 +76,8 @@ class Housekeeping:
         self._jobs.every("feeds", FEEDS_S, self.publishing.publish, first_s=0)
         self._jobs.every("hooks", RETRY_S, self.publishing.retry)
         self._jobs.every("new logs", LOOK_S, look)
-        self._jobs.every("canary", TICK_S, self._primary.look)
+        self._jobs.every("canary", TICK_S, self.ask_consumers)
+        self._jobs.every("surroundings", AROUND_S, self.keep_surroundings)
         self._jobs.daily("expectations", 6, 0, self.tell_expired)
         self._jobs.daily("retention", 3, 17, prune)
 
@@ -105,7 +107,7 @@ class Housekeeping:
                   (one := lift(latest[name], serial, now)) != latest[name]]  # fmt: skip
         for one in lifted:
             log.warning("feeds: a consumer has serial %d of %s, newer than ours: the store was restored from an older "
-                        "copy; publishing under serial %d", ahead[one.zone.name], one.zone.name, one.serial)  # fmt: skip
+                        "copy; publishing under %d", ahead[one.zone.name], one.zone.name, one.serial)  # fmt: skip
         await self._store.save_snapshots(lifted)
         self._jobs.now("feeds")
 

@@ -117,7 +117,7 @@ async def test_prune_keeps_what_is_needed(tmp_path: Path) -> None:
             raw.execute("UPDATE outbox SET at_wall = 1")
         raw.close()
         removed = await store.prune(alerts_before=AT + 1000, sightings_before=AT + 1e6)
-        assert removed == {"outbox": 2, "alert": 1, "alert_rev": 1, "sighting": 1, "action": 0}
+        assert removed == {"outbox": 2, "alert": 1, "alert_rev": 1, "sighting": 1, "action": 0, "surroundings": 0}
         assert [one.id[-1] for one in await store.alerts()] == ["3", "2"]
         await store.confirm("siem", 3)
         await store.prune(AT + 1000, 0)

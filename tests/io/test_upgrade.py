@@ -31,7 +31,7 @@ async def store_of_layout_1(path: Path) -> None:
     async with await Store.open(path) as store:
         await store.checkpoint([state(offset=42)], None, [alert(1)])
     with closing(sqlite3.connect(path)) as connection, connection:
-        for later in ("health_row", "sink_stream", "dead_letter"):
+        for later in ("health_row", "sink_stream", "dead_letter", "surroundings"):
             connection.execute(f"DROP TABLE {later}")
         connection.execute("UPDATE meta SET value = '1' WHERE key = 'version'")
 

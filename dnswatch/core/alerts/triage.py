@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from dnswatch.core.alerts.flat import BLIND_SPOT, rfc3339, who
+from dnswatch.core.alerts.flat import BLIND_SPOT, rfc3339
 from dnswatch.core.model import Alert, Service
 
 ESCALATED = ("medium", "high", "critical")
@@ -91,11 +91,12 @@ class _Fill:
     """Puts an alert's values into a text. They come from logs: they are inserted, never read as a pattern."""
 
     def __init__(self, alert: Alert) -> None:
-        count = alert.count
+        count, client = alert.count, alert.client
         self._values = {
-            "who": who(alert), "client": alert.client.address, "service": alert.service, "qname": alert.qname,
-            "count": str(count), "times": f"{count}×", "first_seen": rfc3339(alert.first_at),
-            "last_seen": rfc3339(alert.last_at), "answers": ", ".join(alert.answers),
+            "who": f"{client.name} ({client.address})" if client.name else client.address, "client": client.address,
+            "service": alert.service, "qname": alert.qname, "count": str(count), "times": f"{count}×",
+            "first_seen": rfc3339(alert.first_at), "last_seen": rfc3339(alert.last_at),
+            "answers": ", ".join(alert.answers),
         }  # fmt: skip
 
     def __call__(self, text: str) -> str:

@@ -12,10 +12,11 @@ from dnswatch.io.store.database import FILE
 from dnswatch.io.store.dead_letters import DeadLetter, DeadLetters
 from dnswatch.io.store.feeds import Feeds
 from dnswatch.io.store.outbox import Backlog, Outbox, Place, Unreadable
+from dnswatch.io.store.surroundings import Surroundings
 from dnswatch.io.store.upkeep import Upkeep
 
 __all__ = ["FILE", "Asked", "Backlog", "DeadLetter", "Place", "Saved", "SourceState", "Store", "Unreadable", "Wanted"]
 
 
-class Store(Checkpoints, Book, Outbox, DeadLetters, Feeds, Upkeep):
+class Store(Checkpoints, Book, Outbox, DeadLetters, Feeds, Surroundings, Upkeep):
     """The store as one thing; each part says in its own module what it offers. Open with ``await Store.open(path)``."""

@@ -69,7 +69,7 @@ class Book(Database):
         statement = select(table.c.data, table.c.last_at, table.c.attempts).where(*terms)
         statement = statement.order_by(table.c.last_at.desc(), table.c.id).limit(wanted.limit)
         async with self.read() as connection:
-            return [_current(row) for row in await connection.execute(statement)]
+            return [current(row) for row in await connection.execute(statement)]
 
     @uncancelled
     async def alert(self, alert_id: str) -> Alert | None:
@@ -78,7 +78,7 @@ class Book(Database):
         statement = select(table.c.data, table.c.last_at, table.c.attempts).where(table.c.id == alert_id)
         async with self.read() as connection:
             row = (await connection.execute(statement)).first()
-            return None if row is None else _current(row)
+            return None if row is None else current(row)
 
     @uncancelled
     async def alert_ids(self, prefix: str, most: int = 6) -> list[str]:
@@ -122,7 +122,7 @@ class Book(Database):
         return [Asked(row.id, row.at_wall, row.by, json.loads(row.data), row.applied_wall, row.result) for row in rows]
 
 
-def _current(row: Any) -> Alert:
+def current(row: Any) -> Alert:
     """Bring a revision up to date with what was counted since."""
     alert = from_plain(json.loads(row.data))
     return replace(alert, last_at=max(alert.last_at, row.last_at), count=max(alert.count, row.attempts))

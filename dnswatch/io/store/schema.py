@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from sqlalchemy import Column, Float, Index, Integer, LargeBinary, MetaData, Table, Text, UniqueConstraint
 
-VERSION = 3
+VERSION = 4
 """Layout of the tables. A store with a higher one was written by a newer dnswatch and is refused; one with a lower one
 is brought up to date by a step in ``steps/`` for each version."""
 
@@ -174,3 +174,11 @@ feed_snapshot = Table(
     Column("rules", LargeBinary, nullable=False),  # zlib JSON
     UniqueConstraint("zone", "serial"),
 )  # fmt: skip
+
+surroundings = Table(
+    "surroundings", metadata,
+    Column("alert_id", Text, primary_key=True),
+    Column("at_wall", Float, nullable=False),
+    Column("data", Text, nullable=False),
+)  # fmt: skip
+"""What else the client looked up around an alert, read from the log while it was there (``io/around.py``)."""

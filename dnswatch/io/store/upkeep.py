@@ -57,6 +57,8 @@ class Upkeep(Database):
         gone["alert"] = await self._prune(alert, old)
         orphan = rev.c.id.not_in(select(alert.c.id)) & rev.c.id.not_in(waiting)
         gone["alert_rev"] = await self._prune(rev, orphan)
+        surroundings = schema.surroundings
+        gone["surroundings"] = await self._prune(surroundings, surroundings.c.alert_id.not_in(select(alert.c.id)))
         gone["sighting"] = await self._prune(schema.sighting, schema.sighting.c.hour < int(sightings_before) - 3600)
         done = schema.action.c.applied_wall < time.time() - DELIVERED_S * 10
         gone["action"] = await self._prune(schema.action, done)

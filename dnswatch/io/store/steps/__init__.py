@@ -11,9 +11,10 @@ from collections.abc import Callable
 
 from alembic.operations import Operations
 
-from dnswatch.io.store.steps import v2, v3
+from dnswatch.io.store.steps import v2, v3, v4
 
 STEPS: dict[int, Callable[[Operations], None]] = {
     2: v2.upgrade,
     3: v3.upgrade,
+    4: v4.upgrade,
 }
