@@ -15,11 +15,14 @@ import click
 
 from dnswatch.cli.state import state_dir
 from dnswatch.cli.tables import amount, print_json, print_table, span, time_text
+from dnswatch.core.health.kinds import KINDS
 from dnswatch.errors import EXIT_FAILED, EXIT_OK, NeverRan
 from dnswatch.io.lock import running_pid
 
 STALE_S = 10.0
 """Rows are written every 2 s: older ones of a living process mean that its loop or its disk hangs."""
+
+TITLES = {name: kind.title for name, kind in KINDS.items()}
 
 Rows = dict[str, dict[str, Any]]
 
@@ -69,6 +72,8 @@ def _print(rows: Rows, pid: int | None, age_s: float, unready: list[str]) -> Non
         click.echo(f"Running for {span(since)} (pid {pid}, version {run.get('version', '?')}), {state}.")
     for reason in unready:
         click.echo(f"  ! {reason}")
+    for kind, subject in rows.get("health", {}).get("blind_spots", []):
+        click.echo(f"  ! blind spot: {subject}: {TITLES.get(kind, kind)} (dnswatch alerts list --service {kind})")
     if run.get("reload_error"):
         click.echo(f"  ! the last reload was not taken: {run['reload_error']}")
     if not run:

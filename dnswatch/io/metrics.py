@@ -6,6 +6,7 @@ Never: counts anything itself. Read next: ``daemon.py``, which writes the rows.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -117,6 +118,10 @@ class RowCollector(Collector):
         for name, row in _of(rows, "sink"):
             word.add_metric([name, row.get("acknowledgement", "none")], 1)
         yield word
+        blind = _family(False, "blind_spots", "Blind spots that are open, by kind.", ["kind"])
+        for kind, count in sorted(Counter(kind for kind, _ in rows.get("health", {}).get("blind_spots", [])).items()):
+            blind.add_metric([kind], count)
+        yield blind
         engine = rows.get("engine", {})
         events = _family(True, "engine_events", "What the engine counted.", ["what"])
         for what, count in sorted(engine.get("counters", {}).items()):
