@@ -116,7 +116,8 @@ class Reader:
     # ── Reading ───────────────────────────────────────────────────────────────────────────────────────────────
 
     async def _run(self) -> None:
-        self.tail = open_way(self.settings, self.position) or self._open_file()
+        if not isinstance(self.tail, Stream):  # a stream goes on with what it has counted
+            self.tail = open_way(self.settings, self.position) or self._open_file()
         try:
             await self.tail.run(self._consume)
         except OSError as error:

@@ -10,6 +10,7 @@ from dnswatch.config.ways import STDIN
 from dnswatch.core.model import Position
 from dnswatch.core.reading import DNSTAP
 from dnswatch.io.sources.dnstap import DnstapReceiver
+from dnswatch.io.sources.journald import Journald
 from dnswatch.io.sources.pipe import Pipe, is_fifo
 from dnswatch.io.sources.syslog import SyslogReceiver
 from dnswatch.io.way import Stream
@@ -19,6 +20,8 @@ def open_way(settings: Source, resume: Position | None) -> Stream | None:
     """Make the way in of a source, to go on from ``resume``; None for a file, which ``tail.py`` follows."""
     if settings.path == STDIN or is_fifo(settings.path):
         return Pipe(settings.id, resume, None if settings.path == STDIN else settings.path)
+    if settings.journald:
+        return Journald(settings, resume)
     if settings.listen:
         return DnstapReceiver(settings, resume) if settings.type == DNSTAP else SyslogReceiver(settings, resume)
     return None

@@ -116,6 +116,7 @@ class SyslogReceiver(Stream):
             _udp_socket(self._door) if self._door.scheme == "udp" else unix_socket(self._door.path, socket.SOCK_DGRAM)
         )
         loop = asyncio.get_running_loop()
+        self._dropped, self._waits = 0, False
         self.port = sock.getsockname()[1] if self._door.scheme == "udp" else 0
 
         def resume() -> None:
