@@ -35,6 +35,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "report": ("dnswatch.cli.report", "Write an incident report about a client or a stretch of time."),
     "run": ("dnswatch.cli.run", "Run the daemon in the foreground."),
     "scan": ("dnswatch.cli.scan", "Analyse log files, rotated and compressed ones too; needs no configuration."),
+    "sink": ("dnswatch.cli.sink", "Show, test and repeat the delivery of alerts."),
     "status": ("dnswatch.cli.status", "Show what the running daemon sees."),
 }
 

@@ -324,9 +324,9 @@ class Courier:
             await self._store.confirm(self.name, self._at.seq, self._at.number)
         found = await self._store.requeued(self.name, BATCH)
         letters = [Item(one.seq, alert, one.id) for one, alert in found if one.id not in self._digging]
-        self._asked = len(found) == BATCH
         if letters:
             await self._give(letters)
+        self._asked = len(found) == BATCH  # not before: a failure must come back here
 
     async def _drop(self) -> None:
         """Give up the oldest of what exceeds the bounds; their numbers are used up, so the receiver sees the gap."""

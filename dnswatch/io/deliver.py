@@ -24,6 +24,14 @@ Acknowledgement = Literal["stored", "received", "hold", "none"]
 it, and it is sent again if the receiver dies within a while; nobody said anything (delivery.md §1.5)."""
 
 
+MEANING: dict[Acknowledgement, str] = {
+    "stored": "on disk",
+    "received": "its process has it",
+    "hold": "its process has read it; sent again if it dies soon after",
+    "none": "nobody confirms it",
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Delivery:
     """One revision on its way to one sink."""
@@ -109,3 +117,7 @@ class RoutedSink(Protocol):
     @property
     def route(self) -> str:
         """The one that is used at present."""
+
+    @property
+    def confirmed_by(self) -> str:
+        """What says that it has a batch, in a few words."""

@@ -347,7 +347,7 @@ async def test_udp_messages_leave_fields_out_rather_than_break() -> None:
         await sink.close()
     assert len(message.encode()) <= 900
     assert f'id="{alert(1).id}" rev="1"' in message
-    assert 'left_out="because,qnames' in message
+    assert 'left_out="evidence,because,qnames' in message
     assert '[meta sequenceId="7"][dnswatch.stream@32473 id="f00d"' in message
 
 

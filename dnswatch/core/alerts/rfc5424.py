@@ -17,8 +17,9 @@ from dnswatch.core.model import Alert
 MAX_SEQUENCE = 2_147_483_647  # RFC 5424 §7.3.1
 VALUE_CHARS = 1024
 """Longest parameter value: a list of 16 hostile names may be 4 kB, and receivers cut whole messages at 8 KiB."""
-SPARE = ("because", "qnames", "reason", "answers", "first_seen", "domain", "client_mac", "client_name")
-"""What is left out first where a message must fit a datagram, the most dispensable first; the text goes before them."""
+SPARE = ("block_note", "evidence", "because", "qnames", "reason", "escalation", "suppression_key", "answers",
+         "first_seen", "domain", "client_mac", "client_name")  # fmt: skip
+"""What is left out where a message is too long for its way, the most dispensable first; the text goes before them."""
 LEFT_OUT = frozenset({"questions", "steps", "containment"})
 """Prose of some 3 kB: with it a message would not fit a datagram. JSON carries it, and `alerts show` prints it."""
 _NOT_PRINTUSASCII = re.compile(r"[^\x21-\x7e]")

@@ -24,6 +24,8 @@ from dnswatch.io.syslog.security import Security
 
 PRIMARY_AGAIN_S = 60.0
 """While a fallback is used, the first address is tried again this often (delivery.md §1.5)."""
+MOST_BYTES = 8000
+"""Receivers cut longer messages, rsyslog at 8 KiB (maxMessageSize), in the middle of a parameter."""
 
 RenderBeat = Callable[[heartbeat.Heartbeat, str], bytes]
 
@@ -63,8 +65,7 @@ def _renderers(settings: Settings, address: Address, context: Context) -> tuple[
         # rsyslog's imuxsock reads RFC 5424 wrongly; the local form has no host name (delivery.md §1.1).
         local = replace(context, host="")
         return renderer("rfc3164", local), _beat(heartbeat.render_local, local)
-    if address.scheme == "udp":
-        context = replace(context, most_bytes=settings.max_size)
+    context = replace(context, most_bytes=settings.max_size if address.scheme == "udp" else MOST_BYTES)
     if settings.format == "rfc3164":
         return renderer("rfc3164", context), _beat(heartbeat.render_local, context)
     if settings.format == "rfc5424":
@@ -114,6 +115,10 @@ class SyslogSink:
     @property
     def route(self) -> str:
         return str(self._routes[self._current].address)
+
+    @property
+    def confirmed_by(self) -> str:
+        return self._transport.confirmed_by
 
     @property
     def truncated(self) -> int:

@@ -97,6 +97,18 @@ class Outbox(Database):
             return Stream(Place(seq, row.number), row.stream, row.dropped)
 
     @uncancelled
+    async def numberings(self) -> dict[str, tuple[int, Stream]]:
+        """Give the cursor and the numbering of every sink that has ever run."""
+        cursor, table = schema.outbox_cursor, schema.sink_stream
+        statement = select(cursor.c.seq, table).join_from(cursor, table, cursor.c.sink == table.c.sink, isouter=True)
+        async with self.read() as connection:
+            rows = (await connection.execute(statement.add_columns(cursor.c.sink.label("name")))).all()
+        return {
+            row.name: (row.seq, Stream(Place(row.seq, row.number or 0), row.stream or "", row.dropped or 0))
+            for row in rows
+        }
+
+    @uncancelled
     async def waiting(self, after: int, most: int, sink: str = "") -> list[tuple[int, Alert | Unreadable]]:
         """Give the next revisions behind a cursor with their seq, in order, without the dead letters of ``sink``."""
         box, table, dead = schema.outbox, schema.alert_rev, schema.dead_letter

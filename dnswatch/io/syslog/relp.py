@@ -33,6 +33,7 @@ class Relp:
     """The way to a RELP receiver."""
 
     acknowledgement: Acknowledgement = "received"
+    confirmed_by = "a RELP answer to every message"
     hold_s = 0.0
     cut = 0
 

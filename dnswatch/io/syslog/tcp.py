@@ -20,6 +20,7 @@ class Tcp:
     """The way to a receiver over plain TCP."""
 
     acknowledgement: Acknowledgement = "received"
+    confirmed_by = "the receiver's end after ours"
     hold_s = 0.0
     cut = 0
 

@@ -26,6 +26,7 @@ class Tls:
     """The way to a receiver over TLS."""
 
     acknowledgement: Acknowledgement = "hold"
+    confirmed_by = "the receiver's end after ours, and that it lived on"
     cut = 0
 
     def __init__(self, address: Address, options: Options) -> None:

@@ -38,6 +38,8 @@ class Transport(Protocol):
     """The way to one receiver. One task uses it at a time."""
 
     acknowledgement: Acknowledgement
+    confirmed_by: str
+    """What says so, in a few words."""
     hold_s: float
     """For how long what `send` handed over may still have to be sent again; 0: `send` has the last word."""
     cut: int

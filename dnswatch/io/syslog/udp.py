@@ -27,6 +27,7 @@ class Udp(Datagrams):
     """The way to a receiver over UDP, at most ``udp_per_s`` messages a second."""
 
     acknowledgement: Acknowledgement = "none"
+    confirmed_by = "nobody: UDP has no answer"
 
     def __init__(self, address: Address, options: Options) -> None:
         super().__init__(address)
