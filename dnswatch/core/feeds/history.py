@@ -6,6 +6,8 @@ Never: a clock, a disk; the caller stores a snapshot before anybody sees it (res
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from dnswatch.core.model import Delta, Snapshot, Zone
 
 _SPAN = 1 << 32  # serials are 32 bits and compare by RFC 1982
@@ -34,6 +36,14 @@ def advance(last: Snapshot | None, zone: Zone, at: float, data: frozenset[str] =
     if last is not None and last.zone == zone:
         return last
     return Snapshot(zone, next_serial(last.serial if last else None, at), at, data)
+
+
+def lift(last: Snapshot, above: int, at: float) -> Snapshot:
+    """Give the same content under a serial newer than ``above``, where it is not newer already.
+
+    A resolver that has a newer serial than we publish ignores ours for ever: our store was restored from an older copy.
+    """
+    return replace(last, serial=next_serial(above, at), at=at) if newer(above, last.serial) else last
 
 
 def diff(old: Snapshot, new: Snapshot) -> Delta:
