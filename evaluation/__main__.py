@@ -7,6 +7,7 @@ network with the same gates. Never: tunes. Read next: ``simulator.py``, ``judge.
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 import tempfile
 import time
@@ -27,7 +28,7 @@ def main() -> int:
     given = _arguments()
     runs, started = [], time.monotonic()
     for seed in _seeds(given.seeds):
-        runs.append(measure(seed, given))
+        runs.append(_measured(seed, given))
         print(f"seed {seed}: {time.monotonic() - started:.0f} s", file=sys.stderr)
     found = gates.verdicts(runs, small=given.quick)
     for verdict in found:
@@ -67,12 +68,28 @@ def measure(seed: int, given: argparse.Namespace, without: tuple[str, ...] = ())
         return run
 
 
+def _measured(seed: int, given: argparse.Namespace) -> dict[str, Any]:
+    """Measure, or take what an interrupted run with the same settings left behind."""
+    if not given.cache:
+        return measure(seed, given)
+    settings = "-".join(str(getattr(given, name)) for name in QUICK if name != "seeds")
+    path = given.cache / f"{seed}-{settings}.json"
+    if not path.exists():
+        run = measure(seed, given)
+        given.cache.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(run))
+    read: dict[str, Any] = json.loads(path.read_text())
+    return read
+
+
 def _ablate(given: argparse.Namespace) -> dict[str, list[dict[str, Any]]]:
-    """Measure again without one fact at a time, on the first two seeds."""
-    return {
-        name: [measure(seed, given, (name,) if name else ()) for seed in _seeds(given.seeds)[:2]]
-        for name in ("", *SIGNALS)
-    }
+    """Measure networks of the quick size again and again, without one fact at a time."""
+    found = {}
+    with tempfile.TemporaryDirectory(prefix="dnswatch-ablation-") as name:
+        small = argparse.Namespace(**{**vars(given), **QUICK, "keep": name})
+        for signal in ("", *SIGNALS):
+            found[signal] = [measure(seed, small, (signal,) if signal else ()) for seed in _seeds(given.seeds)[:3]]
+    return found
 
 
 def _seeds(text: str) -> list[int]:
@@ -97,6 +114,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--ablation", action="store_true", help="again without one fact at a time")
     parser.add_argument("--out", type=Path, metavar="DIR", help="write the report and results.json here")
     parser.add_argument("--keep", metavar="DIR", help="keep the logs here, and use those that are there")
+    parser.add_argument(
+        "--cache", type=Path, metavar="DIR", help="keep each network's results here, and go on from them"
+    )
     parser.add_argument("--verbose", action="store_true", help="also print what the false alerts and misses were")
     given = parser.parse_args()
     if given.quick:

@@ -50,6 +50,10 @@ class Incident:
         }
 
 
+class NobodyLeftError(Exception):
+    """Every client of the kind was hit already; of S15 (few forwarders) there are then fewer."""
+
+
 class Planner:
     """Picks victims: never the same client and service twice, never one that honestly uses the service."""
 
@@ -58,6 +62,10 @@ class Planner:
         self.planned: list[Incident] = []
         self._used: set[tuple[Client, str]] = set()
         self._busy = {one for group in world.special.values() for one in group}
+
+    def free(self, client: Client, service: str) -> bool:
+        """Say whether nothing happens to this client on this service yet."""
+        return client.front is None and (client, service) not in self._used
 
     def incident(
         self,
@@ -97,7 +105,7 @@ class Planner:
             incident = Incident(scenario, victim, [target.service], self.moment(rng, victim), target in names.OUTSIDE)
             self.planned.append(incident)
             return incident, target
-        raise ValueError(f"no victim left for {scenario}: fewer attacks or more clients")
+        raise NobodyLeftError(f"no victim left for {scenario}: fewer attacks or more clients")
 
     def moment(self, rng: random.Random, victim: Client) -> float:
         """Draw when it begins: people's machines are on in working hours, the others always."""
@@ -226,7 +234,9 @@ def s9(plan: Planner, rng: random.Random) -> Iterator[Ask]:
 
 def s10(plan: Planner, rng: random.Random) -> Iterator[Ask]:
     """The machine of a real Discord user, with an IP check in half of the cases."""
-    users = [one for one in plan.world.of("pc", "dev") if "discord" in one.apps and one.front is None]
+    users = [one for one in plan.world.of("pc", "dev") if "discord" in one.apps and plan.free(one, "discord")]
+    if not users:
+        return
     target = Target("discord", "discord.com", human="discord")
     incident, target = plan.incident("S10", rng, {}, (target,), outside=False, client=rng.choice(users))
     if rng.random() < 0.5:
@@ -342,5 +352,8 @@ def schedule(world: World, each: int, only: tuple[str, ...] = ()) -> tuple[list[
             continue
         few = scenario in ("unannounced-test", "S9", "S17")
         for n in range(min(each, 1) if few else each):
-            asks += plan(planner, world.rng("attack", scenario, n))
+            try:
+                asks += plan(planner, world.rng("attack", scenario, n))
+            except NobodyLeftError:
+                break
     return planner.planned, asks

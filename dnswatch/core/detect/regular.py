@@ -27,8 +27,9 @@ FOLDING_COSTS = 0.05
 """Subtracted where gaps were folded, for folding makes any series look more regular."""
 SKEW_NOISE = 1.2
 """Bowley skewness of n symmetric values spreads about 1.2 / sqrt(n) around 0 (simulated)."""
-NARROW_S = 10.0
-"""RITA: quartiles closer than this have no skewness."""
+NARROW_S, NARROW_SHARE = 10.0, 0.1
+"""Quartiles closer than this have no skewness. RITA knows the seconds only; a tenth of the median is as narrow: a bot
+behind a cache of 300 s asks after 300 to 330 s, all on one side, and is a metronome nonetheless."""
 
 
 def regularity(gaps: Sequence[float]) -> tuple[float, float]:
@@ -66,7 +67,7 @@ def _folded(ordered: Sequence[float], base: float) -> tuple[float, float]:
 def _score(ordered: Sequence[float]) -> float:
     low, median, high = (quantile(ordered, share) for share in (0.25, 0.5, 0.75))
     skew = 0.0
-    if high - low >= NARROW_S and low < median < high:
+    if high - low >= max(NARROW_S, NARROW_SHARE * median) and low < median < high:
         skew = max(0.0, abs(low + high - 2 * median) / (high - low) - SKEW_NOISE / math.sqrt(len(ordered)))
     if median < 1.0:
         return 1.0 - skew / 2

@@ -42,6 +42,8 @@ class Options:
     wonders about the address later: of the benign logs read, one had an IP check 222 s on the wrong side."""
     close_s: float = 60.0
     """So close before a client's first lookup ever, with no app in sight, the two are one program's doing."""
+    seldom: int = 3
+    """A client that met the service at most so often has no habit with it: an invitation was opened once."""
     repeats: int = 3
     """So many checks in that time are a program's, not a person's."""
     habit_hours: int = 4
@@ -103,10 +105,12 @@ class Sequence(Signal):
 
     def judge(self, sighting: Sighting, past: Past) -> Finding | None:
         """Say what was checked before."""
-        first = past.client(sighting.client.address, sighting.service.id) is None
-        if first and sighting.service.companion_effect == "exonerates":
+        seen = past.client(sighting.client.address, sighting.service.id)
+        opens = seen is None or sighting.at - seen.last_at >= self.detection.episode_gap_s
+        if opens and sighting.service.companion_effect == "exonerates":
             return None  # an app may still show itself; severity never falls, so `review` speaks
-        return self._state(sighting, past, 0.0, first)
+        new = "the first" if seen is None else "one of few" if seen.count <= self.options.seldom else ""
+        return self._state(sighting, past, 0.0, new)
 
     def review_after(self, sighting: Sighting) -> float | None:
         """Look again when a check that came late, or an app that just started, would be there."""
@@ -118,10 +122,11 @@ class Sequence(Signal):
         if now < sighting.at + (self.review_after(sighting) or 0.0):
             return None
         seen = past.client(sighting.client.address, sighting.service.id)
-        first = seen is not None and seen.first_at >= sighting.at
-        return self._state(sighting, past, self.options.after_s, first)
+        first = seen is None or seen.first_at >= sighting.at
+        few = seen is not None and seen.count <= 2 * self.options.seldom  # those of the half minute are in it
+        return self._state(sighting, past, self.options.after_s, "the first" if first else "one of few" if few else "")
 
-    def _state(self, sighting: Sighting, past: Past, after_s: float, first: bool) -> Finding | None:
+    def _state(self, sighting: Sighting, past: Past, after_s: float, new: str) -> Finding | None:
         checks = self._checks.rows.get(sighting.client.address)
         if checks is None or (sighting.service.shared and sighting.qtype in HTTPS_TYPES):
             return None  # a browser asked for a page: somebody looks around
@@ -142,10 +147,10 @@ class Sequence(Signal):
             text = f"{len(found)} such checks within {before_s + after_s:.0f} s"
             terms.append(Reason("sequence-repeated", text, self.points("sequence-repeated")))
         floor = None
-        if first and -after_s <= gap <= self.options.close_s and self._alone(sighting, past):
+        if new and -after_s <= gap <= self.options.close_s and self._alone(sighting, past):
             floor = _steps(service.base_severity)
-            terms.append(Reason("sequence-close", f"the first {service.id} lookup ever from {sighting.client.address}, "
-                                f"so close to the check: at least {floor}"))  # fmt: skip
+            text = f"{new} {service.id} lookup{'' if new == 'the first' else 's'} ever from {sighting.client.address}"
+            terms.append(Reason("sequence-close", f"{text}, so close to the check: at least {floor}"))
         return Finding(self.name, sum(term.points for term in terms), tuple(terms), floor=floor)
 
     def _habit(self, checks: Checks, name: Name, at: float) -> bool:
