@@ -12,7 +12,7 @@ import json
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import click
 
@@ -23,10 +23,13 @@ from dnswatch.config.model import Config
 from dnswatch.config.values import time_text
 from dnswatch.core.clients.expectations import Expectations
 from dnswatch.core.clients.groups import Groups
+from dnswatch.core.feeds.clients import isolated, kept_out
 from dnswatch.core.feeds.formats import FORMATS
 from dnswatch.core.feeds.history import diff
 from dnswatch.core.feeds.publication import Publication, actions, plan
-from dnswatch.core.feeds.zones import BY_CLIENT, LeftOut, left_out
+from dnswatch.core.feeds.triggers import client_trigger
+from dnswatch.core.feeds.verdicts import added
+from dnswatch.core.feeds.zones import BY_CLIENT, QUARANTINE, LeftOut, left_out
 from dnswatch.core.model import Delta, Rule, Snapshot
 from dnswatch.core.policy import FeedPolicy, Policy
 from dnswatch.io.lock import request_reload, running_pid
@@ -37,14 +40,18 @@ from dnswatch.io.store import FILE, Store
 class WithMore(click.Group):
     """The group and the commands that live in modules of their own, imported on use."""
 
-    MORE = ("probe", "promote")
+    MORE: ClassVar = {
+        "allow": "names", "block": "names", "impact": "impact", "lint": "lint", "probe": "probe", "promote": "promote",
+        "publish": "publish", "quarantine": "quarantine",
+    }  # fmt: skip
+    """Command → module of ``cli/`` that has it under its own name."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return sorted({*super().list_commands(ctx), *self.MORE})
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name in self.MORE:
-            found = getattr(importlib.import_module(f"dnswatch.cli.{cmd_name}"), cmd_name)
+            found = getattr(importlib.import_module(f"dnswatch.cli.{self.MORE[cmd_name]}"), cmd_name)
             assert isinstance(found, click.Command)
             return found
         return super().get_command(ctx, cmd_name)
@@ -52,7 +59,7 @@ class WithMore(click.Group):
 
 @click.group(cls=WithMore, context_settings={"help_option_names": ["-h", "--help"]})
 def command() -> None:
-    """Build, show, compare, promote and probe the published zones."""
+    """Build, show, prove, measure, publish, promote and probe the zones; block, allow and cut off by hand."""
 
 
 # ── build ─────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -163,8 +170,10 @@ def _show_zones(now: World, publication: Publication) -> None:
 def _show_zone(now: World, one: Snapshot, publication: Publication) -> None:
     click.echo(f"{one.zone.name}: audience {one.zone.audience}, mode {_mode(now, one, publication)}, "
                f"serial {one.serial} ({_published(now, one)}), {_counts(one)}")  # fmt: skip
+    why = _why(now, one)
     for rule in one.zone.rules:
-        click.echo(f"  {rule_text(rule)}")
+        because = why.get(rule.trigger.removeprefix("*."))
+        click.echo(f"  {rule_text(rule)}" + (f"  ({because})" if because else ""))
     for entry in _left_out(now, one, publication):
         click.echo(f"  left out: {entry.name or entry.service}: {entry.because[0].text}")
 
@@ -182,7 +191,20 @@ def _counts(one: Snapshot) -> str:
 
 
 def _left_out(now: World, one: Snapshot, publication: Publication) -> tuple[LeftOut, ...]:
-    return () if one.zone.name in publication.retired else left_out(now.policy, one.zone.audience, time.time())
+    if one.zone.name in publication.retired:
+        return ()
+    if one.zone.audience == QUARANTINE:
+        return kept_out(now.policy, now.identity, time.time())
+    return left_out(now.policy, one.zone.audience, time.time())
+
+
+def _why(now: World, one: Snapshot) -> dict[str, str]:
+    """Give why names and clients are in a zone that no catalogue put there."""
+    at = time.time()
+    if one.zone.audience == QUARANTINE:
+        return {client_trigger(str(entry.network)): entry.because.text
+                for entry in isolated(now.policy, now.identity, at) if entry.kept is None}  # fmt: skip
+    return {name: why.text for name, why in added(now.policy, one.zone.audience, at).items()}
 
 
 def rule_text(rule: Rule) -> str:
@@ -199,7 +221,9 @@ def _plain(now: World, one: Snapshot, publication: Publication, rules: bool) -> 
                      for e in _left_out(now, one, publication)],
     }  # fmt: skip
     if rules:
-        plain["triggers"] = [{"trigger": rule.trigger, "action": rule.action, "addresses": list(rule.addresses)}
+        why = _why(now, one)
+        plain["triggers"] = [{"trigger": rule.trigger, "action": rule.action, "addresses": list(rule.addresses),
+                              "because": why.get(rule.trigger.removeprefix("*."))}
                              for rule in one.zone.rules]  # fmt: skip
     return plain
 

@@ -6,12 +6,14 @@ Also publishing from here, while no daemon does it. Never: prints results. Read 
 from __future__ import annotations
 
 import asyncio
+import getpass
 import os
 import stat
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -19,8 +21,11 @@ from dnswatch.cli import config_path
 from dnswatch.config.build import load_policy
 from dnswatch.config.model import Config
 from dnswatch.core.clients.identity import Identity
-from dnswatch.core.model import Name, Snapshot
-from dnswatch.core.policy import Policy
+from dnswatch.core.detect.changes import SightingRow
+from dnswatch.core.feeds.publication import plan
+from dnswatch.core.feeds.zones import with_decisions
+from dnswatch.core.model import Decision, Name, Snapshot
+from dnswatch.core.policy import DAY_S, Policy
 from dnswatch.io.leases import LeaseFiles
 from dnswatch.io.lock import StateLock
 from dnswatch.io.publish import Hook, Rebuilt, rebuild
@@ -43,16 +48,45 @@ class World:
 def world(ctx: click.Context) -> World:
     """Read the configuration and, if there is a store, what was published and who the clients are."""
     loaded = load_policy(Path(config_path(ctx)))
-    identity, latest = asyncio.run(_stored(loaded.config))
-    return World(loaded.config, loaded.policy, identity, latest)
+    identity, latest, decisions = asyncio.run(_stored(loaded.config))
+    return World(loaded.config, with_decisions(loaded.policy, decisions), identity, latest)
 
 
-async def _stored(config: Config) -> tuple[Identity, dict[Name, Snapshot]]:
+async def _stored(config: Config) -> tuple[Identity, dict[Name, Snapshot], list[Decision]]:
     path = config.state_dir / FILE
     if not path.exists():
-        return await known_clients(None, config), {}
+        return await known_clients(None, config), {}, []
     async with await Store.open(path, create=False, readonly=True) as store:
-        return await known_clients(store, config), await store.latest_snapshots()
+        decisions = await store.decisions(time.time())
+        return await known_clients(store, config), await store.latest_snapshots(), decisions
+
+
+def seen(config: Config, days: float) -> list[SightingRow]:
+    """Give the attempts of the last days that the store knows."""
+
+    async def work() -> list[SightingRow]:
+        async with await Store.open(path, create=False, readonly=True) as store:
+            return list(await store.sightings(time.time() - days * DAY_S))
+
+    path = config.state_dir / FILE
+    return asyncio.run(work()) if path.exists() else []
+
+
+def note(config: Config, what: dict[str, Any]) -> None:
+    """Keep for ever what a person ordered of the feeds, who and when. Without a store there is nobody to keep it."""
+
+    async def work() -> None:
+        async with await Store.open(path, create=False) as store:
+            await store.record(what, who_asks(), "ordered")
+
+    path = config.state_dir / FILE
+    if path.exists():
+        asyncio.run(work())
+
+
+def who_asks() -> str:
+    """Name the person at the terminal."""
+    return os.environ.get("SUDO_USER") or getpass.getuser()
 
 
 async def known_clients(store: Store | None, config: Config) -> Identity:
@@ -65,13 +99,23 @@ async def known_clients(store: Store | None, config: Config) -> Identity:
     return identity
 
 
-def build_here(config: Config, policy: Policy) -> Rebuilt:
-    """Compile, record and write as the daemon would, while none runs."""
+def build_here(config: Config, policy: Policy, *, forced: bool = False, new_epoch: bool = False) -> Rebuilt:
+    """Compile, record and write as the daemon would, while none runs.
+
+    ``forced``: limits and impact do not count; ``new_epoch``: serials begin anew.
+    """
 
     async def work() -> Rebuilt:
         async with await Store.open(config.state_dir / FILE) as store:
+            now = time.time()
             identity = await known_clients(store, config)
-            return await rebuild(policy, identity, time.time(), store, config.feeds_directory, hooks(config))
+            whole = with_decisions(policy, await store.decisions(now))
+            if new_epoch:
+                plan(whole, identity, now, {})  # refused: nothing is forgotten
+                await store.forget_snapshots()
+            return await rebuild(
+                whole, identity, now, store, config.feeds_directory, hooks(config), forced=forced or new_epoch
+            )
 
     with StateLock(config.state_dir):
         rebuilt = asyncio.run(work())

@@ -23,6 +23,9 @@ from dnswatch.errors import ConfigError
 EXPECT_PART = "90-expect.yaml"
 """Where `expect add` and `expect propose --apply` write."""
 EXPECT_WRITER = "dnswatch expect"
+FEEDS_PART = "90-feeds.yaml"
+"""Where `feed block`, `feed allow` and `feed quarantine` write."""
+FEEDS_WRITER = "dnswatch feed"
 
 
 def part(main: Path, name: str) -> Path:
