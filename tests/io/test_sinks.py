@@ -179,3 +179,48 @@ async def test_file_takes_back_what_did_not_fit(tmp_path: Path) -> None:
     await sink.send(batch(2, 3))
     await sink.close()
     assert path.read_bytes().count(b"\n") == 3
+
+
+async def test_file_cuts_off_its_own_half_line(tmp_path: Path) -> None:
+    """Killed in mid-line, it comes again with the same batch: what stands there is its beginning, and no half line."""
+    path = tmp_path / "alerts.jsonl"
+    path.write_bytes(b"<133>1 alert 1\n<133>1 al")
+    sink = FileSink(path, plain)
+    await sink.send(batch(1, 2))
+    await sink.close()
+    assert path.read_bytes() == b"<133>1 alert 1\n<133>1 alert 1\n<133>1 alert 2\n"
+
+
+async def test_file_after_copytruncate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What came shortly before a truncation is written again: logrotate may not have copied it. Nothing older is."""
+    monkeypatch.setattr("dnswatch.io.sinks.file.LOOK_S", 0.02)
+    path = tmp_path / "alerts.jsonl"
+    sink = FileSink(path, plain)
+    await sink.send(batch(1, 1))
+    os.truncate(path, 0)
+    await until(lambda: path.read_bytes() == b"<133>1 alert 1\n")  # without another batch
+    monkeypatch.setattr("dnswatch.io.sinks.file.RECENT_S", 0.0)
+    await until(lambda: bool(sink._guarding and sink._guarding.done()))
+    os.truncate(path, 0)
+    await sink.send(batch(2, 2))
+    await sink.close()
+    assert path.read_bytes() == b"<133>1 alert 2\n"
+
+
+async def test_file_renamed_while_it_writes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What went into a file that was rotated away meanwhile is in the new one too: the old may be compressed."""
+    path = tmp_path / "alerts.jsonl"
+    sink = FileSink(path, plain)
+    await sink.send(batch(1, 1))
+    sync = os.fdatasync
+
+    def rotating(file: int) -> None:
+        sync(file)
+        if not (tmp_path / "alerts.jsonl.1").exists():
+            path.rename(tmp_path / "alerts.jsonl.1")
+
+    monkeypatch.setattr("os.fdatasync", rotating)
+    await sink.send(batch(2, 2))
+    await sink.close()
+    assert path.read_bytes() == b"<133>1 alert 2\n"
+    assert (tmp_path / "alerts.jsonl.1").read_bytes() == b"<133>1 alert 1\n<133>1 alert 2\n"

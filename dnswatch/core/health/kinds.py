@@ -90,8 +90,8 @@ KINDS: dict[str, Kind] = {
     ),
     "outbox-full": Kind(
         "high", "alerts pile up for a sink", "sink",
-        "nobody sees new alerts there",
-        "look at `dnswatch status` for the sink's error; delivery goes on by itself once it can be reached",
+        "nobody sees new alerts there; once max_rows or max_age is reached the oldest are dropped for this sink",
+        "run `dnswatch sink list` and `dnswatch sink test`; delivery goes on by itself once it can be reached",
     ),
     "overflow": Kind(
         "medium", "the server could not log every line", "source",
