@@ -17,7 +17,8 @@ from typing import Any, Protocol
 
 from dnswatch.config.model import Consumer
 from dnswatch.core.clients.groups import Groups
-from dnswatch.core.feeds.liveness import Copy, Seen, Standing, State, state_of, statement
+from dnswatch.core.feeds.history import newer
+from dnswatch.core.feeds.liveness import Copy, Seen, Standing, State, is_ahead, state_of, statement
 from dnswatch.core.feeds.subscription import SHARED
 from dnswatch.core.feeds.triggers import CANARY_ADDRESS, canaries, network_of
 from dnswatch.core.feeds.tsig import Key
@@ -66,6 +67,8 @@ class Canary:
     def __init__(self, blind_spots: BlindSpots, clock: Callable[[], float] = time.time) -> None:
         self.standings: dict[str, dict[Copy, Standing]] = {}
         self.asked = 0  # rounds of questions to one consumer
+        self.ahead: dict[Name, int] = {}  # zones of which a consumer has a newer serial than ours, as asked last
+        self.behind: list[tuple[str, Copy]] = []  # consumers that answered, asked last, without the version
         self._blind_spots = blind_spots
         self._clock = clock
         self._started_at = clock()
@@ -73,6 +76,7 @@ class Canary:
     async def look(self, world: World) -> None:
         """Ask for every copy that is due, all consumers at once, and tell what is not live."""
         consumers = world.consumers.settings.consumers
+        self.ahead, self.behind = {}, []
         self.forget(keep=[one.name for one in consumers])
         await asyncio.gather(*(self._look_at(world, one) for one in consumers))
 
@@ -134,6 +138,12 @@ class Canary:
             one.has = seen.serial if seen.serial is not None else seen.fetched
             if one.state == "live":
                 one.since, one.has = now, snapshot.serial
+            if one.state in ("old", "none"):
+                self.behind.append((consumer.name, copy))
+            if seen.serial is not None and is_ahead(seen.serial, snapshot.serial):
+                known_ahead = self.ahead.get(copy.zone)
+                if known_ahead is None or newer(seen.serial, known_ahead):
+                    self.ahead[copy.zone] = seen.serial
 
     async def _see(self, world: World, consumer: Consumer, snapshot: Snapshot, key: Key | None) -> Seen:
         source = world.source(consumer.address)

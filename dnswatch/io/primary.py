@@ -97,12 +97,17 @@ class Primary:
             await self._serve(snapshots)
 
     async def look(self) -> None:
-        """Ask consumers whether they answer from what is served."""
+        """Ask consumers whether they answer from what is served; who does not is told of it once more."""
         if self._consumers is None:
             self.canary.forget()
-        else:
-            served = {zone: one.current for zone, one in self._responder.zones.items()}
-            await self.canary.look(World(self._consumers, served, self._groups, self._fetched, self._source))
+            return
+        served = {zone: one.current for zone, one in self._responder.zones.items()}
+        await self.canary.look(World(self._consumers, served, self._groups, self._fetched, self._source))
+        for consumer, copy in self.canary.behind:
+            targets = [one for one in self._targets(copy.zone) if one.consumer == consumer
+                       and copy.view in ("", one.key.name if one.key else "")]  # fmt: skip
+            if copy.zone in served:
+                self._notifier.tell(targets, served[copy.zone].serial)
 
     def _fetched(self, consumer: str, zone: Name) -> int | None:
         one = self.server.transfers.get((consumer, zone)) if self.server else None

@@ -14,7 +14,7 @@ from dnslib import QTYPE, RR, SOA, A, DNSRecord
 
 from dnswatch.config.build import groups_of
 from dnswatch.config.load import load
-from dnswatch.core.feeds.history import advance
+from dnswatch.core.feeds.history import advance, lift, newer
 from dnswatch.core.feeds.triggers import CANARY_ADDRESS, client_trigger
 from dnswatch.core.model import Rule, Snapshot, Zone
 from dnswatch.io import canary
@@ -216,3 +216,17 @@ async def test_a_consumer_that_shows_nothing_is_believed_by_its_transfers(resolv
     for fetched, state in ((None, "none"), (new - 1, "old"), (new, "live")):
         await one.look(replace(made, fetched=lambda *_, fetched=fetched: fetched))  # type: ignore[misc]
         assert states(one) == {"quarantine": "live", "exempt": "live", "build": state, "any": "live"}
+
+
+async def test_a_consumer_with_a_newer_serial_is_noticed(resolver: Resolver, tmp_path: Path) -> None:
+    """It ignores ours for ever, so the next version must be newer than its own; what was never ours counts not."""
+    told, clock = Told(), Clock()
+    one, made = Canary(told, clock), world(tmp_path, resolver.port)
+    new = serial(made)
+    resolver.has = {"quarantine": new, "exempt": new - 1, "build": new + 2**29, "any": new + 7}
+    await one.look(made)
+    assert one.ahead == {f"any.{PARENT}": new + 7}
+    lifted = lift(made.snapshots[f"any.{PARENT}"], new + 7, clock.now)
+    assert newer(lifted.serial, new + 7)
+    assert lifted.zone == made.snapshots[f"any.{PARENT}"].zone
+    assert lift(lifted, new + 7, clock.now) == lifted

@@ -76,7 +76,9 @@ def test_a_block_needs_no_upstream(made: World) -> None:
         made.install()
 
 
-@pytest.mark.parametrize("kind", [*KINDS, "bind over TLS", "unbound over TLS"])
+@pytest.mark.parametrize(
+    "kind", [*KINDS, *(pytest.param(f"{kind} over TLS", marks=pytest.mark.torture) for kind in KINDS)]
+)
 def test_an_update_is_live_within_two_seconds(kind: str) -> None:
     """By NOTIFY, in every view, both ways; dnswatch sees that itself, per zone."""
     with world(kind.split()[0], has_tls="TLS" in kind) as made, resolver(made):

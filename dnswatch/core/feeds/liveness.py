@@ -11,10 +11,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from dnswatch.core.feeds.history import newer
 from dnswatch.core.model import Name
 
 State = Literal["live", "old", "idle", "none", "silent"]
 SERVFAIL, NOTAUTH = 2, 9
+MOST_AHEAD = 1 << 28
+"""Seconds, eight years: serials are times, so a larger one was never ours; a reply may be forged."""
 
 WORDS: Mapping[State, str] = {
     "live": "answers from this serial",
@@ -64,6 +67,11 @@ def state_of(seen: Seen, serial: int) -> State:
     if seen.fetched is None:
         return "none"
     return "live" if seen.fetched == serial else "old"
+
+
+def is_ahead(theirs: int, ours: int) -> bool:
+    """Say whether a resolver has a newer serial than we publish, by no more than `MOST_AHEAD`."""
+    return newer(theirs, ours) and (theirs - ours) % (1 << 32) < MOST_AHEAD
 
 
 @dataclass(slots=True)
