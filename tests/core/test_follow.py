@@ -111,3 +111,12 @@ def test_rotated_names(names: list[str], ordered: list[str]) -> None:
 def test_the_log_that_a_file_belongs_to(name: str, stem: str) -> None:
     """A rotated file's name leads to its log's."""
     assert split_rotation(name)[0] == stem
+
+
+def test_a_date_before_the_ending_is_of_the_same_log() -> None:
+    """Zeek's rotated files and those of logrotate's ``extension``; another log's, and the log itself, are not."""
+    names = ["dns.log", "dns-2026-11-22-20-00-00.log", "dns-2026-11-22-19-00-00.log.gz", "dns-20261121.log",
+             "conn-2026-11-22-19-00-00.log", "dns-old.log", "dns.log.1"]  # fmt: skip
+    assert siblings("dns.log", names) == [
+        "dns-20261121.log", "dns-2026-11-22-19-00-00.log.gz", "dns-2026-11-22-20-00-00.log", "dns.log.1"
+    ]  # fmt: skip

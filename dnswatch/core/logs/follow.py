@@ -143,11 +143,14 @@ def own_path(path: str) -> str:
 def siblings(base: str, names: Iterable[str]) -> list[str]:
     """Choose the rotated files of the log ``base`` among ``names``, oldest first.
 
-    Of ``query.log.1`` and ``query.log.1.gz`` (it is being compressed) the plain one counts.
+    Of ``query.log.1`` and ``query.log.1.gz`` (it is being compressed) the plain one counts. A date before the ending is
+    of this log, too: ``dns-2026-11-22-19-00-00.log`` (Zeek), ``query-20261122.log`` (``extension`` of logrotate).
     """
+    root, dot, ending = base.rpartition(".")
+    dated = f"{root}-*{dot}{ending}" if root else base
     chosen: dict[Order, str] = {}
     for name in sorted(names, key=lambda each: (each.endswith(COMPRESSED), each)):
         stem, order = split_rotation(name)
-        if stem == base and order[0] != 2:
+        if stem in (base, dated) and order[0] != 2:
             chosen.setdefault(order, name)
     return [chosen[order] for order in sorted(chosen)]
