@@ -25,10 +25,10 @@ from dnswatch.core.clients.expectations import Expectations
 from dnswatch.core.clients.groups import Groups
 from dnswatch.core.detect.attempts import ATTEMPT_S
 from dnswatch.core.detect.engine import Engine
-from dnswatch.core.logs.parsers import PARSERS
-from dnswatch.core.logs.prescan import Prescan, build_prescan
 from dnswatch.core.model import Alert, Decision, Effect
 from dnswatch.core.policy import Policy
+from dnswatch.core.reading import Scan as Prescan
+from dnswatch.core.reading import build_scan
 from dnswatch.errors import StateError
 from dnswatch.io.archive import Family
 from dnswatch.io.replay import Reading, Replay, Tally
@@ -56,6 +56,7 @@ class Options:
     year: int | None = None
     state: Path | None = None  # keep the state here
     from_state: Path | None = None  # begin with the state that is here
+    tried: Policy | None = None  # judge by this as well, for `Scan.differences`
 
 
 class Scan:
@@ -68,11 +69,12 @@ class Scan:
         self.policy = policy
         self.options = options or Options()
         self.engine = Engine(policy)
+        self._tried = Engine(self.options.tried) if self.options.tried is not None else None
+        self._tried_alerts: dict[str, Alert] = {}
         self.alerts: dict[str, Alert] = {}
         """Each alert that this scan opened or changed, without its evidence: its latest revision, and at the end of
         the logs how it stands there."""
         self._seen_until = 0.0  # log time that the state it began with knows
-        self._names = list(policy.catalog.names())
         self._prescans: dict[str, Prescan] = {}
         reading = Reading(
             self._prescan, self.options.kind, self.options.zone, self.options.year, on_progress=on_progress
@@ -108,12 +110,18 @@ class Scan:
     def revisions(self) -> Iterator[Alert]:
         """Run; give each revision in decision order. Raises `StateError` for a state that cannot be used."""
         if self.options.from_state is not None:
-            self.engine.restore(_rows(self.options.from_state))
+            rows = _rows(self.options.from_state)
+            self.engine.restore(rows)
+            if self._tried is not None:
+                self._tried.restore(rows)
             self._seen_until = self.engine.log_now - SETTLE_S
         with _Keeper(self.options.state) as keeper:
             kept_at = 0
             for piece in self._replay.pieces():
                 effects = self.engine.receive(piece.source, piece.digested, piece.position)
+                if self._tried is not None:
+                    self._try(self._tried.receive(piece.source, piece.digested, piece.position))
+                    self._tried.forget_changes()
                 yield from self._note(effects, keeper)
                 self._mind_what_was_seen()
                 if self.tally.bytes - kept_at >= KEEP_EVERY:
@@ -122,6 +130,8 @@ class Scan:
             if self.tally.last_at:
                 last = self.tally.last_at + SETTLE_S
                 yield from self._note(self.engine.advance(last, last), keeper)
+                if self._tried is not None:
+                    self._try(self._tried.advance(last, last))
             keeper.keep(self.engine)
         self._catch_up()
 
@@ -135,12 +145,29 @@ class Scan:
             )
             self._seen_until = 0.0
 
+    def differences(self) -> list[tuple[Alert | None, Alert | None]]:
+        """Give the alerts whose severity differs under the policy that was tried: (in force, tried); by first lookup.
+
+        An alert has the same id in both, for the lookup that opens it does not depend on weights; None: only in one.
+        """
+        ids = self.alerts.keys() | self._tried_alerts.keys()
+        pairs = [(self.alerts.get(one), self._tried_alerts.get(one)) for one in ids]
+        apart = [(now, then) for now, then in pairs if now is None or then is None or now.severity != then.severity]
+        return sorted(apart, key=lambda pair: [(one.first_at, one.id) for one in pair if one is not None][0])
+
+    def _try(self, effects: Iterable[Effect]) -> None:
+        self._tried_alerts.update((one.id, replace(one, evidence=())) for one in effects if isinstance(one, Alert))
+
     def _catch_up(self) -> None:
         """Show open alerts as they stand at the end: a revision is made at 10, 100, 1000 lookups, not at each."""
         for alert_id in self.alerts:
             now = self.engine.alert(alert_id)
             if now is not None:
                 self.alerts[alert_id] = replace(now, evidence=())
+        for alert_id in self._tried_alerts:
+            then = self._tried.alert(alert_id) if self._tried is not None else None
+            if then is not None:
+                self._tried_alerts[alert_id] = replace(then, evidence=())
 
     def _note(self, effects: Iterable[Effect], keeper: _Keeper) -> Iterator[Alert]:
         for effect in effects:
@@ -152,8 +179,7 @@ class Scan:
 
     def _prescan(self, kind: str) -> Prescan:
         if kind not in self._prescans:
-            parser = PARSERS[kind]
-            self._prescans[kind] = build_prescan(self._names, parser.literals, tails=parser.tails)
+            self._prescans[kind] = build_scan(kind, self.policy.catalog)
         return self._prescans[kind]
 
 

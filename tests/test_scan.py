@@ -17,6 +17,7 @@ from dnswatch.io import replay
 from dnswatch.io.archive import discover
 from dnswatch.io.store import FILE
 from dnswatch.scan import Options, Scan, bare_policy
+from tests.core.taps import CLIENT_RESPONSE, query, response, stream, tap
 
 
 @pytest.fixture(scope="module")
@@ -227,3 +228,23 @@ def test_a_small_log_is_judged_by_more_than_its_first_line(tmp_path: Path, polic
     _, scan = run(policy, [tmp_path])
     assert scan.tally.samples_good < 40
     assert (scan.tally.lines, scan.tally.exact) == (1600, True)
+
+
+def test_taps_are_scanned_with_logs(tmp_path: Path) -> None:
+    """A folder of both, packed or not, in time order: query and answer are one attempt, in whichever format."""
+    at = 1_795_376_000.0
+    names = ["api.telegram.org", "webhook.site"]
+    later = stream(*(tap(query(name), at=at + i) + tap(response(name, "A", "192.0.2.1"), CLIENT_RESPONSE, at=at + i)
+                     for i, name in enumerate(names)))  # fmt: skip
+    earlier = stream(tap(query("api.telegram.org"), client="10.0.0.8", at=at - 90_000))
+    (tmp_path / "dns.tap").write_bytes(later)
+    (tmp_path / "dns.tap.0.gz").write_bytes(gzip.compress(earlier + b"\0\0\1"))
+    (tmp_path / "cut.tap").write_bytes(earlier[:-20])
+    scan = Scan(bare_policy(), discover([str(tmp_path)]).families)
+    found = {alert.client.address: alert for alert in scan.revisions()}
+    assert set(found) == {"10.0.0.7", "10.0.0.8"}
+    mine = [one for one in scan.alerts.values() if one.client.address == "10.0.0.7"]
+    assert [(one.qname, one.count, one.answers) for one in mine] == [
+        (name, 1, ("192.0.2.1",)) for name in names]  # fmt: skip
+    assert scan.tally.formats == {"dnstap": 3}
+    assert scan.tally.weird == {"unfinished last frame": 2}

@@ -19,11 +19,11 @@ import click
 from dnswatch import __version__
 from dnswatch.cli import DEFAULT_CONFIG
 from dnswatch.cli.alert_table import print_alerts
-from dnswatch.cli.tables import amount, counted, span, time_text
+from dnswatch.cli.tables import amount, counted, print_table, span, time_text
 from dnswatch.config.triage import triage_of
 from dnswatch.core.alerts import Context, render
-from dnswatch.core.logs.parsers import PARSERS
 from dnswatch.core.model import SEVERITIES
+from dnswatch.core.reading import formats
 from dnswatch.errors import EXIT_FAILED, EXIT_OK
 from dnswatch.io.archive import Family, discover
 from dnswatch.io.log import escaped
@@ -44,13 +44,15 @@ PROGRESS_FROM = 20_000_000
 @click.option(
     "--config", "own_config", metavar="FILE", help="Take the policy (never the sources) of this configuration."
 )
-@click.option("--type", "kind", type=click.Choice(list(PARSERS)), help="Format of the logs.  [default: found out]")
+@click.option("--type", "kind", type=click.Choice(formats()), help="Format of the logs.  [default: found out]")
 @click.option("--timezone", metavar="ZONE", help="Zone of stamps that do not name one.  [default: UTC]")
 @click.option("--year", type=click.IntRange(1970, 2200), help="Year of stamps without one (dnsmasq, syslog).  "
               "[default: the file's last change tells]")  # fmt: skip
 @click.option("--format", "form", type=click.Choice(("table", "json", "text")), default="table", show_default=True,
               help="A table at the end; or every revision of an alert as it is decided, json one a line.")  # fmt: skip
 @click.option("--fail-on", type=click.Choice(SEVERITIES), help="Exit 1 if an alert is at least this severe.")
+@click.option("--detect-overrides", "overrides", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE",
+              help="Try other weights on these logs (a file with a detect: section) and show what changes.")  # fmt: skip
 @click.option("--state", type=click.Path(path_type=Path, file_okay=False), metavar="DIR",
               help="Keep the state (history, alerts) in this new directory.")  # fmt: skip
 @click.option("--from-state", type=click.Path(path_type=Path, file_okay=False), metavar="DIR",
@@ -58,7 +60,8 @@ PROGRESS_FROM = 20_000_000
 @click.pass_context
 def command(
     ctx: click.Context, paths: tuple[str, ...], own_config: str | None, kind: str | None, timezone: str | None,
-    year: int | None, form: str, fail_on: str | None, state: Path | None, from_state: Path | None,
+    year: int | None, form: str, fail_on: str | None, overrides: Path | None, state: Path | None,
+    from_state: Path | None,
 ) -> None:  # fmt: skip
     """Analyse DNS query logs: files, patterns, whole directories; plain or compressed; in time order; - is stdin.
 
@@ -73,7 +76,7 @@ def command(
     families, given = _families(paths)
     policy, lang = _policy(own_config or ctx.obj)
     context = Context(SENSOR, version=__version__, triage=triage_of(policy.catalog, lang))
-    options = Options(kind, _zone(timezone), year, state, from_state)
+    options = Options(kind, _zone(timezone), year, state, from_state, _tried(policy, overrides))
     with _progress(size_of(families)) as advance:
         scan = Scan(policy, families, options, advance)
         scan.tally.skipped += given.skipped
@@ -85,6 +88,8 @@ def command(
     if form == "table" and scan.alerts:
         print_alerts(list(scan.alerts.values()))
     _summary(scan, time.monotonic() - started, timezone)
+    if overrides is not None:
+        _differences(scan, overrides)
     severe = SEVERITIES[SEVERITIES.index(fail_on) :] if fail_on else ()
     found = any(alert.severity in severe for alert in scan.alerts.values())
     ctx.exit(EXIT_FAILED if found or scan.tally.failed else EXIT_OK)
@@ -125,6 +130,17 @@ def _policy(config: str | None) -> tuple[Policy, str]:
     _say(f"No configuration: {len(policy.catalog.enabled)} services of the core catalogue are watched, "
          f"and no client is expected to use any of them{known}.")  # fmt: skip
     return policy, "en"
+
+
+def _tried(policy: Policy, overrides: Path | None) -> Policy | None:
+    """Give the policy with the weights to try."""
+    if overrides is None:
+        return None
+    from dataclasses import replace
+
+    from dnswatch.config.overrides import overridden
+
+    return replace(policy, detection=overridden(policy.detection, overrides))
 
 
 def _spare_collector() -> None:
@@ -196,6 +212,29 @@ def _summary(scan: Scan, took_s: float, timezone: str | None) -> None:
     _say(f"Watched lookups: {attempts:,}, {scan.expected:,} of them expected. Alerts: {counts or 'none'}.")
     if not scan.alerts:
         _say(f"No alert, because {_reason(scan)}.")
+
+
+def _differences(scan: Scan, overrides: Path) -> None:
+    """Print the alerts whose severity would be another one."""
+    from collections import Counter
+
+    apart = scan.differences()
+    if not apart:
+        _say(f"{overrides} changes the severity of no alert here.")
+        return
+    rows, moved = [], Counter[tuple[str, str]]()
+    for now, then in apart:
+        one = then or now
+        assert one is not None  # a pair holds one at least
+        before, after = now.severity if now else "none", then.severity if then else "none"
+        moved[before, after] += 1
+        scores = f"{now.score if now else 0} → {then.score if then else 0}"
+        rows.append((f"{before} → {after}", scores, time_text(one.first_at), one.client.address, one.service,
+                     str(one.count)))  # fmt: skip
+    click.echo()
+    print_table(("SEVERITY", "SCORE", "FIRST SEEN", "CLIENT", "SERVICE", "COUNT"), rows)
+    moves = ", ".join(f"{count} from {before} to {after}" for (before, after), count in sorted(moved.items()))
+    _say(f"With {overrides}, {counted(len(apart), 'alert')} would be of another severity: {moves}.")
 
 
 def _counted(title: str, counts: dict[str, int]) -> None:

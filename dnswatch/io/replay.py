@@ -17,12 +17,15 @@ from datetime import UTC, datetime, tzinfo
 from pathlib import Path
 from typing import BinaryIO, NamedTuple, cast
 
-from dnswatch.core.logs.digest import Digest, Digested, Sampling
+from dnswatch.core.dnstap.digest import FrameDigest
+from dnswatch.core.dnstap.frames import is_tap
+from dnswatch.core.dnstap.scan import WireScan
+from dnswatch.core.logs.digest import Digested, Sampling
 from dnswatch.core.logs.formats import detect, misfit, shows_stamps
 from dnswatch.core.logs.parsers import PARSERS, read_head
-from dnswatch.core.logs.prescan import Prescan
 from dnswatch.core.logs.timestamps import Stamps
 from dnswatch.core.model import Lease, Notice, Position, Weird
+from dnswatch.core.reading import DNSTAP, AnyDigest, Scan, build_digest, formats
 from dnswatch.io.access import no_access
 from dnswatch.io.archive import Family, LogStream, fill, first_bytes, open_log
 
@@ -101,7 +104,7 @@ class Tally:
 class Reading:
     """How to read the files."""
 
-    prescan_of: Callable[[str], Prescan]  # format name → prescan
+    prescan_of: Callable[[str], Scan]  # format name → prescan
     kind: str | None = None  # format; None: found out for each file
     zone: tzinfo | None = None
     year: int | None = None  # of year-less stamps; None: the file's time of last change says
@@ -127,7 +130,7 @@ class Replay:
     def _family(self, family: Family) -> Iterator[Piece]:
         files = self._in_time(family.files)
         stamps: Stamps | None = None
-        digests: dict[str, Digest] = {}
+        digests: dict[str, AnyDigest] = {}
         source = family.name if family.name == STDIN else str(Path(family.name).absolute())
         at = 0.0
         for path in files:
@@ -141,7 +144,7 @@ class Replay:
                 yield Piece(at, source, digested, Position(source, str(path), offset))
         self.tally.zoneless |= stamps is not None and stamps.zoneless
 
-    def _file(self, path: Path, stamps: Stamps, digests: dict[str, Digest]) -> Iterator[tuple[Digested, int]]:
+    def _file(self, path: Path, stamps: Stamps, digests: dict[str, AnyDigest]) -> Iterator[tuple[Digested, int]]:
         """Digest one file; give each block's digest and its offset."""
         tally = self.tally
         try:
@@ -159,12 +162,13 @@ class Replay:
             stream.close()
 
     def _stream(
-        self, path: Path, stream: LogStream, stamps: Stamps, digests: dict[str, Digest]
+        self, path: Path, stream: LogStream, stamps: Stamps, digests: dict[str, AnyDigest]
     ) -> Iterator[tuple[Digested, int]]:
         tally = self.tally
         buffer = bytearray(BLOCK)
         offset, have, taken = 0, 0, 0
-        digest: Digest | None = None
+        digest: AnyDigest | None = None
+        kind: str | None = None
         small = False
         while True:
             end = fill(stream, buffer, have)
@@ -180,12 +184,12 @@ class Replay:
                 digest = self._digest(kind, stamps, digests)
                 tally.files += 1
                 tally.formats[kind] += 1
-                stamps.stamped = stamps.stamped or shows_stamps(kind, bytes(data))
-                small = end <= FEW_BYTES
+                stamps.stamped = stamps.stamped or (kind != DNSTAP and shows_stamps(kind, bytes(data)))
+                small = end <= FEW_BYTES and kind != DNSTAP
                 if small:
                     _judge(tally, kind, bytes(data), stamps.stamped)
             digested = digest.block(data, offset)
-            count = tally.exact and tally.bytes + digested.consumed <= EXACT_BYTES
+            count = tally.exact and tally.bytes + digested.consumed <= EXACT_BYTES and kind != DNSTAP
             tally.add(digested, data.count(b"\n", 0, digested.consumed) if count else None, judged=small)
             yield digested, offset
             have = end - digested.consumed
@@ -196,25 +200,28 @@ class Replay:
         if digest is None:
             tally.skipped.append((str(path), stream.problem or "empty"))
         elif have:
-            tally.weird["unfinished last line"] += 1
+            tally.weird["unfinished last frame" if kind == DNSTAP else "unfinished last line"] += 1
 
-    def _digest(self, kind: str, stamps: Stamps, digests: dict[str, Digest]) -> Digest:
+    def _digest(self, kind: str, stamps: Stamps, digests: dict[str, AnyDigest]) -> AnyDigest:
         if kind not in digests:
             reading = self._reading
-            digests[kind] = Digest(PARSERS[kind](stamps), reading.prescan_of(kind), reading.sample)
+            digests[kind] = build_digest(kind, stamps, reading.prescan_of(kind), reading.sample)
         digests[kind].restore({"at": -1, "sample_at": 0, "inside": ""})  # another file
         return digests[kind]
 
     def _kind(self, path: Path, data: bytes) -> str | None:
         """Find the format of a file from its first block; None, with a word why, when it is none of ours."""
         if self._reading.kind is not None:
-            if (wrong := misfit(self._reading.kind, data)) is not None:
+            if self._reading.kind == DNSTAP:
+                if not is_tap(data):
+                    self.tally.notes.append(f"{path}: not a dnstap file: it does not begin with a START frame")
+            elif (wrong := misfit(self._reading.kind, data)) is not None:
                 self.tally.notes.append(f"{path}: {wrong}")
             return self._reading.kind
-        found = detect(data)
+        found = DNSTAP if is_tap(data) else detect(data)
         if found is None:
             start = data[:60].split(b"\n")[0].decode("ascii", "backslashreplace")
-            known = ", ".join(PARSERS)
+            known = ", ".join(formats())
             self.tally.skipped.append((str(path), f"no DNS log that we know ({known}); it begins: {start!r}"))
         return found
 
@@ -254,9 +261,12 @@ class Replay:
             data = first_bytes(path, FIRST_BYTES)
         except OSError:
             return None
-        kind = self._reading.kind or detect(data)
+        kind = self._reading.kind or (DNSTAP if is_tap(data) else detect(data))
         if kind is None:
             return None
+        if kind == DNSTAP:
+            said = FrameDigest(WireScan(()), "all").block(data, 0).samples
+            return next((one.at for _, one in said if one is not None and one.at > 0), None)
         parser = PARSERS[kind](Stamps(self._reading.zone, self._anchor(path)))
         parser.stamps.stamped = shows_stamps(kind, data)
         for line in data.split(b"\n")[:FIRST_LINES]:

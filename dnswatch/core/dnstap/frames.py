@@ -49,6 +49,13 @@ def read_control(data: bytes) -> Control | None:
     return Control(_u32(data, 0), tuple(types))
 
 
+def is_tap(data: bytes) -> bool:
+    """Say whether a file that begins like this holds dnstap: its first frame is START, and names it."""
+    length = _u32(data, 4)
+    told = read_control(data[8 : 8 + length]) if data[:4] == b"\0\0\0\0" and length <= MOST_CONTROL else None
+    return told is not None and told.kind == START and CONTENT_TYPE in told.content_types
+
+
 def control(kind: int) -> bytes:
     """Make a control frame, with its escape; the ones that agree on a content type name dnstap's."""
     body = kind.to_bytes(4, "big")
