@@ -286,6 +286,21 @@ async def test_pattern_follows_new_files(tmp_path: Path) -> None:
         assert [one["client_ip"] for one in running.alerts()] == ["10.0.10.2", "10.0.10.1", "10.0.10.3"]
 
 
+async def test_columns_are_known_where_reading_begins_at_the_end(tmp_path: Path) -> None:
+    """`from: end` on a log whose head names its columns (Zeek): the head is read, and that of the next file, too."""
+    log = tmp_path / "dns.log"
+    head = "#separator \\x09\n#path\tdns\n#fields\tts\t{}\n"
+    log.write_text(head.format("note\tid.orig_h\tquery") + f"{time.time():.6f}\tx\t10.0.10.1\tapi.telegram.org\n")
+    async with InLoop(tmp_path, sources=f"sources: [{{type: zeek, path: {log}}}]") as running:
+        with log.open("a") as file:
+            file.write(f"{time.time():.6f}\tx\t10.0.10.2\tapi.telegram.org\n")
+        await soon(lambda: len(running.alerts()) == 1)
+        log.rename(tmp_path / "dns-2026-11-22-19-00-00.log")
+        log.write_text(head.format("query\tid.orig_h") + f"{time.time():.6f}\tapi.telegram.org\t10.0.10.3\n")
+        await soon(lambda: len(running.alerts()) == 2)
+        assert [one["client_ip"] for one in running.alerts()] == ["10.0.10.2", "10.0.10.3"]
+
+
 async def test_leases_and_exempt_clients_reach_alerts_and_feeds(tmp_path: Path) -> None:
     """A lease names the client in its alert, and an expectation by name exempts its address in the feeds."""
     leases = tmp_path / "dnsmasq.leases"

@@ -257,7 +257,7 @@ class _Lines:
         astray = False
         for _ in range(NEIGHBOURS):
             newline = self.data.find(b"\n", begin, end)
-            if newline == -1:
+            if newline == -1 or self.data[begin] == 0x23:  # "#": the head of another file would be taken for this one's
                 break
             other = parse(bytes(self.data[begin:newline]), self.offset + begin)
             begin = newline + 1
