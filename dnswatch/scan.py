@@ -153,7 +153,7 @@ class Scan:
         ids = self.alerts.keys() | self._tried_alerts.keys()
         pairs = [(self.alerts.get(one), self._tried_alerts.get(one)) for one in ids]
         apart = [(now, then) for now, then in pairs if now is None or then is None or now.severity != then.severity]
-        return sorted(apart, key=lambda pair: [(one.first_at, one.id) for one in pair if one is not None][0])
+        return sorted(apart, key=lambda pair: next((one.first_at, one.id) for one in pair if one))
 
     def _try(self, effects: Iterable[Effect]) -> None:
         self._tried_alerts.update((one.id, replace(one, evidence=())) for one in effects if isinstance(one, Alert))

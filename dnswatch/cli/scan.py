@@ -52,7 +52,7 @@ PROGRESS_FROM = 20_000_000
               help="A table at the end; or every revision of an alert as it is decided, json one a line.")  # fmt: skip
 @click.option("--fail-on", type=click.Choice(SEVERITIES), help="Exit 1 if an alert is at least this severe.")
 @click.option("--detect-overrides", "overrides", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE",
-              help="Try other weights on these logs (a file with a detect: section) and show what changes.")  # fmt: skip
+              help="Try the weights of a file (detect: …) on these logs as well; show what would change.")  # fmt: skip
 @click.option("--state", type=click.Path(path_type=Path, file_okay=False), metavar="DIR",
               help="Keep the state (history, alerts) in this new directory.")  # fmt: skip
 @click.option("--from-state", type=click.Path(path_type=Path, file_okay=False), metavar="DIR",
@@ -89,7 +89,7 @@ def command(
         print_alerts(list(scan.alerts.values()))
     _summary(scan, time.monotonic() - started, timezone)
     if overrides is not None:
-        _differences(scan, overrides)
+        _differences(scan, overrides, table=form == "table")
     severe = SEVERITIES[SEVERITIES.index(fail_on) :] if fail_on else ()
     found = any(alert.severity in severe for alert in scan.alerts.values())
     ctx.exit(EXIT_FAILED if found or scan.tally.failed else EXIT_OK)
@@ -214,8 +214,8 @@ def _summary(scan: Scan, took_s: float, timezone: str | None) -> None:
         _say(f"No alert, because {_reason(scan)}.")
 
 
-def _differences(scan: Scan, overrides: Path) -> None:
-    """Print the alerts whose severity would be another one."""
+def _differences(scan: Scan, overrides: Path, *, table: bool) -> None:
+    """Say which alerts would be of another severity; the table only where stdout is for people."""
     from collections import Counter
 
     apart = scan.differences()
@@ -231,8 +231,9 @@ def _differences(scan: Scan, overrides: Path) -> None:
         scores = f"{now.score if now else 0} → {then.score if then else 0}"
         rows.append((f"{before} → {after}", scores, time_text(one.first_at), one.client.address, one.service,
                      str(one.count)))  # fmt: skip
-    click.echo()
-    print_table(("SEVERITY", "SCORE", "FIRST SEEN", "CLIENT", "SERVICE", "COUNT"), rows)
+    if table:
+        click.echo()
+        print_table(("SEVERITY", "SCORE", "FIRST SEEN", "CLIENT", "SERVICE", "COUNT"), rows)
     moves = ", ".join(f"{count} from {before} to {after}" for (before, after), count in sorted(moved.items()))
     _say(f"With {overrides}, {counted(len(apart), 'alert')} would be of another severity: {moves}.")
 

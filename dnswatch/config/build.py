@@ -99,7 +99,7 @@ def build_policy(config: Config, catalog: Catalog) -> Policy:
             forwarders={source.path: frozenset(source.forwarders) for source in config.sources if source.forwarders},
             points=config.detect.points,
             options=read_options(config.detect.signals),
-            zone=_zone(config.detect.signals.get("off-hours", {}).get("timezone", "")),
+            zone=zone_of(config.detect.signals.get("off-hours", {}).get("timezone", "")),
         ),
         feeds=_feed_policy(config, catalog),
     )
@@ -110,7 +110,7 @@ def groups_of(config: Config) -> Groups:
     return Groups(Group(name, tuple(group.networks), group.role) for name, group in config.clients.groups.items())
 
 
-def _zone(name: str) -> ZoneInfo | None:
+def zone_of(name: str) -> ZoneInfo | None:
     return ZoneInfo(name) if name else None
 
 
