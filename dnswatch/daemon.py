@@ -24,6 +24,8 @@ from typing import Any
 from dnswatch import __version__
 from dnswatch.config.build import Loaded, load_policy
 from dnswatch.config.model import Config
+from dnswatch.config.triage import triage_of
+from dnswatch.config.values import split_listen
 from dnswatch.core.detect.engine import Engine
 from dnswatch.errors import ConfigError, DnswatchError, StateError
 from dnswatch.io import systemd
@@ -273,6 +275,7 @@ class Daemon:
         except (StateError, OSError):
             if web is not None:
                 await web.stop()
+                await self._reopen_http()
             raise
         if web is None:
             return
@@ -290,14 +293,23 @@ class Daemon:
         if listen is None or (self.web is not None and listen == self.loaded.config.http.listen):
             return None
         web = Web(self, registry(__version__, self.rows), self.feeds)
+        if self.web is not None and split_listen(listen).port in (port for _, port in self.web.addresses()):
+            await self.web.stop()  # 127.0.0.1 and 0.0.0.0 cannot both have a port
         try:
             await web.start(listen)
         except StateError as error:
+            await self._reopen_http()
             if "listen" in config.http.model_fields_set:
                 raise
             log.error("%s. Going on without HTTP", error)  # nobody asked for it: no reason not to watch
             return None
         return web
+
+    async def _reopen_http(self) -> None:
+        """Listen again where HTTP was closed for a new address that could not be had."""
+        before = self.loaded.config.http.listen
+        if self.web is not None and before is not None and not self.web.addresses():
+            await self.web.start(before)
 
     async def _follow(self, loaded: Loaded) -> None:
         """Follow the logs, and store where each was begun: a crash must not make the end begin later."""

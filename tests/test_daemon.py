@@ -167,6 +167,26 @@ async def test_reload_swaps_sources_sinks_and_http(tmp_path: Path) -> None:
         assert running.alerts()[-1]["client_ip"] == "10.0.10.2"
 
 
+async def test_http_and_zones_move_between_addresses_of_one_port(tmp_path: Path) -> None:
+    """From loopback to every address and back: the old socket goes first, and comes back when the new one cannot be."""
+    web, zones = free_port(), free_port()
+    running = InLoop(tmp_path, f'http: {{listen: "127.0.0.1:{web}"}}\ndns: {{listen: "127.0.0.1:{zones}"}}\n')
+    running.write("")
+    async with running:
+        for host in ("0.0.0.0", "127.0.0.1"):
+            running.configure(f'http: {{listen: "{host}:{web}"}}\ndns: {{listen: "{host}:{zones}"}}\n')
+            assert await running.reload() == ""
+            assert running.daemon.web
+            assert running.daemon.web.addresses() == [(host, web)]
+            assert running.daemon.rows()["dns"]["listen"] == [f"{host}:{zones}/dns"]
+        for wrong in (f'http: {{listen: "192.0.2.1:{web}"}}\ndns: {{listen: "127.0.0.1:{zones}"}}\n',
+                      f'http: {{listen: "0.0.0.0:{web}"}}\ndns: {{listen: "192.0.2.1:{zones}"}}\n'):  # fmt: skip
+            running.configure(wrong)
+            assert await running.reload() != ""
+            assert running.daemon.web.addresses() == [("127.0.0.1", web)]
+            assert running.daemon.rows()["dns"]["listen"] == [f"127.0.0.1:{zones}/dns"]
+
+
 async def test_refused_reload_leaves_http_where_it_was(tmp_path: Path) -> None:
     """One address that cannot be had refuses the whole reload: what it would have moved stays, and can move later."""
     first, second = free_port(), free_port()

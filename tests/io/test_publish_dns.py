@@ -209,6 +209,20 @@ async def test_connections_are_bounded(start: Start, monkeypatch: pytest.MonkeyP
         writer.close()
 
 
+async def test_a_handshake_has_a_seat_and_an_end(start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who opens the TLS port and says nothing is counted, bounded and let go as on the plain one."""
+    monkeypatch.setattr(publish_dns, "FIRST_S", 0.5)
+    monkeypatch.setattr(publish_dns, "CONNECTIONS_EACH", 8)
+    server = await start(tls=certificate(tmp_path))
+    pairs = [await asyncio.open_connection(HERE, port(server, "tls")) for _ in range(20)]
+    await until(lambda: server.counters["closed"] == 12)
+    assert server.connections == 8
+    pairs[0][1].write(b"no ClientHello")
+    await until(lambda: not server.connections)
+    for _, writer in pairs:
+        writer.close()
+
+
 async def test_strangers_leave_seats_for_consumers(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
     """However many connections others hold, those from the addresses of consumers are taken."""
     monkeypatch.setattr(publish_dns, "STRANGERS", 4)

@@ -12,7 +12,7 @@ import errno
 import ssl
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, cast
@@ -103,11 +103,14 @@ class DnsServer:
 
     async def _bind(self, address: str, port: int, context: ssl.SSLContext | None) -> None:
         """Bind TCP and UDP to one port; where the system chooses it, choose again when UDP's is taken."""
-        patience: dict[str, Any] = {"ssl": context, "ssl_handshake_timeout": FIRST_S} if context else {}
+
+        def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> Coroutine[Any, Any, None]:
+            if context is not None:  # what comes now is for TLS, not for the reader
+                cast(asyncio.ReadTransport, writer.transport).pause_reading()
+            return self._connected(reader, writer, context)
+
         for left in reversed(range(PORT_TRIES)):
-            server = await asyncio.start_server(
-                self._connected, address, port, limit=2 * MOST, reuse_address=True, **patience
-            )
+            server = await asyncio.start_server(accept, address, port, limit=2 * MOST, reuse_address=True)
             real = server.sockets[0].getsockname()[1]
             try:
                 transport, _ = await asyncio.get_running_loop().create_datagram_endpoint(
@@ -148,7 +151,10 @@ class DnsServer:
 
     # ── TCP and TLS ───────────────────────────────────────────────────────────────────────────────────────────
 
-    async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _connected(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, context: ssl.SSLContext | None
+    ) -> None:
+        """Hold one connection, its TLS handshake included: who never ends one has a seat like anybody else."""
         task = asyncio.current_task()
         peer = writer.get_extra_info("peername")
         if task is None or not peer:  # gone before we looked
@@ -161,6 +167,8 @@ class DnsServer:
             return
         self._open[task] = address
         try:
+            if context is not None:
+                await writer.start_tls(context, ssl_handshake_timeout=FIRST_S)
             await self._converse(reader, writer, address)
         except (TimeoutError, OSError, asyncio.IncompleteReadError):
             writer.transport.abort()  # the peer is gone, silent or slow
