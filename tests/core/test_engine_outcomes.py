@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
+from dnswatch.core.clients.groups import Groups
 from dnswatch.core.detect.engine import Engine
+from dnswatch.core.detect.outcomes import Blocks
+from dnswatch.core.logs.digest import Digested
+from dnswatch.core.model import Client, Group, Position
 from dnswatch.core.policy import DAY_S
 from tests.core.detection import T0, alerts, feed, policy, query, verdict
 
@@ -53,6 +59,41 @@ def test_rewrites_that_block_nothing_are_no_outcome(said: dict[str, object]) -> 
     """Passes of other people's zones, of the exempt zone, and TCP-only are not blocks."""
     made = feed(Engine(policy()), [query(0, CLIENT, TELEGRAM), rewrite(0.01, **said)])
     assert [alert.outcome for alert in made] == ["observed"]
+
+
+@pytest.mark.parametrize("mode", ["shadow", "enforce"])
+@pytest.mark.parametrize(
+    ("via", "outcome"),
+    [
+        (OURS, "would-block"),  # also just after a promotion, when the resolver still has the shadow
+        ("discord.com.staff.rpz.dnswatch.internal", "observed"),  # carved out
+        (OURS.replace(".staff.", ".build."), "observed"),  # expected there: carved out
+        (OURS.replace(".staff.", ".gone."), "would-block"),  # a group that is no more
+        (OURS.replace(".staff.", ".quarantine."), "observed"),
+    ],
+)
+def test_a_pass_of_ours_is_a_block_that_did_not_happen_only_where_the_rule_blocks(
+    via: str, outcome: str, mode: str
+) -> None:
+    """A name carved out of a wildcard passes in every mode, and nothing would have blocked it."""
+    world = policy(("group:build", "telegram-bot"), mode=mode)
+    made = feed(Engine(world), [query(0, CLIENT, TELEGRAM), rewrite(0.01, action="passthru", via=via)])
+    assert made[-1].outcome == outcome
+
+
+def test_many_audiences_do_not_make_each_other_forgotten() -> None:
+    """The cache holds all audiences of some hours: a hundred groups must not compile anew for every line."""
+    world = policy(mode="enforce")
+    groups = Groups(Group(f"g{i}", (f"10.9.{i}.0/24",)) for i in range(100))
+    blocks = Blocks(replace(world, groups=groups))
+    for _ in range(2):
+        for i in range(100):
+            assert blocks.for_client(Client(f"10.9.{i}.1", f"g{i}"), TELEGRAM, 1.0)
+    assert len(blocks._cache) == 100
+    for hour in range(50):
+        blocks.for_client(Client("10.9.0.1", "g0"), TELEGRAM, hour * 3600.0)
+    assert ("g99", 0) in blocks._cache
+    assert len(blocks._cache) <= 3 * 102
 
 
 def test_verdict_of_another_client_or_too_late_is_not_joined() -> None:
@@ -243,3 +284,21 @@ def test_back_resolver_that_logs_rewrites_only_is_joined_too() -> None:
     engine = Engine(policy(forwarders=FORWARDERS))
     made = feed(engine, [rewrite(0.1, client="127.0.0.1")], "back") + feed(engine, [query(0, CLIENT, TELEGRAM)])
     assert [(alert.client.address, alert.outcome) for alert in made] == [(CLIENT, "observed"), (CLIENT, "blocked")]
+
+
+def test_a_log_of_answers_only_tells_of_apps_and_crowds_too() -> None:
+    """Without query lines an answer is a lookup: companions are noted, and samples count for the client's role."""
+    engine = Engine(policy())
+    feed(engine, [verdict(0, CLIENT, "web.telegram.org", "answer", action="NOERROR")])
+    assert engine.history.note(CLIENT, "companion", "telegram-bot") is not None
+    sampled = Digested([], [(n, verdict(n, CLIENT, "www.example.test", "answer")) for n in range(1, 4)], 0, 0)
+    engine.receive("ns1", sampled, Position("ns1", "/x", 0))
+    assert engine.history.roles.clients.rows[CLIENT].samples == 3
+
+
+def test_answers_beside_queries_are_no_further_lookups() -> None:
+    """Once a source shows a query line, sampled answers count for nothing."""
+    engine = Engine(policy())
+    samples = [(1, query(1, CLIENT, "www.example.test")), (2, verdict(2, CLIENT, "www.example.test", "answer"))]
+    engine.receive("ns1", Digested([], samples, 0, 0), Position("ns1", "/x", 0))
+    assert engine.history.roles.clients.rows[CLIENT].samples == 1
