@@ -82,13 +82,22 @@ class Engine(State):
             self._begin(digested)
         begun, path = 0, position.path
         for offset, sample in digested.samples:
-            if type(sample) is Query and sample.client:
+            if type(sample) is Query or type(sample) is Verdict:
                 end = bisect_left(events, offset, begun, key=_offset)
                 self._receive(source, path, events[begun:end])
-                self.history.roles.sampled(sample.client, sample.at, sample.qname, sample.qtype)
                 begun = end
+                if self._asks(source, sample):
+                    self.history.roles.sampled(sample.client, sample.at, sample.qname, sample.qtype)
         self._receive(source, path, events[begun:] if begun else events)
         return self._take_effects()
+
+    def _asks(self, source: str, sample: Query | Verdict) -> bool:
+        """Say whether a sampled line is a lookup; an answer is one only where lookups themselves are not logged."""
+        if isinstance(sample, Query):
+            self._sources.saw_query(source, sample.at)
+        elif sample.kind != "answer" or self._sources.logs_queries(source, sample.at):
+            return False
+        return bool(sample.client)
 
     def _receive(self, source: str, path: str, events: list[Event]) -> None:
         last = self._last_at.get(source, 0.0)
@@ -424,7 +433,11 @@ class Engine(State):
         if attempt is not None:
             self._apply(attempt, source, path, verdict, verdict.at)
             return
-        api = judgement.api_indicator(self._match(verdict.qname))
+        indicators = self._match(verdict.qname)
+        api = judgement.api_indicator(indicators)
+        for indicator in indicators:
+            if indicator is not api:
+                self._note(verdict.client, indicator, verdict.at)
         if api is None:
             self.counters["unwatched"] += 1
         elif forwarded:
