@@ -84,3 +84,12 @@ def test_what_fits_is_no_misfit(name: str) -> None:
 def test_a_sample_says_whether_the_server_prints_stamps(name: str, data: bytes, expected: bool) -> None:
     """One line with a stamp is enough; other programs' lines say nothing."""
     assert formats.shows_stamps(name, data) is expected
+
+
+def test_a_head_speaks_for_the_lines_behind_it() -> None:
+    """Zeek's columns in another order: rows of no shape of their own, known by the head; another log's rows are not."""
+    head = b"#separator \\x09\n#path\t%s\n#fields\tts\tnote\t%s\tid.orig_h\n"
+    rows = b"1795375099.281034\tx\twww.example.test\t192.0.2.7\n" * 500
+    assert formats.detect(head % (b"dns", b"query") + rows) == "zeek"
+    assert formats.misfit("zeek", head % (b"dns", b"query") + rows) is None
+    assert formats.detect(head % (b"http", b"host") + rows) is None

@@ -16,8 +16,9 @@ DNSMASQ_LOGS = ("/var/log/dnsmasq.log", "/var/log/dnsmasq/*.log", "/var/log/piho
 OTHER_LOGS = ("/var/log/unbound.log", "/var/log/unbound/*.log", "/var/lib/unbound/*.log", "/etc/unbound/*.log",
               "/var/log/pdns-recursor*.log", "/var/log/pdns_recursor*.log", "/var/log/powerdns/*.log",
               "/var/log/coredns*.log", "/var/log/coredns/*.log", "/opt/AdGuardHome/data/querylog.json",
-              "/var/log/zeek/current/dns.log", "/opt/zeek/logs/current/dns.log",
-              "/var/log/suricata/eve*.json")  # fmt: skip
+              "/var/lib/AdGuardHome/data/querylog.json", "/var/log/zeek/current/dns.log",
+              "/opt/zeek/logs/current/dns.log", "/usr/local/zeek/logs/current/dns.log",
+              "/var/log/suricata/eve*.json", "/etc/dns/logs/*.log")  # fmt: skip
 SYSLOGS = ("/var/log/syslog", "/var/log/daemon.log", "/var/log/messages")
 UNBOUND_CONF = ("/etc/unbound/unbound.conf", "/usr/local/etc/unbound/unbound.conf",
                 "/opt/unbound/etc/unbound/unbound.conf", "/var/unbound/unbound.conf")  # fmt: skip

@@ -9,8 +9,9 @@ import itertools
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from dnswatch.core.logs.parsers import PARSERS
+from dnswatch.core.logs.parsers import PARSERS, Headed, Parser
 from dnswatch.core.logs.timestamps import Stamps
+from dnswatch.core.model import Query
 
 LINES = 2_000
 """Lines looked at: a shared syslog file shows its DNS server within so many, and each costs a few microseconds."""
@@ -51,10 +52,7 @@ def detect(data: bytes) -> str | None:
 def score(data: bytes) -> dict[str, float]:
     """Give for each format the share (0…1) of the sample's lines that have its shape."""
     lines = [line for _, line in _lines(data)]
-    return {
-        name: sum(parser.probe(line) for line in lines) / len(lines) if lines else 0.0
-        for name, parser in PARSERS.items()
-    }
+    return {name: sum(_shaped(parser, lines)) / len(lines) if lines else 0.0 for name, parser in PARSERS.items()}
 
 
 def misfit(name: str, data: bytes) -> Misfit | None:
@@ -65,11 +63,19 @@ def misfit(name: str, data: bytes) -> Misfit | None:
     """
     parser = PARSERS[name]
     lines = list(_lines(data))
-    hits = sum(parser.probe(line) for _, line in lines)
-    if not lines or hits >= SHARE * len(lines):
+    shaped = _shaped(parser, [line for _, line in lines])
+    if not lines or sum(shaped) >= SHARE * len(lines):
         return None
-    number, line = next((number, line) for number, line in lines if not parser.probe(line))
+    number, line = lines[shaped.index(False)]
     return Misfit(name, number, _shown(line), detect(data), _shown(parser.example, len(parser.example)))
+
+
+def _shaped(parser: type[Parser], lines: list[bytes]) -> list[bool]:
+    """Say of each line whether it has a format's shape, or is a lookup by what the head of its file says."""
+    if not issubclass(parser, Headed):
+        return [parser.probe(line) for line in lines]
+    reader = parser(Stamps(None, 0.0))
+    return [isinstance(reader.parse(line, 0), Query) or parser.probe(line) for line in lines]
 
 
 def shows_stamps(name: str, data: bytes) -> bool:
