@@ -19,6 +19,7 @@ from dnswatch.cli import root
 from dnswatch.cli.tables import amount
 from dnswatch.config.catalogue import load_catalogue
 from dnswatch.core.alerts.flat import FIELDS
+from dnswatch.core.logs.parsers import PARSERS
 
 CATALOG = load_catalogue()
 LINE = "22-Nov-2026 19:18:{:02}.281 queries: info: client @0x7f {}#38510 ({}): query: {} IN A + (127.0.0.1)\n"
@@ -200,3 +201,16 @@ def test_a_zone_is_assumed_aloud(log: Path) -> None:
     result = scan(log, "--timezone", "Europe/Berlin")
     assert "read as UTC" not in result.stderr
     assert "2026-11-22T18:18:01Z" in result.stdout
+
+
+def test_a_folder_that_mixes_every_format(tmp_path: Path) -> None:
+    """A line of each format, each in a file of its own: none is mistaken, all lookups are found."""
+    for number, parser in enumerate(PARSERS.values()):
+        lookup = parser.example.replace(b"www.example.test", b"webhook.site")
+        (tmp_path / f"{number}.log").write_bytes(lookup.replace(b"192.0.2.7", b"10.0.0.%d" % number) + b"\n")
+    result = scan(tmp_path, "--format", "json")
+    assert result.exit_code == 0, result.output
+    found = {(row["client_ip"], row["service"]) for row in map(json.loads, result.stdout.splitlines())}
+    assert found == {(f"10.0.0.{number}", "webhook-site") for number in range(len(PARSERS))}
+    for name in PARSERS:
+        assert f"1 {name}" in result.stderr
