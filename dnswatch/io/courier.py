@@ -198,7 +198,7 @@ class Courier:
                 await self._beat()
                 waiting = await self._store.waiting(self._at.seq, BATCH, self.name)
                 if waiting:
-                    await self._hand_over([Item(seq, alert) for seq, alert in waiting])
+                    await self._hand_over(waiting[-1][0], [Item(seq, alert) for seq, alert in waiting if alert])
                 elif self._stopping:
                     return
                 else:
@@ -206,14 +206,14 @@ class Courier:
         finally:
             await self._sink.close()
 
-    async def _hand_over(self, batch: list[Item]) -> None:
-        """Send what the sink wants of the batch, and leave the batch behind."""
+    async def _hand_over(self, last: int, batch: list[Item]) -> None:
+        """Send what the sink wants of the batch, and leave everything up to ``last`` behind."""
         wanted = [one for one in batch if isinstance(one.alert, Unreadable) or self._wants(one.alert)]
         if wanted:
             await self._give(wanted)
         self.skipped += len(batch) - len(wanted)
-        if batch[-1].seq > self._at.seq:
-            await self._move(Place(batch[-1].seq, self._at.number), 0, ())
+        if last > self._at.seq:
+            await self._move(Place(last, self._at.number), 0, ())
 
     async def _give(self, items: list[Item]) -> None:
         """Send; where something is refused, the halves by themselves, until it is found."""
@@ -337,7 +337,7 @@ class Courier:
             waiting = [one for one in waiting if one[0] <= last]
             if not waiting:
                 break
-            wanted = sum(1 for _, alert in waiting if isinstance(alert, Unreadable) or self._wants(alert))
+            wanted = sum(1 for _, alert in waiting if isinstance(alert, Unreadable) or (alert and self._wants(alert)))
             gone += wanted
             self.dropped += wanted
             self._highest = max(self._highest, self._at.number + wanted)

@@ -29,6 +29,7 @@ from dnswatch.io.access import group_name, no_access, refused, user_name
 from dnswatch.io.discover import log_files
 from dnswatch.io.lock import LOCK, running_pid
 from dnswatch.io.primary import tls_context
+from dnswatch.io.syslog.security import Security
 
 Level = Literal["ok", "warning", "error"]
 SAMPLE = 64 * 1024
@@ -73,6 +74,7 @@ def examine(loaded: Loaded, now: float) -> Iterator[Finding]:
         elif isinstance(sink, SyslogSink):
             for address in (sink.address, *sink.fallback):
                 yield from _unix_socket(address)
+            yield from _certificates(sink)
     yield from _hooks(config)
     if config.http.listen is not None:
         yield _port(config.http.listen, config.state_dir, "http.listen")
@@ -234,6 +236,19 @@ def _unix_socket(address: str) -> Iterator[Finding]:
         there = path.is_socket()
         yield Finding("ok" if there else "warning", "sink", address, "socket" if there else
                       "no such socket: does the syslog daemon run?")  # fmt: skip
+
+
+def _certificates(sink: SyslogSink) -> Iterator[Finding]:
+    """Read the files of ``tls`` as a connection does."""
+    if sink.tls is None:
+        return
+    tls = sink.tls
+    try:
+        Security(tls.ca, tls.cert, tls.key, tls.verify, tls.fingerprint).context()
+    except OSError as error:
+        yield Finding("error", "sink", sink.id, error.strerror or str(error))
+    else:
+        yield Finding("ok", "sink", sink.id, "certificates can be read; `dnswatch sink test` tries the receiver")
 
 
 def _hooks(config: Config) -> Iterator[Finding]:

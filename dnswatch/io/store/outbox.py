@@ -109,19 +109,22 @@ class Outbox(Database):
         }
 
     @uncancelled
-    async def waiting(self, after: int, most: int, sink: str = "") -> list[tuple[int, Alert | Unreadable]]:
-        """Give the next revisions behind a cursor with their seq, in order, without the dead letters of ``sink``."""
+    async def waiting(self, after: int, most: int, sink: str = "") -> list[tuple[int, Alert | Unreadable | None]]:
+        """Give the next revisions behind a cursor with their seq, in order; None: a dead letter of ``sink``."""
         box, table, dead = schema.outbox, schema.alert_rev, schema.dead_letter
         buried = select(dead.c.seq).where(dead.c.sink == sink)
         statement = (
-            select(box.c.seq, table.c.id, table.c.rev, table.c.data)
+            select(box.c.seq, table.c.id, table.c.rev, table.c.data, box.c.seq.in_(buried).label("buried"))
             .join(table, (box.c.alert_id == table.c.id) & (box.c.rev == table.c.rev))
-            .where(box.c.seq > after, box.c.seq.not_in(buried))
+            .where(box.c.seq > after)
             .order_by(box.c.seq)
             .limit(most)
         )
         async with self.read() as connection:
-            return [(row.seq, read_back(row.id, row.rev, row.data)) for row in await connection.execute(statement)]
+            return [
+                (row.seq, None if row.buried else read_back(row.id, row.rev, row.data))
+                for row in await connection.execute(statement)
+            ]
 
     @uncancelled
     async def confirm(
