@@ -174,6 +174,17 @@ class Journal(Section):
         return ",".join(filter(None, parts))
 
 
+class CatchUp(Section):
+    """How far a log is read again after downtime."""
+
+    most: Annotated[
+        values.Extent | None,
+        BeforeValidator(lambda value: None if value is None else values.extent(value)),
+        PlainSerializer(lambda value: None if value is None else str(value), str | None),
+        WithJsonSchema({"type": "string", "examples": ["2d", "10GB"]}),
+    ] = Field(default=None, description="A time (2d) or a size (10GB); what lies before it is left out, and told.")
+
+
 class Source(Section):
     """A query log and its one way in: ``path``, ``journald`` or ``listen``."""
 
@@ -214,6 +225,7 @@ class Source(Section):
     forwarders: Annotated[list[Address], BeforeValidator(_one_or_many)] = Field(
         default=[], description="Clients in this log that are other resolvers of ours."
     )
+    catch_up: CatchUp = CatchUp()
     silent_after: Silence | None = Field(
         default=None, description="Silence that raises an alert, or off; unset: learned by hour of the week."
     )
@@ -225,8 +237,8 @@ class Source(Section):
             said = f"{' and '.join(given)}: a source has one way in" if given else "where does it come from"
             raise ValueError(f"{said}: write path: FILE, journald: UNIT or listen: udp://HOST:PORT")
         whole = given == ["path"] and self.path != ways.STDIN
-        changed = [key for key, value in (("drain", self.drain), ("olddir", self.olddir))
-                   if value != Source.model_fields[key].default]  # fmt: skip
+        settings = (("drain", self.drain), ("olddir", self.olddir), ("catch_up", self.catch_up))
+        changed = [key for key, value in settings if value != Source.model_fields[key].default]
         if changed and not whole:
             raise ValueError(f"{changed[0]} is for a log file that is rotated: leave it out here")
         if self.start != "end" and (self.listen or self.path == ways.STDIN):

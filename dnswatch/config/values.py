@@ -46,6 +46,36 @@ def duration(value: object) -> float:
     return sum(float(number) * UNITS[unit] for number, unit in _PART.findall(value))
 
 
+class Extent(NamedTuple):
+    """How far: a time or a size."""
+
+    seconds: float | None = None
+    size: int | None = None
+
+    def __str__(self) -> str:
+        return f"{self.size}B" if self.size is not None else duration_text(self.seconds or 0.0)
+
+
+_SIZE = re.compile(r"(\d+(?:\.\d+)?) ?([kMGT]?)B\Z")
+_SIZES = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
+
+
+def extent(value: object) -> Extent:
+    """Read ``2d`` as a time, ``10GB`` as a size (powers of ten, as disks are sold)."""
+    if isinstance(value, Extent):
+        return value
+    if isinstance(value, str) and (found := _SIZE.match(value)):
+        made = Extent(size=int(float(found[1]) * _SIZES[found[2]]))
+    else:
+        try:
+            made = Extent(seconds=duration(value))
+        except ValueError:
+            raise ValueError(f"{value!r} is neither a time (2d, 12h) nor a size (10GB, 500MB)") from None
+    if not (made.size or made.seconds):
+        raise ValueError("must be more than nothing; to begin anew at the end, remove the stored position")
+    return made
+
+
 def duration_text(seconds: float) -> str:
     """Write a duration the way it is configured: in the largest unit that divides it."""
     if seconds == 0:

@@ -139,7 +139,7 @@ class Reader:
 
         return FileTail(
             self.id, self.path, start=self._start, resume=self.position, drain_s=self.settings.drain, olddir=olddir,
-            stamp_of=stamp_of,
+            stamp_of=stamp_of, most=self.settings.catch_up.most,
         )  # fmt: skip
 
     async def begun(self, most_s: float) -> bool:

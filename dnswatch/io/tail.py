@@ -13,12 +13,14 @@ from __future__ import annotations
 
 import asyncio
 import os
+import time
 from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
+from dnswatch.config.values import Extent
 from dnswatch.core.logs.follow import Facts, decide
 from dnswatch.core.model import Position
 from dnswatch.io.access import no_access
@@ -26,6 +28,7 @@ from dnswatch.io.generation import OpenGeneration, generations
 from dnswatch.io.inotify import DIRECTORY, FILE, Inotify
 from dnswatch.io.left import Left
 from dnswatch.io.resume import GONE, MOMENT, RETRIES, Start, begin, find, reopen, successor
+from dnswatch.io.skip import LEFT_OUT, cut_short
 from dnswatch.io.way import Block, Consume
 
 BLOCK = 256 << 10
@@ -41,11 +44,13 @@ class FileTail:
     def __init__(
         self, source_id: str, path: Path, *, start: Start = "end", resume: Position | None = None,
         drain_s: float = 150.0, olddir: Path | None = None, stamp_of: Callable[[bytes], float | None] | None = None,
+        most: Extent | None = None,
     ) -> None:  # fmt: skip
         """``start``: where to begin without ``resume``.
 
         ``"start"`` takes rotated and compressed siblings first; so does a Unix time, from the first file changed since;
         with ``stamp_of`` (the time of a line, None where it has none) it begins at the very line.
+        ``most``: how far to go back with ``resume``.
         ``drain_s``: how long a file left behind is still read. ``olddir``: where rotated files may be, too.
         """
         self.source_id = source_id
@@ -62,6 +67,9 @@ class FileTail:
         self._resume = resume
         self._olddir = olddir
         self._stamp_of = stamp_of
+        self._most = most
+        self.skipped = 0
+        """Bytes left out because catching up is bounded."""
         self._file: OpenGeneration | None = None
         self._left = Left(source_id, drain_s, self.losses)
         self._left_known = False
@@ -181,6 +189,7 @@ class FileTail:
                 self._file, lost = find(self.path, self._olddir, self._resume)
                 if lost:
                     self.losses[lost] += 1
+                self._cut_short(self._file)
                 self.generations["resumed"] += lost != GONE
         except OSError as error:
             if isinstance(error, FileNotFoundError):
@@ -194,6 +203,15 @@ class FileTail:
             self.generations["appeared"] += 1
         self.waiting = ""
         return True
+
+    def _cut_short(self, file: OpenGeneration) -> None:
+        """Leave out what lies farther back than the operator wants to catch up with; once, after a start."""
+        if self._most is None:
+            return
+        most, self._most = self._most, None
+        self._file, skipped = cut_short(self.path, self._olddir, file, most, time.time(), self._stamp_of)
+        self.skipped += skipped
+        self.losses[LEFT_OUT] += bool(skipped)
 
     def _know_left(self) -> None:
         """Open the files left behind again, before the log itself is opened."""

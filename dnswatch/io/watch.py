@@ -21,6 +21,7 @@ from dnswatch.core.model import Alert
 from dnswatch.io.blind_spots import BlindSpots
 from dnswatch.io.ingest import Reader
 from dnswatch.io.resume import UNSURE
+from dnswatch.io.skip import LEFT_OUT
 from dnswatch.io.tail import FileTail
 
 LOSSES = "losses"
@@ -106,7 +107,8 @@ def seen(reader: Reader) -> Seen:
         source=reader.id, type=reader.settings.type, at_end=reader.at_end and not waiting and not reader.behind(),
         lines=reader.lines, good=reader.counts["samples_good"], bad=reader.counts["samples_bad"], size=size,
         rotated=rotated, lag_bytes=lag, waiting=waiting, held=held, late_s=late_s, overflow=reader.losses["overflow"],
-        lost={why: count for why, count in reader.lost_now().items() if why not in UNSURE},
+        lost={why: count for why, count in reader.lost_now().items() if why not in UNSURE and why != LEFT_OUT},
+        skipped=tail.skipped if isinstance(tail, FileTail) else 0,
         logging=reader.logging, started=reader.started, asked=reader.asked, ahead_s=reader.ahead_s, reads=reader.reads,
         wrong_format=reader.wrong_format, silent_after=reader.settings.silent_after,
     )  # fmt: skip

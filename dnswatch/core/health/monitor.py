@@ -260,7 +260,7 @@ class Monitor:
                 yield Said("lines-lost", seen.source, True, f"{why} ({number} times so far)")
                 yield Said("lines-lost", seen.source, False)
         if seen.skipped > known.seen.skipped:
-            yield Said("lines-skipped", seen.source, True, f"{seen.skipped >> 20} MiB were left out")
+            yield Said("lines-skipped", seen.source, True, f"{seen.skipped} bytes were left out")
             yield Said("lines-skipped", seen.source, False)
 
     @staticmethod
