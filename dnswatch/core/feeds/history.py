@@ -43,7 +43,7 @@ def lift(last: Snapshot, above: int, at: float) -> Snapshot:
 
     A resolver that has a newer serial than we publish ignores ours for ever: our store was restored from an older copy.
     """
-    return replace(last, serial=next_serial(above, at), at=at) if newer(above, last.serial) else last
+    return last if newer(last.serial, above) else replace(last, serial=next_serial(above, at), at=at)
 
 
 def diff(old: Snapshot, new: Snapshot) -> Delta:
