@@ -120,6 +120,9 @@ def _source(row: dict[str, Any]) -> list[str]:
     notes += [f"{count} × {why}" for why, count in row["weird"].items()]
     notes += [f"{count} × lost: {why}" for why, count in row["lost"].items()]
     notes += [f"{row['lost_lines']} lines lost by the server"] if row["lost_lines"] else []
+    notes += [f"{len(row['senders'])} sender{'s' * (len(row['senders']) != 1)}"] if row.get("senders") else []
+    notes += [f"{count} × refused: {why}" for why, count in row.get("refused", {}).items()]
+    notes += ["ended"] if row.get("ended") else []
     behind = f"{amount(row['lag_bytes'])}, {span(row['lag_s'])}" if row["lag_bytes"] else "-"
     parsed = "-" if row["parse_ratio"] is None else f"{row['parse_ratio']:.1%}"
     return [row["type"], str(row["offset"]), behind, f"{row['lines_per_s']:.0f}", parsed, time_text(row["last_at"]),

@@ -24,7 +24,9 @@ from dnswatch.core.logs.follow import own_path
 from dnswatch.core.logs.formats import misfit
 from dnswatch.core.logs.parsers import PARSERS
 from dnswatch.core.logs.timestamps import Stamps
+from dnswatch.core.reading import DNSTAP
 from dnswatch.errors import Problem, StateError
+from dnswatch.io import doorstep
 from dnswatch.io.access import group_name, no_access, refused, user_name
 from dnswatch.io.discover import log_files
 from dnswatch.io.lock import LOCK, running_pid
@@ -60,7 +62,7 @@ def examine(loaded: Loaded, now: float) -> Iterator[Finding]:
     if not config.sources:
         yield Finding("error", "source", str(config.files[0]), "no sources: `run` has nothing to follow")
     for source in config.sources:
-        yield from _source(source, now)
+        yield from _source(source, now, config.state_dir)
     yield from _read_twice(config.sources)
     for lease in config.clients.leases:
         yield _lease(lease, now)
@@ -100,12 +102,19 @@ def _user() -> Finding:
     return Finding("ok", "user", name, text)
 
 
-def _source(source: Source, now: float) -> Iterator[Finding]:
+def _source(source: Source, now: float, state_dir: Path) -> Iterator[Finding]:
     """Find, read and recognise the logs of one source."""
+    if (seen := doorstep.look(source, _running(state_dir))) is not None:
+        yield Finding(seen.level, "source", source.id, seen.text)
+        return
     paths = [str(path) for path in log_files(source.path)]
     if not paths:
         yield Finding("error", "source", source.path, "the pattern matches no file")
     for path in paths:
+        if source.type == DNSTAP:
+            seen = doorstep.tap(source, path)
+            yield Finding(seen.level, "source", path, seen.text)
+            continue
         try:
             head, tail = _ends(path)
         except OSError as error:

@@ -27,6 +27,8 @@ SCALARS: dict[str, list[tuple[str, str, str, bool]]] = {
         ("lag_bytes", "log_lag_bytes", "Bytes written but not read yet.", False),
         ("lag_s", "log_lag_seconds", "Age of the last line read, while there is more to read; else 0.", False),
         ("lost_lines", "source_lost_lines", "Lines that the server says it could not log.", True),
+        ("refused_count", "source_refused", "Senders and messages that were refused.", True),
+        ("connections", "source_connections", "Connections of senders.", False),
         ("failures", "source_failures", "Failures to read.", True),
         ("waiting_flag", "source_waiting", "1 while the source cannot be read.", False),
     ],
