@@ -182,6 +182,14 @@ feeds: {on_change: [{run: [sh, -c, 'true']}, {run: [no-such-command-xyz]}, {sign
     assert check.about("sink", sinks)[0][0] == "warning"
 
 
+def test_certificates_of_a_sink(check: Check) -> None:
+    """Files that TLS needs are read as a connection does; what is missing is named with its key."""
+    sink = "sinks: [{type: syslog, name: siem, address: 'tls://siem.example', tls: {ca: none.pem}}, "
+    (finding,) = [one for one in check.about("sink", GOOD.replace("sinks: [", sink)) if "tls.ca" in one[3]]
+    assert finding[0] == "error"
+    assert "none.pem cannot be used: No such file" in finding[3]
+
+
 def test_a_directory_that_is_a_file(check: Check) -> None:
     """The place that is in the way is named."""
     ((level, _, _, message), *_) = check.about("directory", GOOD.replace("state_dir: state", "state_dir: query.log/x"))

@@ -24,6 +24,7 @@ from tests.live.collectors import KINDS, Collector, Got
 from tests.live.packages import syslog_ng
 from tests.live.sender import feed
 from tests.live.servers import place
+from tests.running import Running, bind_line, until
 
 HOLD = "3s"
 """In the short runs; longer than any collector here is frozen or down."""
@@ -188,3 +189,34 @@ async def test_heartbeats_prove_that_nothing_is_missing(collector: Collector, tm
     assert got.heartbeats[0]["sequence"] == "0"
     assert got.heartbeats[-1]["sequence"] == str(len(got.numbers)) == "60"
     assert len({beat["id"] for beat in got.heartbeats}) == 1
+
+
+@pytest.mark.parametrize("collector", ["rsyslog-relp"], indirect=True)
+def test_every_looked_up_name_reaches_the_collector_whoever_dies(collector: Collector, tmp_path: Path) -> None:
+    """From the query log to the collector: `run` is killed three times, the collector frozen and killed once."""
+    running = Running(tmp_path, "feeds: {mode: off}\n")
+    text = running.config.read_text()
+    sink = f"{{type: syslog, name: siem, address: '{collector.address}', heartbeat: 0}}"
+    running.config.write_text(text.replace("sinks: [", f"sinks: [{sink}, "))
+    running.log.touch()
+    clients = [f"10.7.{number // 200}.{number % 200 + 1}" for number in range(300)]
+    for turn in range(3):
+        running.start()
+        for client in clients[turn * 100 : turn * 100 + 100]:
+            running.write(bind_line("api.telegram.org", client))
+            time.sleep(0.002)
+        if turn == 1:
+            collector.die("freeze")
+        running.stop(signal.SIGKILL)
+        if turn == 1:
+            collector.start()
+    with running:
+        until(lambda: {one["client_ip"] for one in running.alerts()} == set(clients), 20)
+        ids = {one["id"] for one in running.alerts()}
+        got = collector.wait_for(len(ids), 20)
+        assert running.stop() == 0
+    assert set(got.copies) == ids
+    assert len(ids) == len(clients)
+    named = {(found, rev): number for found, pairs in got.named.items() for rev, number in pairs}
+    assert len(named) == sum(len(pairs) for pairs in got.named.values())  # one number for each revision
+    assert got.numbers == set(range(1, max(got.numbers) + 1))
