@@ -29,7 +29,7 @@ class AdguardParser:
 
     name = "adguard"
     literals: tuple[bytes, ...] = (objects.ESCAPE,)
-    tails: tuple[bytes, ...] = (b'"',)
+    tails: tuple[bytes, ...] = objects.ENDS
     example = (
         b'{"T":"2026-11-22T19:18:19.281034517Z","QH":"www.example.test","QT":"A","QC":"IN","CP":"",'
         b'"Answer":"","IP":"192.0.2.7","Result":{},"Elapsed":1203}'

@@ -34,7 +34,7 @@ class SuricataParser:
 
     name = "suricata"
     literals: tuple[bytes, ...] = (objects.ESCAPE,)
-    tails: tuple[bytes, ...] = (b'"',)
+    tails: tuple[bytes, ...] = objects.ENDS
     example = (
         b'{"timestamp":"2026-11-22T19:18:19.281034+0000","flow_id":1,"event_type":"dns","src_ip":"192.0.2.7",'
         b'"src_port":40000,"dest_ip":"192.0.2.53","dest_port":53,"proto":"UDP","dns":{"version":3,"type":"request",'

@@ -73,7 +73,7 @@ class ZeekParser:
 
     name = "zeek"
     literals: tuple[bytes, ...] = (b"#separator ", b"#fields\t", *(key + b"\t" for key in _KEYS), objects.ESCAPE)
-    tails: tuple[bytes, ...] = (b'"', b"\t", b"\n", b"\r")
+    tails: tuple[bytes, ...] = (*objects.ENDS, b"\t", b"\n", b"\r")
     example = (
         b"1795375099.281034\tCHhAvVGS1DHFjwGM9\t192.0.2.7\t40000\t192.0.2.53\t53\tudp\t4711\t0.001203\twww.example.test"
         b"\t1\tC_INTERNET\t1\tA\t0\tNOERROR\tF\tF\tT\tT\t0\t192.0.2.80\t60.000000\tF"
