@@ -2,10 +2,10 @@
 
 Never: guesses what a column means. The head of a file (``#fields``) names them, and it may be far before a block; where
 it was never seen, the columns are those of a Zeek release that writes so many. Facts: scripts/base/protocols/dns,
-src/threading/formatters/Ascii.cc and JSON.cc of zeek/zeek (8.1, August 2026)::
+src/threading/formatters/Ascii.cc and JSON.cc of zeek/zeek (August 2026)::
 
     ts uid id.orig_h id.orig_p id.resp_h id.resp_p proto trans_id rtt query qclass qclass_name qtype qtype_name rcode
-    rcode_name AA TC RD RA Z answers TTLs rejected [opcode opcode_name [auth addl]]      rtt since 2.6, opcode since 8.1
+    rcode_name AA TC RD RA Z answers TTLs rejected [opcode opcode_name [auth addl]]      rtt since 2.5, opcode since 8.1
 
 A sensor is no resolver: it joins the labels of a name with dots, so a label that holds a dot looks like two; multicast
 and NetBIOS names in the same log are no lookups. The stamp is that of the question, so lines are not in its order.
