@@ -75,3 +75,38 @@ async def test_a_log_with_a_hole_for_a_beginning(tmp_path: Path) -> None:
             await soon(lambda: len(running.alerts()) == 2)
     assert running.log.read_bytes().startswith(b"\0" * 1000)
     assert [one["client_ip"] for one in running.alerts()] == ["10.0.10.1", "10.0.10.2"]
+
+
+async def test_what_dnsmasq_logs_hold_besides_lines(tmp_path: Path) -> None:
+    """The same for lines with stamps to the second and without a year."""
+    running = InLoop(tmp_path, sources=f"sources: [{{type: dnsmasq, path: {tmp_path}/query.log, timezone: UTC}}]")
+
+    def line(number: int, ending: bytes = b"\n") -> bytes:
+        stamp = time.strftime("%b %e %H:%M:%S", time.gmtime(time.time() - 60 + number))
+        said = f"{stamp} dnsmasq[1]: {number} 10.0.10.{number}/4711 query[A] api.telegram.org from 10.0.10.{number}"
+        return said.encode() + ending
+
+    data = (
+        line(1, b"\r\n") + b"\r\n\n" + b"\0" * 5000 + line(2) + GARBAGE + line(3) + LONG + line(4)
+        + b"\0" * (300 << 10) + line(5) + line(6).replace(b"api.telegram.org", b"b\xfccher.example") + line(7)[:-30]
+    )  # fmt: skip
+    running.log.touch()
+    async with running:
+        with running.log.open("ab", buffering=0) as log:
+            for start in range(0, len(data), 50_021):
+                log.write(data[start : start + 50_021])
+                await asyncio.sleep(0.005)
+            await soon(lambda: len(running.alerts()) >= 5)
+            log.write(line(7)[-30:])
+        await soon(lambda: len(running.alerts()) >= 6)
+    assert [one["client_ip"] for one in running.alerts()] == [f"10.0.10.{number}" for number in (1, 2, 3, 4, 5, 7)]
+
+
+async def test_a_name_with_a_final_dot(tmp_path: Path) -> None:
+    """As `explain` reads it, so does the daemon: whoever ships BIND's lines may have written the name absolute."""
+    running = InLoop(tmp_path)
+    running.log.touch()
+    async with running:
+        running.write(bind_line("api.telegram.org").replace("query: api.telegram.org", "query: api.telegram.org."))
+        await soon(running.alerts)
+    assert running.alerts()[0]["qname"] == "api.telegram.org"

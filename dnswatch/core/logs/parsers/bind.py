@@ -115,7 +115,8 @@ class BindParser:
         b"reloading configuration ",
         b": reload done",
     )
-    tails: tuple[bytes, ...] = (b" IN ", b" CH ", b"/")  # queries, responses and rate limits; denials and failures
+    # queries, responses and rate limits; denials and failures; with the final dot that some shippers add to names
+    tails: tuple[bytes, ...] = (b" IN ", b" CH ", b"/", b". IN ", b". CH ", b"./")
 
     example = (
         b"22-Nov-2026 19:18:19.281 queries: info: client @0x7fa484f14098 192.0.2.7#38510 (www.example.test): "
