@@ -322,16 +322,17 @@ class Daemon:
     async def _set_sinks(self, loaded: Loaded) -> None:
         """Run a courier for every sink of the configuration; those whose settings stay are not touched."""
         sensor = loaded.config.sensor or socket.gethostname()
-        wanted = {settings.id: (sensor, settings) for settings in loaded.config.sinks}
+        triage = triage_of(loaded.policy.catalog, loaded.config.lang)
+        wanted = {settings.id: (sensor, loaded.config.lang, settings) for settings in loaded.config.sinks}
         for name, (settings, courier) in list(self.couriers.items()):
             if wanted.get(name) != settings:
                 await courier.stop(drain=False)
                 del self.couriers[name]
-        for name, (_, settings) in wanted.items():
+        for name, (_, _, settings) in wanted.items():
             if name in self.couriers:
                 continue
             courier = Courier(
-                self.store, name, SINKS[settings.type](settings, sensor), settings.min_severity,
+                self.store, name, SINKS[settings.type](settings, sensor, triage), settings.min_severity,
                 Bounds(settings.max_rows, settings.max_age), self.blind_spots,
             )  # fmt: skip
             await courier.start()

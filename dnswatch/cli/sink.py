@@ -64,7 +64,7 @@ def list_(ctx: click.Context, dead: bool, as_json: bool) -> None:
         ],
     )  # fmt: skip
     for name, row in rows.items():
-        if row.get("route") and row["route"] != name:
+        if row.get("route") and row["route"] != name and _state(row, running) == "ok":
             click.echo(f"{name} goes to {row['route']} at present.")
     if letters:
         click.echo(f"{counted(len(letters), 'dead letter')}: dnswatch sink list --dead")
@@ -125,7 +125,9 @@ def test(ctx: click.Context, names: Sequence[str], as_json: bool) -> None:
     It goes the way of every alert: same settings, same transport, same wait for the receiver's word. It is not numbered
     among the alerts. Exit 4: a sink cannot be reached.
     """
+    from dnswatch.config.catalogue import load_catalogue
     from dnswatch.config.load import load
+    from dnswatch.config.triage import triage_of
     from dnswatch.io.sinks import SINKS
 
     config = load(Path(config_path(ctx)))
@@ -137,10 +139,11 @@ def test(ctx: click.Context, names: Sequence[str], as_json: bool) -> None:
             "no sinks are configured: add one, e.g. sinks: [{type: syslog, address: relp://siem.example}]"
         )
     sensor = config.sensor or socket.gethostname()
+    triage = triage_of(load_catalogue(), config.lang)
 
     async def try_all() -> list[dict[str, Any]]:
         chosen = names or list(known)
-        return [await _try(name, SINKS[known[name].type](known[name], sensor), not as_json) for name in chosen]
+        return [await _try(name, SINKS[known[name].type](known[name], sensor, triage), not as_json) for name in chosen]
 
     results = asyncio.run(try_all())
     if as_json:

@@ -18,8 +18,10 @@ from dnswatch.config.yaml import Step
 from dnswatch.errors import Problem
 
 NOT_YET: dict[str, dict[str, str]] = {
-    "sinks.type": {kind: f"{kind} sinks (use syslog, file or stdout)"
-                   for kind in ("http", "https", "webhook", "hec", "splunk-hec", "elasticsearch", "kafka", "email")},
+    "sinks.type": {"http": "http sinks (use webhook)", "https": "https sinks (use webhook)",
+                   "hec": "hec sinks (use splunk-hec)",
+                   **{kind: f"{kind} sinks (use syslog, file, splunk-hec or webhook)"
+                      for kind in ("elasticsearch", "kafka", "email")}},
     "sinks.format": {"gelf": "GELF (use json or cef)"},
 }  # fmt: skip
 """Words that a later version will understand: refused as such, not as typing errors."""

@@ -443,7 +443,51 @@ class StdoutSink(SinkSettings):
         return self.name or "stdout"
 
 
-Sink = Annotated[SyslogSink | FileSink | StdoutSink, Discriminator("type")]
+class HttpSinkSettings(SinkSettings):
+    """What sinks have that speak HTTP."""
+
+    url: Annotated[str, AfterValidator(values.url)]
+    tls: Tls | None = None
+
+    @model_validator(mode="after")
+    def _fits_tls(self) -> HttpSinkSettings:
+        if self.tls is not None and self.url.startswith("http:"):
+            raise ValueError("tls is for https:// addresses")
+        if self.tls is not None and self.tls.fingerprint and (self.tls.cert or self.tls.ca):
+            raise ValueError("over HTTPS a fingerprint stands alone: leave out ca and cert")
+        return self
+
+    @property
+    def id(self) -> str:
+        """The name under which the queue keeps this sink's place."""
+        return self.name or self.url
+
+
+class WebhookSink(HttpSinkSettings):
+    """Each alert as a signed HTTP POST."""
+
+    type: Literal["webhook"]
+    format: AlertFormat = "json"
+    secret: SecretText | None = Field(default=None, description="Signs each request (HMAC-SHA256).")
+    headers: dict[Annotated[str, Field(pattern=r"^[A-Za-z0-9-]+$")], Annotated[str, Field(pattern=r"^[ -~]*$")]] = {}
+
+
+class SplunkHecSink(HttpSinkSettings):
+    """Alerts to Splunk's HTTP event collector."""
+
+    type: Literal["splunk-hec"]
+    token: SecretText
+    ack: bool = Field(default=True, description="Wait until an indexer has stored it; not on Splunk Cloud.")
+    index: Annotated[str, Field(pattern=r"^[a-z0-9_-]*$")] = Field(default="", description="Default: the token's.")
+    sourcetype: Annotated[str, Field(pattern=r"^[\w:.-]+$")] = "dnswatch:alert"
+
+    @property
+    def format(self) -> str:
+        """Events are JSON."""
+        return "json"
+
+
+Sink = Annotated[SyslogSink | FileSink | StdoutSink | WebhookSink | SplunkHecSink, Discriminator("type")]
 
 
 class Addresses(Section):

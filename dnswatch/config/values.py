@@ -195,6 +195,22 @@ def sink_address(value: str) -> str:
     return f"{parts.scheme}://{host}:{port}"
 
 
+def url(value: str) -> str:
+    """Check the address of an HTTP receiver."""
+    try:
+        parts = urlsplit(value)
+        port = parts.port
+    except ValueError:
+        raise ValueError(f"{value!r} is not an address: write https://HOST/PATH") from None
+    if parts.scheme not in ("http", "https") or not parts.hostname or port == 0:
+        raise ValueError(f"{value!r}: write https://HOST/PATH")
+    if parts.username is not None:
+        raise ValueError("a password does not belong into an address: write it as a secret, or as a header")
+    if parts.fragment:
+        raise ValueError(f"{value!r}: leave out #{parts.fragment}, which is never sent")
+    return value
+
+
 _FINGERPRINT = re.compile(r"[0-9a-f]{64}\Z")
 
 

@@ -1,5 +1,6 @@
 """Sinks over real files, pipes and sockets: everything arrives, in order, whole; a dead receiver is an OSError."""
 
+import json
 import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -14,6 +15,7 @@ from dnswatch.config.model import Sink as SinkConfig
 from dnswatch.io.deliver import Delivery, Sink
 from dnswatch.io.sinks import SINKS
 from dnswatch.io.sinks.file import FileSink
+from tests.io.http_receivers import SECRET, TOKEN, collector, hook
 from tests.io.making import alert
 from tests.io.receivers import tcp_receiver, unframe, until
 
@@ -79,7 +81,27 @@ async def syslog_receiver(tmp_path: Path, capfd: Any) -> AsyncIterator[Receiver]
         yield Receiver({"type": "syslog", "address": f"tcp://127.0.0.1:{port}"}, lambda: unframe(bytes(seen)))
 
 
-RECEIVERS: dict[str, Any] = {"file": file_receiver, "stdout": stdout_receiver, "syslog": syslog_receiver}
+@asynccontextmanager
+async def webhook_receiver(tmp_path: Path, capfd: Any) -> AsyncIterator[Receiver]:
+    secret = tmp_path / "secret"
+    secret.write_text(SECRET)
+    async with hook() as made:
+        yield Receiver({"type": "webhook", "url": made.url, "secret": f"file:{secret}"}, lambda: made.bodies)
+
+
+@asynccontextmanager
+async def splunk_receiver(tmp_path: Path, capfd: Any) -> AsyncIterator[Receiver]:
+    token = tmp_path / "token"
+    token.write_text(TOKEN)
+    async with collector() as made:
+        yield Receiver({"type": "splunk-hec", "url": made.url, "token": f"file:{token}"},
+                       lambda: [json.dumps(event).encode() for event in made.events])  # fmt: skip
+
+
+RECEIVERS: dict[str, Any] = {
+    "file": file_receiver, "splunk-hec": splunk_receiver, "stdout": stdout_receiver, "syslog": syslog_receiver,
+    "webhook": webhook_receiver,
+}  # fmt: skip
 
 
 def test_every_sink_has_a_receiver() -> None:

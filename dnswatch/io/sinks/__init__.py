@@ -5,18 +5,25 @@ Never: a sink retries, filters or keeps a queue; ``io/deliver.py`` and ``io/supe
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
+from dnswatch.core.alerts.triage import Triage
 from dnswatch.io.deliver import Sink
-from dnswatch.io.sinks import file, stdout, syslog
+from dnswatch.io.sinks import file, splunk_hec, stdout, syslog, webhook
 
-Build = Callable[[Any, str], Sink]
-"""Makes a sink from its settings (the model of this ``type`` in ``config/model.py``) and the sensor's name."""
+
+class Build(Protocol):
+    """Makes a sink from its settings (the model of this ``type`` in ``config/model.py``)."""
+
+    def __call__(self, settings: Any, sensor: str, triage: Triage | None = None) -> Sink:
+        """``sensor``: name of this dnswatch; ``triage``: the advice that its alerts carry."""
+
 
 SINKS: dict[str, Build] = {
     "file": file.build,
+    "splunk-hec": splunk_hec.build,
     "stdout": stdout.build,
     "syslog": syslog.build,
+    "webhook": webhook.build,
 }
 """``type`` in the configuration → how it is made, sorted."""

@@ -17,8 +17,10 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from dnswatch import __version__
 from dnswatch.config.model import FileSink as Settings
 from dnswatch.core.alerts import Context
+from dnswatch.core.alerts.triage import Triage
 from dnswatch.io.deliver import Acknowledgement, Delivery, Render, renderer
 
 MODE = 0o640  # names of clients are in it; a log shipper reads by group
@@ -30,9 +32,11 @@ FRAGMENT = 1 << 20  # longest half line that is looked for
 log = logging.getLogger("dnswatch")
 
 
-def build(settings: Settings, sensor: str) -> FileSink:
+def build(settings: Settings, sensor: str, triage: Triage | None = None) -> FileSink:
     """Make the sink that the configuration asks for."""
-    return FileSink(settings.path, renderer(settings.format, Context(sensor, host=sensor)))
+    return FileSink(
+        settings.path, renderer(settings.format, Context(sensor, host=sensor, version=__version__, triage=triage))
+    )
 
 
 class FileSink:

@@ -10,14 +10,16 @@ import os
 import sys
 from collections.abc import Sequence
 
+from dnswatch import __version__
 from dnswatch.config.model import StdoutSink as Settings
 from dnswatch.core.alerts import Context
+from dnswatch.core.alerts.triage import Triage
 from dnswatch.io.deliver import Acknowledgement, Delivery, Render, renderer
 
 
-def build(settings: Settings, sensor: str) -> StdoutSink:
+def build(settings: Settings, sensor: str, triage: Triage | None = None) -> StdoutSink:
     """Make the sink that the configuration asks for."""
-    return StdoutSink(renderer(settings.format, Context(sensor, host=sensor)))
+    return StdoutSink(renderer(settings.format, Context(sensor, host=sensor, version=__version__, triage=triage)))
 
 
 class StdoutSink:

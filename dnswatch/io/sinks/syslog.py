@@ -13,14 +13,17 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
+from dnswatch import __version__
 from dnswatch.config.model import FACILITIES
 from dnswatch.config.model import SyslogSink as Settings
 from dnswatch.core.alerts import Context, heartbeat
 from dnswatch.core.alerts.rfc5424 import header, stream_data
+from dnswatch.core.alerts.triage import Triage
 from dnswatch.io.deliver import BOOT, Acknowledgement, Delivery, Refused, Render, renderer
 from dnswatch.io.syslog import TRANSPORTS, Address, Options, Transport
 from dnswatch.io.syslog.address import parse_address
 from dnswatch.io.syslog.security import Security
+from dnswatch.io.supervise import describe
 
 PRIMARY_AGAIN_S = 60.0
 """While a fallback is used, the first address is tried again this often (delivery.md §1.5)."""
@@ -40,7 +43,7 @@ class Route:
     render_beat: RenderBeat
 
 
-def build(settings: Settings, sensor: str) -> SyslogSink:
+def build(settings: Settings, sensor: str, triage: Triage | None = None) -> SyslogSink:
     """Make the sink that the configuration asks for."""
     tls = settings.tls
     security = Security(tls.ca, tls.cert, tls.key, tls.verify, tls.fingerprint) if tls else Security()
@@ -51,6 +54,8 @@ def build(settings: Settings, sensor: str) -> SyslogSink:
         process_id=str(os.getpid()),
         enterprise_id=settings.enterprise_id,
         host=sensor,
+        version=__version__,
+        triage=triage,
     )
     routes = []
     for text in (settings.address, *settings.fallback):
@@ -100,6 +105,7 @@ class SyslogSink:
         self.heartbeat_s = heartbeat_s
         self._routes = routes
         self._current = 0
+        self._failed: dict[str, str] = {}  # route → why, since the last batch that went through
         self._held_until = 0.0  # monotonic: the present receiver may still lose something
         self._primary_is_back = False
         self._probing: asyncio.Task[None] | None = None
@@ -151,11 +157,18 @@ class SyslogSink:
             await self._transport.send(messages)
         except Refused:
             raise
-        except (OSError, asyncio.CancelledError):
+        except asyncio.CancelledError:
+            await self._transport.close()
+            raise
+        except OSError as error:
             # What the other side has of this batch is unknown, and a half message may be in the stream.
             await self._transport.close()
+            self._failed[self.route] = describe(error)
             self._use((self._current + 1) % len(self._routes))
+            if len(self._failed) > 1:  # one text for all, so that the log does not tell them in turn for ever
+                raise OSError(error.errno, "; ".join(self._failed[key] for key in sorted(self._failed))) from error
             raise
+        self._failed.clear()
         self._held_until = time.monotonic() + self._transport.hold_s
         if self._current and self._probing is None:
             self._probing = asyncio.create_task(self._probe(), name=f"probe {self._routes[0].address}")
