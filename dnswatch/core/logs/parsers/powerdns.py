@@ -55,7 +55,8 @@ _CLASSIC = re.compile(
 )  # fmt: skip
 _STRUCTURED = re.compile(rb'msg="(?:[^"\\]|\\.)*+" (?:error="(?:[^"\\]|\\.)*+" )?(?:subsystem|level)="')
 _JSON = re.compile(rb'\{"[^{}\n]*"msg": ?"')
-_TS = re.compile(rb' ts="(\d{9,10}\.\d{1,9})"|"ts": ?"(\d{9,10}\.\d{1,9})"')
+_TS = re.compile(rb' ts="(\d{9,10}\.\d{1,9})"')
+_TS_JSON = re.compile(rb'"ts": ?"(\d{9,10}\.\d{1,9})"')
 _KINDS = {  # getKindToString and the keys of pdns.policykinds → the action's name in RPZ
     "noaction": "passthru", "drop": "drop", "nxdomain": "nxdomain", "nodata": "nodata", "truncate": "tcp-only",
     "custom": "local-data",
@@ -150,9 +151,13 @@ def _ours(text: bytes) -> bool:
 
 
 def _epoch(message: bytes) -> float | None:
-    """Give the value of ``ts``; None where it is absent or no time. No quoted value can hold an unescaped quote."""
-    found = _TS.search(message)
-    return float(found[1] or found[2]) if found else None
+    """Give the value of ``ts``; None where there is none, as in the classic form: there a name may hold plain quotes.
+
+    In the other forms a quote inside a value has a backslash, so that no value can pass for this field.
+    """
+    shape = _TS_JSON if _JSON.match(message) else _TS if _STRUCTURED.match(message) else None
+    found = shape.search(message) if shape else None
+    return float(found[1]) if found else None
 
 
 def _pairs(message: bytes) -> dict[str, bytes] | None:
