@@ -354,6 +354,7 @@ class Courier:
         every_s = self._every_s()
         if not every_s or time.monotonic() < self._beat_at or not isinstance(self._sink, BeatingSink):
             return
+        self._backlog = (await self._store.backlog()).get(self.name, self._backlog)  # now, not at the last look
         now = time.time()
         oldest = 0 if self._backlog.oldest_at is None else round(now - self._backlog.oldest_at)
         await self._sink.beat(

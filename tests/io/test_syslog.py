@@ -436,6 +436,19 @@ async def test_fallback_takes_over_and_gives_back(monkeypatch: pytest.MonkeyPatc
     assert (bytes(spare), bytes(main)) == (b"<133>1 alert 1\n<133>1 alert 2\n", b"<133>1 alert 3\n")
 
 
+async def test_when_all_receivers_fail_one_text_says_why() -> None:
+    """The error does not change from try to try, so it is logged once."""
+    first, second = free_port(), free_port()
+    sink = sink_to(tcp(first), tcp(second))
+    said = []
+    for _ in range(4):
+        with pytest.raises(OSError, match="cannot connect") as failed:
+            await sink.send(batch(1, 1))
+        said.append(failed.value.strerror)
+    assert said[1] == said[2] == said[3]
+    assert all(str(port) in str(said[3]) for port in (first, second))
+
+
 async def test_a_refusal_is_no_reason_to_switch() -> None:
     """What one receiver refuses for good is not tried at the next one."""
 

@@ -20,10 +20,10 @@ from dnswatch.core.alerts import Context, heartbeat
 from dnswatch.core.alerts.rfc5424 import header, stream_data
 from dnswatch.core.alerts.triage import Triage
 from dnswatch.io.deliver import BOOT, Acknowledgement, Delivery, Refused, Render, renderer
+from dnswatch.io.supervise import describe
 from dnswatch.io.syslog import TRANSPORTS, Address, Options, Transport
 from dnswatch.io.syslog.address import parse_address
 from dnswatch.io.syslog.security import Security
-from dnswatch.io.supervise import describe
 
 PRIMARY_AGAIN_S = 60.0
 """While a fallback is used, the first address is tried again this often (delivery.md §1.5)."""
