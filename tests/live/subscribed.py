@@ -81,13 +81,11 @@ class World:
     has_tls: bool = False
     replaced: Mapping[str, str] = field(default_factory=dict)  # in the resolver's files, beside the prefix
     grace_s: int = 120
-    more: str = ""  # of dnswatch's configuration
+    mode: str = "enforce"
 
     # ── dnswatch ──────────────────────────────────────────────────────────────────────────────────────────────
 
-    def configure(
-        self, *, mode: str = "enforce", exclude: str = "", secrets: str = "s", more: str | None = None
-    ) -> None:
+    def configure(self, *, mode: str = "", exclude: str = "", secrets: str = "s", more: str | None = None) -> None:
         """Write dnswatch's configuration and keys."""
         for name in KEYS:
             (self.root / name).write_text(base64.b64encode((name + secrets).encode() * 4).decode())
@@ -103,9 +101,9 @@ class World:
         cut_off = f"quarantine: {{clients: [{{who: [{QUARANTINED}], because: test}}]}}"
         self.running.configure(
             f"clients: {{groups: {{{groups}}}}}\nexpect: [{expect}]\nwatch: {{exclude: [{exclude}]}}\n"
-            f"feeds: {{mode: {mode}, {cut_off}}}\n"
+            f"feeds:\n  mode: {mode or self.mode}\n  {cut_off}\n"
             f"dns:\n  listen: 127.0.0.1:{self.dns}\n{tls}  keys: {{{keys}}}\n"
-            f"  canary: {{every: 1s, grace: {self.grace_s}s}}\n  consumers: [{{{consumer}}}]\n{self.more}"
+            f"  canary: {{every: 1s, grace: {self.grace_s}s}}\n  consumers: [{{{consumer}}}]\n"
         )
 
     def reload(self, **changes: str) -> int:
@@ -127,6 +125,11 @@ class World:
     def blind_spots(self) -> list[dict[str, Any]]:
         """Give the alerts on feeds that are not live, every revision, oldest first."""
         return [one for one in self.running.alerts() if one["service"] == "feed-not-live"]
+
+    def outcomes(self, client: str, service: str) -> list[str]:
+        """Give the outcomes of a client's alert on a service, revision by revision."""
+        return [one["outcome"] for one in self.running.alerts()
+                if (one["client_ip"], one["service"]) == (client, service)]  # fmt: skip
 
     # ── The resolver ──────────────────────────────────────────────────────────────────────────────────────────
 

@@ -99,3 +99,24 @@ def test_an_update_is_live_within_two_seconds(kind: str) -> None:
         assert {one["kind"] for one in row["zones"].values()} <= {"ixfr", "axfr", "current"}
         assert {one["notify_error"] for one in row["copies"] if one["zone"].startswith("any.")} == {""}
         assert not made.blind_spots()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_shadow_is_measured_then_enforced(kind: str) -> None:
+    """The resolver's own log tells: would-block while in shadow, blocked after `feed promote`; nobody else is hit."""
+    with world(kind, mode="shadow") as made, resolver(made):
+        shadowed, enforced = "127.1.2.3", "127.1.2.4"
+        assert wait_for(lambda: made.status()["missing"] == 0, 20), made.status()
+        assert made.ask(shadowed, BIN) == PASSED
+        assert made.ask("127.2.0.9", TELEGRAM) == PASSED  # expected
+        assert wait_for(lambda: "would-block" in made.outcomes(shadowed, "webhook-site"), 15), made.running.alerts()
+        time.sleep(1.1)  # attempts reach the store with the checkpoint of their second
+        done = made.running.run("feed", "promote")
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert shadowed in done.stdout
+        assert "EXPECTED" not in done.stdout
+        assert wait_for(lambda: made.ask(enforced, BIN) == BLOCKED, 20)
+        assert wait_for(lambda: "blocked" in made.outcomes(enforced, "webhook-site"), 15), made.running.alerts()
+        assert made.ask("127.2.0.9", TELEGRAM) == PASSED
+        assert not made.outcomes("127.2.0.9", "telegram-bot")
+        assert "leaked" not in made.outcomes(enforced, "webhook-site")
