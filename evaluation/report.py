@@ -264,7 +264,7 @@ def _ablation(ablations: Mapping[str, Runs]) -> Iterator[str]:
     if not ablations:
         return
     yield from (
-        "## Without one fact at a time (simulated, three networks of the quick size)",
+        "## Without one fact at a time (simulated, two networks of the quick size)",
         "",
         "| without | recall ≥ medium | recall ≥ high | false ≥ medium | false ≥ high | S4, S5, S13 |",
         "| --- | ---: | ---: | ---: | ---: | ---: |",

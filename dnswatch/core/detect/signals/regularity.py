@@ -11,6 +11,7 @@ expected lookups. Read next: ``../regular.py``.
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import ClassVar
@@ -23,8 +24,10 @@ from dnswatch.core.model import Finding, Reason, Sighting
 from dnswatch.core.policy import Detection
 
 SERIES = 200_000
-"""Series of gaps remembered, up to three for a pair; at most some 300 bytes each."""
+"""Series of gaps remembered, up to three for a pair; at most some 400 bytes each."""
 GAPS = 48
+LONGEST_S = 1 << 30
+"""A gap of 34 years is a clock that jumped; it must fit into four bytes."""
 NOW_AND_THEN, SELDOM = 6, 24
 """Once a series is long, it is scored again after so many further lookups only."""
 REFRESH_S = 3600.0
@@ -53,12 +56,18 @@ class Series:
         self.n = n
         self.last_at = last_at
         self.count = count
-        self.gaps = list(gaps)
+        self.gaps = array("I", gaps)  # four bytes each: there are up to three series for a pair
         self.put_at = put_at or last_at
 
     def row(self) -> Row:
         """Give the plain form."""
-        return {"n": self.n, "last_at": self.last_at, "count": self.count, "gaps": self.gaps, "put_at": self.put_at}
+        return {
+            "n": self.n,
+            "last_at": self.last_at,
+            "count": self.count,
+            "gaps": list(self.gaps),
+            "put_at": self.put_at,
+        }
 
 
 class Regularity(Signal):
@@ -115,7 +124,8 @@ class Regularity(Signal):
             if series is None:
                 self._series.put(key, Series(at))
             elif at > series.last_at:
-                series.gaps = [*series.gaps, max(1, round(at - series.last_at))][-GAPS:]
+                series.gaps.append(min(max(1, round(at - series.last_at)), LONGEST_S))
+                del series.gaps[:-GAPS]
                 series.last_at = at
                 series.count += 1
                 if at - series.put_at > REFRESH_S:
