@@ -676,6 +676,14 @@ class Consumer(Section):
         description="Groups whose zones it may have, and any; default: all. Quarantine and exempt come along.",
     )
     notify: bool = True
+    canary: bool | None = Field(
+        default=None, description="Ask it whether the newest zones are live; default: yes, unless its type is other."
+    )
+
+    @property
+    def is_asked(self) -> bool:
+        """Say whether it is asked: what is none of the resolvers that we know may answer nothing."""
+        return self.type != "other" if self.canary is None else self.canary
 
 
 class DnsTls(Section):

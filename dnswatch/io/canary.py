@@ -75,7 +75,7 @@ class Canary:
 
     async def look(self, world: World) -> None:
         """Ask for every copy that is due, all consumers at once, and tell what is not live."""
-        consumers = world.consumers.settings.consumers
+        consumers = [one for one in world.consumers.settings.consumers if one.is_asked]
         self.ahead, self.behind = {}, []
         self.forget(keep=[one.name for one in consumers])
         await asyncio.gather(*(self._look_at(world, one) for one in consumers))

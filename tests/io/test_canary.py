@@ -230,3 +230,15 @@ async def test_a_consumer_with_a_newer_serial_is_noticed(resolver: Resolver, tmp
     assert newer(lifted.serial, new + 7)
     assert lifted.zone == made.snapshots[f"any.{PARENT}"].zone
     assert lift(lifted, new + 7, clock.now) == lifted
+
+
+@pytest.mark.parametrize(
+    ("kind", "more", "asked"),
+    [("other", "", False), ("other", ", canary: true", True), ("unbound", ", canary: false", False)],
+)
+async def test_who_is_asked(resolver: Resolver, tmp_path: Path, kind: str, more: str, asked: bool) -> None:
+    """A secondary that is no resolver answers nothing, and is not asked unless the operator says so."""
+    one = Canary(Told(), Clock())
+    await one.look(world(tmp_path, resolver.port, kind, more))
+    assert (resolver.asked > 0) == asked
+    assert ("ns1" in one.standings) == asked
