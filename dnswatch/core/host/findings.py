@@ -40,15 +40,18 @@ def discover(tree: Tree) -> Findings:
 def look_into(tree: Tree, path: str) -> dict[Kind, int]:
     """Count the lookups of each format in the last 256 KiB of a file."""
     lines = tree.tail(path, TAIL).split(b"\n")
-    return {kind: count for kind in PARSERS if (count := sum(_asks(kind, lines)))}
+    return {kind: count for kind in PARSERS if (count := _lookups(kind, lines))}
 
 
-def _asks(kind: Kind, lines: list[bytes]) -> Iterator[bool]:
-    """Say of each line whether it tells of a client's lookup."""
+def _lookups(kind: Kind, lines: list[bytes]) -> int:
+    """Count the queries; where a log has none, the answers with a client."""
     parser = PARSERS[kind](Stamps(None, 0.0))
+    queries = answers = 0
     for line in lines:
         event = parser.parse(line, 0) if parser.probe(line) else None
-        yield isinstance(event, Query | Verdict) and bool(event.client)
+        queries += isinstance(event, Query)
+        answers += isinstance(event, Verdict) and bool(event.client)
+    return queries or answers
 
 
 class Search:
