@@ -117,8 +117,14 @@ class Canary:
         return 0.0 if now < one.since + PROMPT_S else min(LATE_S, every_s)
 
     def _copies(self, world: World, consumer: Consumer) -> Iterable[tuple[Copy, tuple[Snapshot, Key | None]]]:
-        """Yield every copy that the consumer should have, its version, and the key that opens its view."""
+        """Yield every copy that the consumer should have, its version, and the key that opens its view.
+
+        The zone of a group that is gone is served empty for whoever still has it; nobody needs to have it.
+        """
+        wanted = {*SHARED, ANY, *(group.name for group in world.groups.all)}
         for name, snapshot in world.snapshots.items():
+            if snapshot.zone.audience not in wanted:
+                continue
             for key in world.consumers.copies(consumer, name):
                 opens = key if consumer.type == "bind" else None  # others pick nothing by key
                 yield Copy(name, opens.name if opens else ""), (snapshot, opens)

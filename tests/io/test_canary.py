@@ -123,6 +123,8 @@ async def test_a_version_that_is_live_is_no_news(resolver: Resolver, tmp_path: P
     told, clock = Told(), Clock()
     one, made = Canary(told, clock), world(tmp_path, resolver.port)
     resolver.has = dict.fromkeys(("quarantine", "exempt", "build", "any"), serial(made))
+    gone = Zone(f"gone.{PARENT}", "gone", ())  # of a group that was removed: served empty, and not missed anywhere
+    made = replace(made, snapshots={**made.snapshots, gone.name: advance(None, gone, Clock.now)})
     await one.look(made)
     assert set(states(one).values()) == {"live"}
     asked = resolver.asked

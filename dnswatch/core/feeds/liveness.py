@@ -23,7 +23,7 @@ WORDS: Mapping[State, str] = {
     "live": "answers from this serial",
     "old": "has another serial",
     "idle": "has this serial and does not act by it: the zone is not in force where it was asked (response-policy)",
-    "none": "does not have the zone, or has let it expire",
+    "none": "does not answer for the zone (never loaded, expired, or another key or clock than ours)",
     "silent": "does not answer",
 }
 _SHOWN = 3  # zones named in a statement; `status` shows all
