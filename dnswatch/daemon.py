@@ -30,7 +30,8 @@ from dnswatch.core.detect.engine import Engine
 from dnswatch.errors import ConfigError, DnswatchError, StateError
 from dnswatch.io import systemd
 from dnswatch.io.blind_spots import BlindSpots
-from dnswatch.io.courier import Bounds, Courier
+from dnswatch.io.bounds import Bounds
+from dnswatch.io.courier import Courier
 from dnswatch.io.following import Following
 from dnswatch.io.housekeeping import Housekeeping
 from dnswatch.io.jobs import Jobs
@@ -333,7 +334,7 @@ class Daemon:
                 continue
             courier = Courier(
                 self.store, name, SINKS[settings.type](settings, sensor, triage), settings.min_severity,
-                Bounds(settings.max_rows, settings.max_age), self.blind_spots,
+                Bounds(settings.max_rows, settings.max_age, self.blind_spots),
             )  # fmt: skip
             await courier.start()
             self.couriers[name] = (wanted[name], courier)

@@ -15,10 +15,11 @@ import time
 from collections import Counter, deque
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol
+from typing import Any
 
 from dnswatch.core.alerts.heartbeat import Heartbeat
 from dnswatch.core.model import SEVERITIES, Alert, Severity
+from dnswatch.io.bounds import Bounds
 from dnswatch.io.deliver import BeatingSink, Delivery, HoldingSink, Refused, RoutedSink, Sink
 from dnswatch.io.store import Backlog, Place, Store, Unreadable
 from dnswatch.io.supervise import Supervised, describe
@@ -29,29 +30,9 @@ STOP_S = 4.0
 """A sink that is told to stop may finish its batch for this long; half of what SIGTERM allows us."""
 TRIES = 3
 """A revision that is refused this often is a dead letter (delivery.md §1.5)."""
-NEAR, RELIEVED = 0.8, 0.5
-"""Shares of the bounds at which a blind spot is told, and told to be over."""
-FULL = "outbox-full"
 STARTED_AT = time.time()
 
 log = logging.getLogger("dnswatch")
-
-
-class Bounds(NamedTuple):
-    """What may wait for a sink; beyond it the oldest is dropped."""
-
-    rows: int = 100_000
-    age_s: float = 7 * 86400.0
-
-
-class Alarm(Protocol):
-    """Where blind spots are told (``io/blind_spots.py``)."""
-
-    def report(self, kind: str, subject: str, text: str) -> None:
-        """Say that it holds."""
-
-    def clear(self, kind: str, subject: str, text: str = "") -> None:
-        """Say that it is over."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +68,6 @@ class Courier:
         sink: Sink,
         min_severity: Severity = "info",
         bounds: Bounds | None = None,
-        alarm: Alarm | None = None,
     ) -> None:
         self.name = name
         self.sent = 0  # confirmed
@@ -102,7 +82,6 @@ class Courier:
         self._sink = sink
         self._least = SEVERITIES.index(min_severity)
         self._bounds = bounds or Bounds()
-        self._alarm = alarm
         self._wake = asyncio.Event()
         self._stopping = False
         self._running: asyncio.Task[None] | None = None
@@ -111,11 +90,12 @@ class Courier:
         self._highest = 0  # number of the last message ever handed over
         self._held: deque[Held] = deque()
         self._digging: set[int] = set()  # letters that are held
+        self._gone: set[int] = set()  # letters that are confirmed, which the store does not know yet
+        self._unstored = False  # `_confirmed` and `_gone`: the disk was full
         self._tries: Counter[tuple[str, int]] = Counter()
         self._backlog = Backlog(0, None)
         self._asked = True  # `sink requeue` may have asked while nobody ran
-        self._told = False  # that the bounds are near, at an earlier look
-        self._over = False
+        self._over = False  # more waits than may
         self._beat_at = 0.0  # monotonic
 
     # ── Life ──────────────────────────────────────────────────────────────────────────────────────────────────
@@ -132,20 +112,9 @@ class Courier:
         self._wake.set()
 
     def look(self, backlog: Backlog) -> None:
-        """Take notice of what waits: bounds that come near are told first, and dropped for at a later look only."""
+        """Take notice of what waits for this sink and of what is asked of it."""
         self._backlog = backlog
-        age_s = 0.0 if backlog.oldest_at is None else time.time() - backlog.oldest_at
-        full = max(backlog.rows / self._bounds.rows, age_s / self._bounds.age_s)
-        self._over = full > 1 and self._told
-        if full >= NEAR and self._alarm is not None:
-            text = f"{backlog.rows:,} alerts wait, the oldest for {age_s / 3600:.1f} h: {full:.0%} of what it may keep"
-            if self.task.error:
-                text += f" ({self.task.error})"
-            text += "; the oldest are dropped" if full > 1 else "; then the oldest are dropped"
-            self._alarm.report(FULL, self.name, text)
-        elif full < RELIEVED and self._alarm is not None:
-            self._alarm.clear(FULL, self.name)
-        self._told = full >= NEAR
+        self._over = self._bounds.look(self.name, backlog, self.task.error)
         self._asked = self._asked or backlog.asked
         if self._over or backlog.asked:
             self._wake.set()
@@ -199,6 +168,8 @@ class Courier:
                 waiting = await self._store.waiting(self._at.seq, BATCH, self.name)
                 if waiting:
                     await self._hand_over(waiting[-1][0], [Item(seq, alert) for seq, alert in waiting if alert])
+                elif self._unstored:
+                    await self._store_place()
                 elif self._stopping:
                     return
                 else:
@@ -277,10 +248,18 @@ class Courier:
     async def _confirm(self, place: Place, count: int, letters: tuple[int, ...]) -> None:
         # Moved in memory first: when the store is full, the sink must not get the same batch again and again.
         self._confirmed = place
+        self._gone.update(letters)
         self.sent += count
-        await self._store.confirm(self.name, place.seq, place.number, self.dropped, letters)
-        self._digging.difference_update(letters)
+        await self._store_place()
         self.task.progress()
+
+    async def _store_place(self) -> None:
+        """Store what is confirmed; what a full disk refuses is stored later."""
+        self._unstored, gone = True, frozenset(self._gone)
+        await self._store.confirm(self.name, *self._confirmed, self.dropped, gone)
+        self._unstored = False
+        self._gone -= gone
+        self._digging -= gone
 
     def _wants(self, alert: Alert) -> bool:
         return SEVERITIES.index(alert.severity) >= self._least
@@ -323,7 +302,7 @@ class Courier:
             self._held.clear()
             await self._store.confirm(self.name, self._at.seq, self._at.number)
         found = await self._store.requeued(self.name, BATCH)
-        letters = [Item(one.seq, alert, one.id) for one, alert in found if one.id not in self._digging]
+        letters = [Item(one.seq, alert, one.id) for one, alert in found if one.id not in self._digging | self._gone]
         if letters:
             await self._give(letters)
         self._asked = len(found) == BATCH  # not before: a failure must come back here

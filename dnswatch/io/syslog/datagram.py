@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import socket
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 
 from dnswatch.io.syslog.address import Address
 from dnswatch.io.syslog.security import said
@@ -18,7 +18,7 @@ MOST = 65_507
 SHORT = 8192  # what any receiver takes: rsyslog's default maxMessageSize
 
 
-class Datagrams:
+class Datagrams(ABC):
     """A connected datagram socket: errors of the other side come back to us."""
 
     hold_s = 0.0
