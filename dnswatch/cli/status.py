@@ -72,6 +72,9 @@ def _print(rows: Rows, pid: int | None, age_s: float, unready: list[str]) -> Non
         click.echo(f"Running for {span(since)} (pid {pid}, version {run.get('version', '?')}), {state}.")
     for reason in unready:
         click.echo(f"  ! {reason}")
+    if hooks := rows.get("hooks"):
+        wait_s = max(float(hooks["retry_at"]) - time.time(), 0.0)
+        click.echo(f"  ! feeds.on_change: {hooks['error']}; tried {hooks['tries']} times, again in {span(wait_s)}")
     for kind, subject in rows.get("health", {}).get("blind_spots", []):
         click.echo(f"  ! blind spot: {subject}: {TITLES.get(kind, kind)} (dnswatch alerts list --service {kind})")
     if run.get("reload_error"):
