@@ -36,7 +36,7 @@ def build_scan(kind: str, catalog: Catalog) -> Scan:
 def build_digest(kind: str, stamps: Stamps, scan: Scan, sample: Sampling) -> AnyDigest:
     """Make a digest of this format's logs. ``scan`` comes of `build_scan` for the same format."""
     if isinstance(scan, WireScan):
-        return FrameDigest(scan, sample)
+        return FrameDigest(scan, sample, stamps)
     return Digest(PARSERS[kind](stamps), scan, sample)
 
 

@@ -14,6 +14,8 @@ from typing import Any, Protocol
 
 from dnswatch.core.model import Position
 
+UNREAD = "received, but not read when we stopped listening"
+
 
 @dataclass(frozen=True, slots=True)
 class Block:

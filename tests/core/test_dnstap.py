@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dnswatch.core.dnstap import dns, message, protobuf
-from dnswatch.core.dnstap.digest import DAMAGED, FrameDigest
+from dnswatch.core.dnstap.digest import AHEAD, DAMAGED, FrameDigest
 from dnswatch.core.dnstap.frames import (
     ACCEPT,
     CONTENT_TYPE,
@@ -20,6 +20,7 @@ from dnswatch.core.dnstap.frames import (
     read_control,
 )
 from dnswatch.core.dnstap.scan import WireScan
+from dnswatch.core.logs.timestamps import Stamps
 from dnswatch.core.model import Event, Query, Verdict, Weird
 from tests.core.taps import AT, CLIENT_QUERY, CLIENT_RESPONSE, RESOLVER_QUERY, field, query, response, stream, tap
 
@@ -224,6 +225,16 @@ def test_a_damaged_stream_is_left_at_once() -> None:
     further = digest.block(good, digested.consumed)
     assert (further.events, further.consumed) == ([], len(good))
     assert len(digest.block(good, 0).events) == 1
+
+
+def test_a_clock_that_is_years_ahead_is_not_believed() -> None:
+    """Log time must not follow it; that it was there is counted."""
+    stamps = Stamps(None, AT)
+    stamps.limit = AT + 86_400
+    data = tap(query("webhook.site"), at=AT + 90_000) + tap(query("webhook.site"), at=AT + 80_000)
+    events = FrameDigest(WATCHED, "all", stamps).block(data, 0).events
+    assert [(type(event), event.at) for event in events] == [(Weird, 0.0), (Query, AT + 80_000)]
+    assert events[0].why == AHEAD  # type: ignore[union-attr]
 
 
 pieces = st.lists(

@@ -269,6 +269,26 @@ async def test_forwarders_hold_for_every_sender(tmp_path: Path) -> None:
         assert [one["client_ip"] for one in door.alerts()] == ["10.0.0.9"]
 
 
+async def test_a_reload_may_change_the_senders(tmp_path: Path) -> None:
+    """The door is opened anew at the same place; positions go on."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        place = f"tcp://127.0.0.1:{free.getsockname()[1]}"
+    door = Door(tmp_path, f'type: dnsmasq, timezone: UTC, listen: "{place}", senders: [127.0.0.2]')
+    async with door:
+        reader, writer = await asyncio.open_connection("127.0.0.1", door.port)
+        with pytest.raises((ConnectionError, asyncio.IncompleteReadError)):
+            await reader.readexactly(1)
+        writer.close()
+        door.sources = door.sources.replace("127.0.0.2", "127.0.0.1")
+        door.configure()
+        assert await door.reload() == ""
+        _, writer = await asyncio.open_connection("127.0.0.1", door.port)
+        writer.write(dnsmasq("10.0.0.1") + b"\n")
+        await door.alerted("10.0.0.1")
+        writer.close()
+
+
 # ── dnstap ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 

@@ -11,16 +11,20 @@ from dnswatch.core.dnstap import message
 from dnswatch.core.dnstap.frames import MOST_CONTROL, MOST_FRAME
 from dnswatch.core.dnstap.scan import WireScan
 from dnswatch.core.logs.digest import Digested, Sampling, spacing
-from dnswatch.core.model import Event, Query, Verdict, Weird
+from dnswatch.core.logs.timestamps import Stamps
+from dnswatch.core.model import Event, Lease, Query, Verdict, Weird
 
 DAMAGED = "damaged frame stream"
+AHEAD = "time in the future"
 
 
 class FrameDigest:
     """Digests one stream after the other, block by block."""
 
-    def __init__(self, prescan: WireScan, sample: Sampling = "position") -> None:
+    def __init__(self, prescan: WireScan, sample: Sampling = "position", stamps: Stamps | None = None) -> None:
         self.prescan = prescan
+        self.stamps = stamps
+        """Holds the latest time that is believed: a server whose clock is wrong must not drag log time along."""
         self.sample = sample
         self._at = 0  # offset that the next block should start at, else it is another stream
         self._sample_at = 0
@@ -56,7 +60,9 @@ class FrameDigest:
             named = found is None or (mark < len(marks) and marks[mark] <= end)
             if (named or at >= due) and data[at:start] != b"\0\0\0\0":
                 said = message.read(bytes(data[start:end]), offset + at)
-                if said is not None and named and self._watches(said):
+                watched = said is not None and named and self._watches(said)
+                said = self._believed(said)
+                if watched and said is not None:
                     candidates += 1
                     events.append(said)
                 if at >= due:
@@ -71,6 +77,12 @@ class FrameDigest:
             self._damaged = True
             at = len(data)
         return Digested(events, samples, at, candidates, sampled)
+
+    def _believed(self, event: Event | None) -> Event | None:
+        limit = self.stamps.limit if self.stamps is not None else None
+        if event is None or limit is None or event.at <= limit:
+            return event
+        return Weird(0.0, AHEAD, "", event.line if not isinstance(event, Lease) else b"", event.offset)
 
     def _watches(self, event: Event) -> bool:
         return isinstance(event, Query | Verdict) and self.prescan.watches(event.qname)

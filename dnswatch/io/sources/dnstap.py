@@ -17,7 +17,7 @@ from dnswatch.core.dnstap.frames import Conversation
 from dnswatch.core.model import Position
 from dnswatch.io.inbox import Inbox
 from dnswatch.io.listener import Listener, Senders
-from dnswatch.io.way import Consume, Stream
+from dnswatch.io.way import UNREAD, Consume, Stream
 
 UNFINISHED_S = 60.0
 """A handshake or a frame that is not whole after this long never will be."""
@@ -53,10 +53,14 @@ class DnstapReceiver(Stream):
         """See `Way`."""
         async with self._listener:
             await self.hand(consume, b"", at_end=True)
-            while True:
-                sender, data = await self._inbox.take()
-                name = f"{self.source_id} {sender}" if sender else ""
-                await self.hand(consume, data, at_end=not self._inbox.size, sender=name)
+            try:
+                while True:
+                    sender, data = await self._inbox.take()
+                    name = f"{self.source_id} {sender}" if sender else ""
+                    await self.hand(consume, data, at_end=not self._inbox.size, sender=name)
+            finally:
+                if self._inbox.size:
+                    self.lose(UNREAD)
 
     async def _serve(self, sender: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Take one connection's frames; the server waits, and drops, while the inbox is full."""

@@ -25,7 +25,7 @@ from dnswatch.core.logs.syslog import MOST, Framing, Lines
 from dnswatch.core.model import Position
 from dnswatch.io.inbox import Inbox
 from dnswatch.io.listener import Listener, Senders, cannot_listen, unix_socket
-from dnswatch.io.way import Consume, Stream
+from dnswatch.io.way import UNREAD, Consume, Stream
 
 DATAGRAMS = 256
 """Taken from the socket before others have their turn."""
@@ -81,11 +81,15 @@ class SyslogReceiver(Stream):
         opened = self._listening() if self._door.scheme == "tcp" else self._receiving()
         async with opened as resume_receiving:
             await self.hand(consume, b"", at_end=True)
-            while True:
-                sender, data = await self._inbox.take()
-                name = f"{self.source_id} {sender}" if sender else ""
-                await self.hand(consume, data, at_end=not self._inbox.size, sender=name)
-                resume_receiving()
+            try:
+                while True:
+                    sender, data = await self._inbox.take()
+                    name = f"{self.source_id} {sender}" if sender else ""
+                    await self.hand(consume, data, at_end=not self._inbox.size, sender=name)
+                    resume_receiving()
+            finally:
+                if self._inbox.size:
+                    self.lose(UNREAD)
 
     def _received(self, sender: str, message: bytes) -> None:
         """Take one message."""
