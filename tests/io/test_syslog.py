@@ -204,7 +204,9 @@ async def test_tls_verifies_the_server() -> None:
             (Address("tls", "127.0.0.2", port), {}, "cannot connect"),
             (tls(port), {"ca": None, "fingerprint": "0" * 64}, f"has fingerprint {made.fingerprint('server')}"),
             (tls(port), {"ca": made.folder / "none.pem"}, r"tls.ca: .*none.pem cannot be used: No such file"),
-            (tls(port), {"cert": made.key("client")}, r"tls.cert or tls.key: .* cannot be used"),
+            (tls(port), {"cert": made.key("client")}, r"tls.cert or tls.key: .* cannot be used: no certificate"),
+            (tls(port), {"cert": made.cert("client"), "key": made.key("server")}, "the key does not belong"),
+            (tls(port), {"ca": made.key("client")}, "holds no certificate in PEM form"),
         ]
         for address, fields, why in wrong:
             with pytest.raises(OSError, match=why):

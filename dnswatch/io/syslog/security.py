@@ -41,7 +41,7 @@ class Security:
                 made.verify_mode = ssl.CERT_NONE
         if self.cert is not None:
             try:
-                made.load_cert_chain(self.cert, self.key)
+                made.load_cert_chain(self.cert, self.key, password="")  # never asks at the terminal
             except OSError as error:
                 raise _unreadable(error, "tls.cert or tls.key", self.cert) from error
         return made
@@ -56,7 +56,13 @@ class Security:
 
 
 def _unreadable(error: OSError, key: str, path: Path | None) -> OSError:
-    return OSError(error.errno, f"{key}: {path} cannot be used: {error.strerror or error}")
+    if not isinstance(error, ssl.SSLError):
+        return OSError(error.errno, f"{key}: {path} cannot be used: {error.strerror or error}")
+    why = {
+        "KEY_VALUES_MISMATCH": "the key does not belong to the certificate",
+        "NO_CERTIFICATE_OR_CRL_FOUND": "it holds no certificate in PEM form",
+    }.get(error.reason or "", "no certificate and key in PEM form, or the key is encrypted")
+    return OSError(errno.EINVAL, f"{key}: {path} cannot be used: {why}")
 
 
 def said(error: OSError) -> str:
