@@ -74,6 +74,7 @@ def eighth(monkeypatch: pytest.MonkeyPatch) -> float:
     monkeypatch.setattr(tally, "ROWS", tally.ROWS // 8)
     monkeypatch.setattr(state, "EPISODES", state.EPISODES // 8)
     monkeypatch.setattr("dnswatch.core.detect.attempts.LIMIT", ATTEMPTS // 40)
+    monkeypatch.setattr("dnswatch.core.detect.decisions.MET", 2_000)
     return 1 / 8
 
 

@@ -27,7 +27,7 @@ TIMES_LONGEST = 8.0
 """Before an hour's habit is known: so many times the longest silence so far. A night of 8 h makes it a weekend."""
 EARLY_LEAST_S, EARLY_MOST_S = 3600.0, 3 * 86_400.0
 EARLY_AFTER_S = 8 * 86_400.0
-"""A log must have been followed through a weekend before its longest silence says anything; until then three days do."""
+"""A log must have been followed through a weekend before its longest silence says anything: till then three days do."""
 
 
 class Profile:
