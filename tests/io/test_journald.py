@@ -74,7 +74,7 @@ SOURCES = "sources: [{type: bind, journald: {unit: named, namespace: dns}}]"
 
 
 async def clients(place: InLoop, *wanted: str) -> None:
-    await soon(lambda: [one["client_ip"] for one in place.alerts()] == list(wanted))
+    await soon(lambda: [one["client_ip"] for one in place.alerts()] == list(wanted), 30)  # it starts processes
 
 
 async def test_only_what_is_new_then_everything_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -107,15 +107,15 @@ def test_killed_at_any_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     ]:  # a file is written at least once: after kill -9 the same may stand there twice
         return {(one["client_ip"], one["count"]) for one in place.alerts()}
 
-    for round_ in range(3):
+    for round_ in range(2):
         place.start()
         for i in range(20):
             log.add(f"10.0.{round_}.{i}")
         until(lambda wanted=round_ * 20 + 5: len(found()) >= wanted, 20)
         place.stop(signal.SIGKILL)
     with place:
-        until(lambda: len(found()) >= 60, 20)
-        assert found() == {(f"10.0.{r}.{i}", 1) for r in range(3) for i in range(20)}
+        until(lambda: len(found()) >= 40, 20)
+        assert found() == {(f"10.0.{r}.{i}", 1) for r in range(2) for i in range(20)}
 
 
 async def test_what_was_deleted_meanwhile_is_a_loss(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
