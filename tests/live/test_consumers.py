@@ -69,7 +69,7 @@ def test_a_block_needs_no_upstream(made: World) -> None:
             for client, name in product(MAY, NAMES):
                 if not allowed(client, name):
                     assert made.ask(client, name) == BLOCKED, (client, name)
-            assert time.monotonic() - begun < 10
+            assert time.monotonic() - begun < 30  # none of them waits for the dead one, which takes dig 4 s each
             assert made.ask("::1", SLACK, "+tries=1", "+time=1").status in ("SERVFAIL", "")
     finally:
         made.upstream.port = port

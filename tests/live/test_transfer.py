@@ -229,12 +229,12 @@ def view(name: str, clients: str, key: str, made: World) -> str:
     zones = "".join(
         f'  zone "{zone}.{PARENT}" {{ type secondary; primaries {{ 127.0.0.1 port {made.dns} key {key}; }};\n'
         f'    file "{name}-{zone}.db"; allow-query {{ none; }}; masterfile-format text; }};\n'
-        for zone in ("exempt", name)
+        for zone in ("quarantine", "exempt", name)
     )
     return f"""
 view "{name}" {{
   match-clients {{ {clients} }};
-  response-policy {{ zone "exempt.{PARENT}"; zone "{name}.{PARENT}"; }}
+  response-policy {{ zone "quarantine.{PARENT}"; zone "exempt.{PARENT}"; zone "{name}.{PARENT}"; }}
     break-dnssec yes qname-wait-recurse no min-update-interval 1;
 {zones}}};
 """
