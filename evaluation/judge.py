@@ -3,7 +3,7 @@
 The unit is an incident (one client, one service or group of services, one scenario), not a line. A revision counts for
 an incident when client and service are its own and its time lies between the first lookup and an hour after the last.
 An alert is false at a severity when it first reached it outside every incident of its client and service. Further
-alerts of an incident for one service are duplicates. Alerts of the learning period are counted apart.
+alerts of an incident for one service are duplicates. False alerts of the learning period are not counted.
 Never: decides what is good enough (``gates.py`` does). Read next: ``gates.py``.
 """
 

@@ -50,7 +50,7 @@ KNOWN_MISSES = """\
 - S18 and every service outside the catalogue (`outside` above): a list cannot know them.
 - S10: on the machine of a Discord user the app vouches for its user. An IP check just before adds points, not enough.
 - S3-keep-alive, S6 with a kept connection: a connection that lasts is one lookup, the same as S2.
-- S7: one lookup a day is told of when the service is rare here or new to the group, and else stays low.
+- S7: one lookup a day is medium where the service is rare here, and hardly ever more.
 - Discord from a client that uses DNS over HTTPS: its companions would not show, so their absence means nothing.
 - S9: more of what is allowed is a deviation, low by design, and only where it exceeds the client's own busiest hours.
 """
@@ -303,7 +303,7 @@ def _replays(replayed: Sequence[Replayed]) -> Iterator[str]:
         "| --- | --- | --- | --- | ---: | --- | --- |",
     )
     for one in replayed:
-        after = f"{one.after_s:.0f} s" if one.severity else ""
+        after = f"{max(one.after_s, 0):.0f} s" if one.severity else ""
         yield (
             f"| {one.story} {one.title} | {one.source} | {one.log} | {one.severity or '**none**'} | {after} | "
             f"{', '.join(one.terms)} | {one.weak} |"
