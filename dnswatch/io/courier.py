@@ -251,7 +251,6 @@ class Courier:
         self._gone.update(letters)
         self.sent += count
         await self._store_place()
-        self.task.progress()
 
     async def _store_place(self) -> None:
         """Store what is confirmed; what a full disk refuses is stored later."""
@@ -260,6 +259,7 @@ class Courier:
         self._unstored = False
         self._gone -= gone
         self._digging -= gone
+        self.task.progress()
 
     def _wants(self, alert: Alert) -> bool:
         return SEVERITIES.index(alert.severity) >= self._least
