@@ -34,7 +34,7 @@ def main() -> int:
     for verdict in found:
         print(
             f"{'ok    ' if verdict.passed else 'FAILED'} {verdict.name}: {verdict.value:.3f} "
-            f"({'≥' if verdict.at_least else '≤'} {verdict.bound:g}, n = {verdict.of})"
+            f"({'≥' if verdict.at_least else '≤'} {verdict.bound:g}{verdict.by_interval}, n = {verdict.of})"
         )
     if given.verbose:
         print(report.why(runs))

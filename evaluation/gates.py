@@ -35,6 +35,11 @@ class Verdict:
     small: bool = False  # few were simulated: the 95 % interval must reach the bound, not the value itself
 
     @property
+    def by_interval(self) -> str:
+        """Say that the interval is held to the bound, where it is."""
+        return f" within {self.interval[0]:.2f} – {self.interval[1]:.2f}" if self.small and self.interval else ""
+
+    @property
     def passed(self) -> bool:
         """Say whether it holds."""
         low, high = self.interval if self.small and self.interval else (self.value, self.value)
