@@ -11,7 +11,6 @@ episode. What the clock says since then does not count: an old log would close e
 
 from __future__ import annotations
 
-import asyncio
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -20,7 +19,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from dnswatch.config.catalogue import load_catalogue
+from dnswatch.config.kept import kept_catalogue
 from dnswatch.core.clients.expectations import Expectations
 from dnswatch.core.clients.groups import Groups
 from dnswatch.core.detect.attempts import ATTEMPT_S
@@ -34,6 +33,8 @@ from dnswatch.io.archive import Family
 from dnswatch.io.replay import Reading, Replay, Tally
 
 if TYPE_CHECKING:
+    import asyncio
+
     from dnswatch.io.store import Store
 
 SETTLE_S = ATTEMPT_S
@@ -44,7 +45,7 @@ KEEP_EVERY = 64 << 20
 
 def bare_policy() -> Policy:
     """Give the policy of a scan without configuration: the core catalogue, no groups, nobody expected."""
-    return Policy(load_catalogue(), Groups(()), Expectations(()))
+    return Policy(kept_catalogue(), Groups(()), Expectations(()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,6 +195,8 @@ class _Keeper:
 
     def __enter__(self) -> _Keeper:
         if self._directory is not None:
+            import asyncio  # a tenth of the start, for those who keep something
+
             from dnswatch.io.store import FILE, Store
 
             path = self._directory / FILE
@@ -230,6 +233,8 @@ def _time(at: float) -> str:
 
 def _rows(directory: Path) -> list[tuple[str, str, dict[str, object]]]:
     """Read the engine's rows of a kept state, without changing anything there."""
+    import asyncio
+
     from dnswatch.io.store import FILE, Store
 
     async def load() -> list[tuple[str, str, dict[str, object]]]:

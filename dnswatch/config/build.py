@@ -11,8 +11,8 @@ from ipaddress import ip_network
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
-from dnswatch.config.catalogue import load_catalogue
 from dnswatch.config.detection import read_options
+from dnswatch.config.kept import kept_catalogue
 from dnswatch.config.load import read
 from dnswatch.config.merge import Tree
 from dnswatch.config.model import (
@@ -60,7 +60,7 @@ def load_policy(path: Path, now: float | None = None, overlay: Mapping[Path, str
     reading = read(path, now, overlay)
     problems = list(reading.problems)
     try:
-        catalog = load_catalogue(_services_dirs(reading.tree))
+        catalog = kept_catalogue(_services_dirs(reading.tree))
     except ConfigError as error:
         raise ConfigError((*problems, *error.problems)) from None
     problems += check_references(reading.tree, reading.tree.data, catalog)

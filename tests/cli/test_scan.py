@@ -33,7 +33,7 @@ def line(second: int, client: str, name: str) -> str:
 @pytest.fixture(autouse=True)
 def _loaded_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Reading 165 files for every invocation would be most of this module's time."""
-    monkeypatch.setattr(scan_module, "load_catalogue", lambda: CATALOG)
+    monkeypatch.setattr(scan_module, "kept_catalogue", lambda: CATALOG)
 
 
 @pytest.fixture

@@ -24,7 +24,7 @@ CLIENTS = {kind: b"192.0.2.1%02d" % number for number, kind in enumerate(PARSERS
 @pytest.fixture(autouse=True)
 def _loaded_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Reading the catalogue for every invocation would be most of this module's time."""
-    monkeypatch.setattr(scan_module, "load_catalogue", lambda: CATALOG)
+    monkeypatch.setattr(scan_module, "kept_catalogue", lambda: CATALOG)
 
 
 @pytest.fixture
