@@ -118,6 +118,34 @@ def test_years_come_from_the_file_or_the_option(tmp_path: Path, policy: Policy) 
     assert datetime.fromtimestamp(alert.first_at, UTC) == datetime(2018, 1, 1, tzinfo=UTC)
 
 
+@pytest.mark.parametrize("year", [None, 2017, 2026])
+def test_lines_that_never_had_a_stamp_are_of_the_files_own_time(
+    tmp_path: Path, policy: Policy, year: int | None
+) -> None:
+    """A bare CoreDNS log counts as of the last write to each of its files, whatever year is given."""
+    line = '[INFO] 10.0.0.1:40312 - 54321 "A IN webhook.site. udp 45 false 1232" NOERROR qr,rd,ra 90 0.012s\n'
+    for name, at in (("core.log.1", T - 86_400), ("core.log", T)):
+        (tmp_path / name).write_text(line)
+        os.utime(tmp_path / name, (at, at))
+    alerts, done = run(policy, [tmp_path], Options(year=year))
+    assert alerts[0].first_at == done.tally.first_at == T - 86_400
+    assert done.tally.last_at == T
+    assert not done.tally.notes
+    assert not done.tally.weird
+
+
+@pytest.mark.parametrize("written", [0.0, 315_532_800.0, T - 40 * 86_400])
+def test_a_file_whose_own_date_is_not_of_its_last_write_is_read(tmp_path: Path, policy: Policy, written: float) -> None:
+    """Archives give files 1970, 1980 or a day long past: its lines are believed, and a note says so."""
+    path = tmp_path / "query.log"
+    path.write_text(bind(T, "10.0.0.1", "example.net") + bind(T + 1, "10.0.0.1", "webhook.site"))
+    os.utime(path, (written, written))
+    alerts, done = run(policy, [path])
+    assert [alert.first_at for alert in alerts] == [T + 1]
+    assert not done.tally.weird
+    assert bool(done.tally.notes) == (written == T - 40 * 86_400)
+
+
 def test_formats_are_found_file_by_file(tmp_path: Path, policy: Policy) -> None:
     """A directory with two formats and files that are no DNS logs: those are skipped with a word."""
     (tmp_path / "query.log").write_text("".join(LINES[:20]))

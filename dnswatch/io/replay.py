@@ -23,7 +23,7 @@ from dnswatch.core.dnstap.scan import WireScan
 from dnswatch.core.logs.digest import Digested, Sampling
 from dnswatch.core.logs.formats import detect, misfit, shows_stamps
 from dnswatch.core.logs.parsers import PARSERS, read_head
-from dnswatch.core.logs.timestamps import Stamps
+from dnswatch.core.logs.timestamps import UNSET_BEFORE, Stamps
 from dnswatch.core.model import Lease, Notice, Position, Weird
 from dnswatch.core.reading import DNSTAP, AnyDigest, Scan, build_digest, formats
 from dnswatch.io.access import no_access
@@ -137,6 +137,7 @@ class Replay:
             if stamps is None:
                 stamps = Stamps(self._reading.zone, self._anchor(path))
             stamps.limit = self._limit(path)
+            stamps.arrival = None if stamps.stamped else _written(path)  # lines without stamps: as late as they may be
             for digested, offset in self._file(path, stamps, digests):
                 first = next((event.at for event in digested.events if event.at > 0), 0.0)
                 sampled = next((event.at for _, event in digested.samples if event is not None and event.at > 0), 0.0)
@@ -232,17 +233,20 @@ class Replay:
         if self._reading.year is not None:
             # The first stamp lies at most a day after the anchor: its last second is in, the next year's first is not.
             return datetime(self._reading.year, 12, 30, 23, 59, 59, tzinfo=self._reading.zone or UTC).timestamp()
-        try:
-            return path.stat().st_mtime if str(path) != STDIN else time.time()
-        except OSError:
-            return time.time()
+        return _written(path)
 
     def _limit(self, path: Path) -> float | None:
-        """Give the time that no line of a file can be later than: a while after its last write."""
-        with suppress(OSError):
-            if str(path) != STDIN:
-                return path.stat().st_mtime + LATEST_S
-        return None
+        """Give the time that no line of a file can be later than: a while after its last write.
+
+        None where its first line is: archives and copies give files times of their own, and not one line would count.
+        """
+        if str(path) == STDIN:
+            return None
+        limit, first = _written(path) + LATEST_S, self._first_at(path)
+        if first is not None and first > limit:
+            self.tally.notes.append(f"{path}: begins later than its last write; its lines are believed, not its date")
+            return None
+        return limit
 
     def _in_time(self, files: tuple[Path, ...]) -> list[Path]:
         """Order the files of a family. Their names usually say it; the first stamps have the last word."""
@@ -269,11 +273,20 @@ class Replay:
             return next((one.at for _, one in said if one is not None and one.at > 0), None)
         parser = PARSERS[kind](Stamps(self._reading.zone, self._anchor(path)))
         parser.stamps.stamped = shows_stamps(kind, data)
+        parser.stamps.arrival = None if parser.stamps.stamped else _written(path)
         for line in data.split(b"\n")[:FIRST_LINES]:
             event = parser.parse(line, 0)
             if event is not None and event.at > 0 and not isinstance(event, Lease):
                 return event.at
         return None
+
+
+def _written(path: Path) -> float:
+    """Give the time of the last write to a file; now, where there is none to be believed."""
+    with suppress(OSError):
+        if str(path) != STDIN and (at := path.stat().st_mtime) >= UNSET_BEFORE:
+            return at
+    return time.time()
 
 
 def _judge(tally: Tally, kind: str, data: bytes, stamped: bool) -> None:
