@@ -17,6 +17,7 @@ import click
 from dnswatch.cli import config_path
 from dnswatch.cli.scenarios import check_scenarios
 from dnswatch.config.build import load_policy
+from dnswatch.config.catalogue import load_catalogue
 from dnswatch.errors import EXIT_CONFIG, EXIT_FAILED, EXIT_OK, ConfigError
 from dnswatch.io.inspection import Finding, Level, counted, examine, finding_of
 
@@ -41,6 +42,7 @@ def command(ctx: click.Context, user: str | None, scenarios: Path | None, as_jso
     path, now = Path(config_path(ctx)), time.time()
     if user is not None:
         # Once as ourselves, for the modules that this imports: the other user may not be able to read Python's own.
+        load_catalogue()  # `look` may take a kept one
         look(path, now)
         become(user)
     findings, invalid = look(path, now)
