@@ -20,7 +20,7 @@ DEFAULT_CONFIG = "/etc/dnswatch/dnswatch.yaml"
 
 # command → (module, one-line help). The help stands here so that `dnswatch --help` imports nothing.
 COMMANDS: dict[str, tuple[str, str]] = {
-    "alerts": ("dnswatch.cli.alerts", "List and show alerts."),
+    "alerts": ("dnswatch.cli.alerts", "List, show, acknowledge, close and export alerts."),
     "catalog": ("dnswatch.cli.catalog", "List, show and match the watched services."),
     "check": ("dnswatch.cli.check", "Check configuration, catalogue, permissions and ports."),
     "config": ("dnswatch.cli.config", "Show the effective configuration or its JSON Schema."),

@@ -78,6 +78,17 @@ def test_list_filters_and_formats(alerts: Alerts) -> None:
     assert (code, "nor a duration" in err) == (2, True)
 
 
+def test_export_writes_what_a_sink_would(alerts: Alerts) -> None:
+    """Oldest first, in any format; every revision when asked for; the filters of `list`."""
+    alerts.store(alert(1), alert(1, rev=2, severity="critical"), alert(2))
+    told = [json.loads(line) for line in alerts("export", "--revisions")[1].splitlines()]
+    assert sorted((one["id"][-1], one["rev"]) for one in told) == [("1", 1), ("1", 2), ("2", 1)]
+    assert [one["time"] for one in told] == sorted(one["time"] for one in told)
+    assert all(one["escalation"] for one in told)
+    (line,) = alerts("export", "--format", "cef", "--severity", "critical")[1].splitlines()
+    assert line.startswith("CEF:0|dnswatch|")
+
+
 def test_counts_go_on_between_revisions(alerts: Alerts) -> None:
     """The list and the page show attempts that were made since the last revision."""
     row = {"id": alert(1).id, "last_at": AT + 500, "count": 7}
