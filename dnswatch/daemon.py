@@ -14,6 +14,7 @@ import logging
 import os
 import signal
 import socket
+import threading
 import time
 from collections.abc import Coroutine, Iterable
 from contextlib import suppress
@@ -52,6 +53,8 @@ TICK_S = 0.25
 STANDSTILL_S = 1.0
 """After a tick as late as this the logs are read first: what came meanwhile belongs before the time that passed."""
 STATUS_S = 2.0
+LEAVE_S = 9.0
+"""From SIGTERM to the end of the process, at most ten seconds; every part of the end is bound to less."""
 RELOAD_AGAIN_S = 5.0  # after a reload that the disk did not let finish
 
 log = logging.getLogger("dnswatch")
@@ -131,8 +134,17 @@ class Daemon:
         """Let SIGTERM and SIGINT end, SIGHUP reload. Needs the main thread's loop."""
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self.end)
+            loop.add_signal_handler(number, self._leave)
         loop.add_signal_handler(signal.SIGHUP, self.reload)
+
+    def _leave(self) -> None:
+        """End in order; what does not end within `LEAVE_S` is named, and then everything ends."""
+        loop = asyncio.get_running_loop()
+        if not self._end.is_set():
+            timer = threading.Timer(LEAVE_S, _leave_at_once, [loop])
+            timer.daemon = True
+            timer.start()
+        self.end()
 
     async def _start(self) -> None:
         config, policy = self.loaded.config, self.loaded.policy
@@ -427,6 +439,14 @@ class Daemon:
         elif not self.upkeep.feed_rows and self.loaded.policy.feeds.mode != "off":
             reasons.append("feeds are not published yet")
         return reasons
+
+
+def _leave_at_once(loop: asyncio.AbstractEventLoop) -> None:
+    """Leave as a kill would: what is not stored yet is read again from the logs at the next start."""
+    waiting = sorted(str(task.get_coro()).split(" at ")[0] for task in asyncio.all_tasks(loop))
+    log.error("the end took more than %.0f s, leaving at once; what is not stored yet is read again; waited for: %s",
+              LEAVE_S, ", ".join(waiting) or "the interpreter")  # fmt: skip
+    os._exit(1)
 
 
 def _cause(failed: BaseExceptionGroup[BaseException]) -> BaseException:

@@ -5,6 +5,8 @@ import json
 import logging
 import signal
 import socket
+import subprocess
+import sys
 import time
 import urllib.error
 import urllib.request
@@ -304,6 +306,37 @@ async def test_pattern_follows_new_files(tmp_path: Path) -> None:
         running.daemon.jobs.now("new logs")
         await soon(lambda: len(running.alerts()) == 3)
         assert [one["client_ip"] for one in running.alerts()] == ["10.0.10.2", "10.0.10.1", "10.0.10.3"]
+
+
+async def test_look_for_new_files_during_the_end_begins_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its job may be due while the last checkpoint is written; a log that was begun again then would never end."""
+    async with InLoop(tmp_path) as running:
+        running.write("")
+        following, commit = running.daemon.following, running.daemon.ledger.commit
+
+        async def with_a_look(final: bool = False) -> None:
+            if final:
+                await following.look()
+            await commit(final)
+
+        monkeypatch.setattr(running.daemon.ledger, "commit", with_a_look)
+
+
+def test_end_that_hangs_is_cut_off_and_says_what_hung(tmp_path: Path) -> None:
+    """The service manager's SIGKILL would name nothing."""
+    running = Running(tmp_path)
+    running.write("")
+    code = ("import asyncio, dnswatch.daemon as m, dnswatch.cli; m.LEAVE_S = 0.3\n"
+            "async def hang(self, ticks): await asyncio.sleep(60)\n"
+            f"m.Daemon._stop = hang; dnswatch.cli.main(['--config', {str(running.config)!r}, 'run'])")  # fmt: skip
+    with running.stderr.open("ab") as errors:
+        running.process = subprocess.Popen([sys.executable, "-c", code], stderr=errors, stdout=subprocess.PIPE)
+    until(lambda: " ready\n" in running.said(), 20)
+    assert running.stop() == 1
+    assert "leaving at once" in running.said()
+    assert "hang" in running.said() or "Daemon" in running.said()
 
 
 async def test_columns_are_known_where_reading_begins_at_the_end(tmp_path: Path) -> None:

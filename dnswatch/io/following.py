@@ -55,6 +55,7 @@ class Following:
         self._sources: Sequence[Source] = ()
         self._policy: Policy | None = None
         self._prescans: dict[str, Scan] = {}
+        self._stopped = False
 
     def begin(self, stored: Mapping[str, SourceState]) -> None:
         """Take the positions that the last process left."""
@@ -88,9 +89,10 @@ class Following:
             self._reconfigure()
 
     async def stop(self) -> None:
-        """Stop reading; positions stay."""
+        """Stop reading for good; positions stay."""
+        self._stopped = True
         self._tell_lost(final=True)  # the next process does not know of it
-        for name in list(self.readers):
+        for name in list(self._tasks):
             await self._drop(name, keep=True)
 
     def states(self) -> Iterator[SourceState]:
@@ -163,6 +165,8 @@ class Following:
             )
             zone = settings.timezone or "UTC"
             log.info("source %s: %s, %s, stamps without a zone are %s", name, settings.type, where, zone)
+        if self._stopped:  # a look for new files that was late: what it began now would never end
+            return
         # Only when all are known can they take turns.
         for name, reader in self.readers.items():
             if name not in self._tasks:

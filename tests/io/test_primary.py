@@ -1,10 +1,14 @@
-"""The primary under two publications at once, and when it cannot listen where it did."""
+"""The primary under two publications at once, when it cannot listen where it did, and at the end."""
 
 from __future__ import annotations
 
 import asyncio
+import re
 import socket
+import ssl
+import time
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,8 +21,15 @@ from dnswatch.core.model import Name, Snapshot
 from dnswatch.errors import StateError
 from dnswatch.io.primary import Primary
 from tests.core.feed_worlds import AT, WORLDS
+from tests.io.certificates import certificates, needs_openssl
+from tests.running import Running
 
 PUBLISHED = plan(WORLDS["one"], None, AT, {}).snapshots
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        return int(taken.getsockname()[1])
 
 
 class Slow:
@@ -87,3 +98,25 @@ async def test_a_server_that_cannot_come_back_is_started_by_the_next_reload(tmp_
         assert primary.server.addresses
     finally:
         await primary.stop()
+
+
+@needs_openssl
+def test_the_end_waits_for_no_connection(tmp_path: Path) -> None:
+    """Idle ones, handshakes that never begin or never end, half a request: SIGTERM ends the process all the same."""
+    made, tls = certificates(), free_port()
+    more = (f"dns: {{listen: '127.0.0.1:0', tls: {{listen: '127.0.0.1:{tls}', cert: {made.cert('server')}, "
+            f"key: {made.key('server')}}}}}\n")  # fmt: skip
+    running = Running(tmp_path, more)
+    running.write("")
+    with running, ExitStack() as open_:
+        plain = int(re.findall(r"zones on 127\.0\.0\.1:(\d+) \(UDP", running.said())[0])
+        context = ssl.create_default_context(cafile=str(made.ca))
+        for port in (plain, tls):
+            for sent in (b"", b"\x00\x40half", b"\x16\x03\x01\x02\x00\x01\x00"):  # the last: how a handshake begins
+                one = open_.enter_context(socket.create_connection(("127.0.0.1", port)))
+                one.sendall(sent)
+        idle = open_.enter_context(socket.create_connection(("127.0.0.1", tls)))
+        open_.enter_context(context.wrap_socket(idle, server_hostname="127.0.0.1"))
+        begun = time.monotonic()
+        assert running.stop() == 0, running.said()
+        assert time.monotonic() - begun < 10

@@ -28,6 +28,8 @@ CONNECTIONS, CONNECTIONS_EACH, STRANGERS = 256, 64, 64
 addresses together that are no consumer's."""
 FIRST_S, IDLE_S, SEND_S = 5.0, 10.0, 30.0
 """Seconds until the first request, until a further one (RFC 7766 §6.2.3: a few seconds), and for taking 16 KiB."""
+STOP_S = 3.0
+"""The end of the process is to take ten seconds at most, and other things take some of them."""
 REQUESTS, REQUESTS_BURST = 200.0, 1000.0
 """Requests a second from one network: a resolver with a hundred views asks for each zone's SOA after NOTIFY."""
 ERRORS, ERRORS_BURST = 5.0, 25.0
@@ -56,6 +58,7 @@ class DnsServer:
         self._servers: list[asyncio.Server] = []
         self._udp: list[asyncio.DatagramTransport] = []
         self._open: dict[asyncio.Task[Any], str] = {}  # connection → its peer's address
+        self._stopping = False
         self._requests = Buckets(REQUESTS, REQUESTS_BURST)
         self._errors = Buckets(ERRORS, ERRORS_BURST)
 
@@ -66,6 +69,7 @@ class DnsServer:
 
     async def start(self, listen: Sequence[tuple[str, int]], tls: tuple[str, int, ssl.SSLContext] | None) -> None:
         """Listen on all addresses, or raise `StateError` naming the one that is not possible, and listen on none."""
+        self._stopping = False
         try:
             for host, port in listen:
                 await self._listen(host, port, None)
@@ -76,7 +80,8 @@ class DnsServer:
             raise
 
     async def stop(self) -> None:
-        """Stop listening and end every connection, transfers too: who fetches a zone asks again."""
+        """Stop listening and end every connection, transfers too, within `STOP_S`: who fetches a zone asks again."""
+        self._stopping = True
         for server in self._servers:
             server.close()
         for transport in self._udp:
@@ -85,9 +90,11 @@ class DnsServer:
         for task in tasks:
             task.cancel()
         if tasks:
-            await asyncio.wait(tasks, timeout=2)
-        for server in self._servers:
-            await server.wait_closed()
+            await asyncio.wait(tasks, timeout=STOP_S / 2)
+        with suppress(TimeoutError):  # from Python 3.12 on it waits for every connection, and the kernel may hold one
+            async with asyncio.timeout(STOP_S / 2):
+                for server in self._servers:
+                    await server.wait_closed()
         self._servers.clear()
         self._udp.clear()
         self.addresses.clear()
@@ -161,7 +168,7 @@ class DnsServer:
             writer.transport.abort()
             return
         address = str(peer[0])
-        if not self._has_seat(address):
+        if self._stopping or not self._has_seat(address):  # accepted just before the end: nobody would end it
             self.counters["closed"] += 1
             writer.transport.abort()
             return

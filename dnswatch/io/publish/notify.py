@@ -99,8 +99,10 @@ class Notifier:
                 self._note(target, serial, error)
                 await asyncio.sleep(APART_S)
                 if error:
+                    # Not wait_for: before Python 3.12 it loses a cancellation that comes with the event.
                     with suppress(TimeoutError):
-                        await asyncio.wait_for(self._newer[target].wait(), AGAIN_S)
+                        async with asyncio.timeout(AGAIN_S):
+                            await self._newer[target].wait()
                     self._wanted.setdefault(target, serial)
         finally:
             self._tasks.pop(target, None)
