@@ -40,7 +40,8 @@ def command(ctx: click.Context, logs: tuple[Path, ...], output: str | None, root
     """Find the query logs and lease files of this host and write a configuration for them.
 
     BIND, dnsmasq, Pi-hole, Unbound, PowerDNS Recursor and CoreDNS are found through their own configuration and in
-    the usual places. LOG names further query logs. Where query logging is off, the lines that switch it on are printed.
+    the usual places. LOG names further query logs. Where query logging is off, the lines that switch it on are printed;
+    where BIND or Unbound sends dnstap instead, that is taken.
     Run it as root to see everything.
     """
     if logs and root != Path("/"):
@@ -110,7 +111,7 @@ def _show(found: Findings, *, err: bool) -> None:
         click.echo(f"  {'leases':8} {_safe(lease.path)}", err=err)
         click.echo(f"           {_safe(lease.because)}", err=err)
     for note in (note for note in found.notes if note.kind == "found"):
-        click.echo(f"  {_safe(note.text)}", err=err)
+        _show_note(note, err)
     for title, kinds in (("To do", ("off", "advice")), ("Could not be read", ("unreadable",))):
         notes = [note for note in found.notes if note.kind in kinds]
         if notes:
@@ -120,7 +121,7 @@ def _show(found: Findings, *, err: bool) -> None:
 
 
 def _show_note(note: Note, err: bool) -> None:
-    click.echo(f"  - {_safe(note.text)}", err=err)
+    click.echo(f"  {'' if note.kind == 'found' else '- '}{_safe(note.text)}", err=err)
     for line in note.stanza.split("\n") if note.stanza else ():
         click.echo(f"      {_safe(line)}".rstrip(), err=err)
 

@@ -23,7 +23,11 @@ def scalar(text: str) -> str:
 
 def source(found: LogSource, prefix: str) -> str:
     """Write one entry of ``sources``; ``prefix`` is the root that was looked below."""
-    where = f"path: {scalar(prefix + found.path)}" if found.path else f"journald: {scalar(found.journald)}"
+    where = f"journald: {scalar(found.journald)}"
+    if found.path:
+        where = f"path: {scalar(prefix + found.path)}"
+    elif found.listen:
+        where = f"listen: {scalar(found.listen)}"
     parts = [f"type: {found.type}", where]
     if found.timezone:
         parts.append(f"timezone: {scalar(found.timezone)}")

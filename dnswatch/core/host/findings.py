@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import replace
 
-from dnswatch.core.host import advice, dnsmasq, named, resolvers
+from dnswatch.core.host import advice, dnsmasq, dnstap, named, resolvers
 from dnswatch.core.host.places import (
     BIND_LOGS,
     DNSMASQ_LOGS,
@@ -26,6 +26,7 @@ from dnswatch.core.logs.follow import own_path, split_rotation
 from dnswatch.core.logs.parsers import PARSERS
 from dnswatch.core.logs.timestamps import Stamps
 from dnswatch.core.model import Query, Verdict
+from dnswatch.core.reading import DNSTAP
 
 TAIL = 256 * 1024  # what is read of a log to see what is in it; hours of a quiet resolver, seconds of a busy one
 Kind = str
@@ -99,6 +100,13 @@ class Search:
         """Take the messages of a systemd unit as a log."""
         self.sources.setdefault(f"journald:{unit}", LogSource(kind, "", because, journald=unit))
 
+    def add_tap(self, place: str, kind: str, because: str) -> None:
+        """Take a server's dnstap."""
+        if kind == "file":
+            self.add(DNSTAP, place, because, False)
+        else:
+            self.sources.setdefault(place, LogSource(DNSTAP, "", because, listen=f"{kind}://{place}"))
+
     # ── BIND ──────────────────────────────────────────────────────────────────────────────────────────────────
 
     def _bind(self) -> named.Named | None:
@@ -128,6 +136,9 @@ class Search:
 
     def _bind_logs(self, found: named.Named) -> None:
         where = found.logging_in or found.origin
+        tap = dnstap.of_named(found)
+        if tap is not None and dnstap.propose(self, tap, found.query_logging):
+            return
         channels = found.logged("queries")
         files = [channel for channel in channels if channel.kind == "file" and channel.path]
         if not found.query_logging:

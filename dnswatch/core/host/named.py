@@ -78,6 +78,8 @@ class Named:
     logging_in: str = ""  # file holding the logging statement; "" = there is none
     listens: tuple[tuple[str, int], ...] = ()  # (address or "any", port)
     forwarders: tuple[tuple[str, int], ...] = ()
+    taps: tuple[tuple[str, ...], ...] = ()  # what ``dnstap`` sends: ("client",), ("client", "query"), …
+    tap_output: tuple[str, str] | None = None  # ("unix", socket) or ("file", path)
 
     def logged(self, category: str) -> tuple[Channel, ...]:
         """Give the channels that a category goes to, the ``default`` category where it has none of its own."""
@@ -146,7 +148,8 @@ def read(tree: Tree, origin: str, chroot: str = "") -> Named | None:
         draft.take(where, statement)
     return Named(origin=chroot + origin, files=tuple(files), unreadable=tuple(missing), channels=draft.channels,
                  categories=draft.categories, querylog=draft.querylog, logging_in=draft.logging_in,
-                 listens=tuple(draft.listens), forwarders=tuple(draft.forwarders))  # fmt: skip
+                 listens=tuple(draft.listens), forwarders=tuple(draft.forwarders), taps=tuple(draft.taps),
+                 tap_output=draft.tap_output)  # fmt: skip
 
 
 def _included(tree: Tree, statements: tuple[Statement, ...], where: str, chroot: str,
@@ -186,6 +189,8 @@ class _Draft:
         self.logging_in = ""
         self.listens: list[tuple[str, int]] = []
         self.forwarders: list[tuple[str, int]] = []
+        self.taps: list[tuple[str, ...]] = []
+        self.tap_output: tuple[str, str] | None = None
 
     def take(self, where: str, statement: Statement) -> None:
         if statement.key == "logging":
@@ -198,6 +203,8 @@ class _Draft:
         elif statement.key == "options":
             for inner in statement.block:
                 self._option(inner)
+        elif statement.key == "view":
+            self.taps += [s.words for inner in statement.block if inner.key == "dnstap" for s in inner.block]
 
     def _option(self, option: Statement) -> None:
         if option.key == "querylog" and len(option.words) > 1:
@@ -208,6 +215,11 @@ class _Draft:
         elif option.key == "forwarders":
             default = _port(option.words)
             self.forwarders += [(s.words[0], _port(s.words, default)) for s in option.block if s.words]
+        elif option.key == "dnstap":
+            self.taps += [s.words for s in option.block if s.words]
+        elif option.key == "dnstap-output" and len(option.words) > 2:
+            path = posixpath.join(self.directory or "/", option.words[2])
+            self.tap_output = option.words[1].lower(), self.chroot + path
 
     def _channel(self, channel: Statement) -> Channel:
         kind, path, versions, size = "null", "", False, False

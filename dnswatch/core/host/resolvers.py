@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from dnswatch.core.host import advice, powerdns, unbound
+from dnswatch.core.host import advice, dnstap, powerdns, unbound
 from dnswatch.core.host.places import CONTAINERS, COREFILES, RECURSOR_CONF, UNBOUND_CONF, UNITS
 
 if TYPE_CHECKING:
@@ -29,7 +29,11 @@ def _unbound(host: Search) -> bool:
     if not found.files:
         return True
     said = f"Unbound ({found.origin})"
-    if not (found.says("log-queries") or found.says("log-replies")):
+    logged = found.says("log-queries") or found.says("log-replies")
+    tap = dnstap.of_unbound(found)
+    if tap is not None and dnstap.propose(host, tap, logged):
+        return True
+    if not logged:
         host.note(
             "off", f"{said}: query logging is off: neither `log-queries` nor `log-replies`", advice.unbound(found)
         )

@@ -39,19 +39,20 @@ class Tree(Protocol):
 class LogSource:
     """A query log worth following."""
 
-    type: str  # a format: a key of ``core/logs/parsers.PARSERS``
-    path: str  # "" where it is in the journal
+    type: str  # a format: one of ``core/reading.formats``
+    path: str  # "" where it is in the journal, or sent to us
     because: str
     timezone: str = ""  # "" = stamps carry their zone, or it is unknown
     forwarders: tuple[str, ...] = ()  # addresses of other resolvers here that ask this one
     access: str = ""
     state: FileState = "file"
     journald: str = ""  # the unit whose messages hold the queries, where they are in no file
+    listen: str = ""  # where a server sends its dnstap
 
     @property
     def place(self) -> str:
         """Name where it is, for people."""
-        return self.path or f"journal of {self.journald}"
+        return self.path or self.listen or f"journal of {self.journald}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,6 +27,7 @@ class Unbound:
     unreadable: list[str] = field(default_factory=list)
     server: dict[str, str] = field(default_factory=dict)  # the last word on each option, ``server`` clauses only
     zones: list[dict[str, str]] = field(default_factory=list)  # the ``rpz`` clauses
+    tap: dict[str, str] = field(default_factory=dict)  # the last word on each option of ``dnstap`` clauses
     syslog: bool = True  # of ``logfile`` and ``use-syslog`` the later one counts
 
     def says(self, option: str) -> bool:
@@ -68,7 +69,7 @@ def _file(tree: Tree, path: str, found: Unbound, clause: dict[str, str]) -> dict
         for match in _LINE.finditer(re.sub(r"(?:^|\s)#.*", "", line)):
             key, value = match[1], match[2] if match[2] is not None else match[3]
             if key in _CLAUSES and not value:
-                clause = found.server if key == "server" else {}
+                clause = {"server": found.server, "dnstap": found.tap}.get(key, {})
                 if key == "rpz":
                     found.zones.append(clause)
             elif key in ("include", "include-toplevel"):
