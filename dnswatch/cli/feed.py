@@ -10,7 +10,7 @@ import asyncio
 import importlib
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -24,7 +24,7 @@ from dnswatch.config.values import time_text
 from dnswatch.core.clients.expectations import Expectations
 from dnswatch.core.clients.groups import Groups
 from dnswatch.core.feeds.clients import isolated, kept_out
-from dnswatch.core.feeds.formats import FORMATS
+from dnswatch.core.feeds.formats import FORMATS, OVERVIEWS
 from dnswatch.core.feeds.history import diff
 from dnswatch.core.feeds.publication import Publication, actions, plan
 from dnswatch.core.feeds.triggers import client_trigger
@@ -114,7 +114,8 @@ def _report(publication: Publication, written: Sequence[Path]) -> None:
 
 @command.command("show")
 @click.argument("zone", required=False)
-@click.option("--format", "form", type=click.Choice(sorted(FORMATS)), help="Print the zone's file in this format.")
+@click.option("--format", "form", type=click.Choice(sorted([*FORMATS, *OVERVIEWS])),
+              help="Print the zone's file in this format; adguard and json hold all zones.")  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.pass_context
 def show(ctx: click.Context, zone: str | None, form: str | None, as_json: bool) -> None:
@@ -125,6 +126,11 @@ def show(ctx: click.Context, zone: str | None, form: str | None, as_json: bool) 
     if zone and not chosen:
         known = ", ".join(one.zone.audience for one in publication.snapshots) or "none: feeds.mode is off"
         raise click.UsageError(f"no zone {zone!r} (there are {known})")
+    if form in OVERVIEWS:
+        if zone:
+            raise click.UsageError(f"{form} is one file over all zones: leave out {zone}")
+        click.echo(OVERVIEWS[form].render(now.policy, publication.snapshots, publication.at), nl=False)
+        return
     if form:
         taken = [one for one in chosen if FORMATS[form].accepts(one)]
         if not taken:
@@ -160,6 +166,11 @@ def _show_zones(now: World, publication: Publication) -> None:
             (what, "every zone" if len(of) == everywhere else ", ".join(of), why)
             for (what, why), of in sorted(reasons.items())
         ])  # fmt: skip
+    formats = [(name, str(len(cannot)), next(iter(cannot.values()))) for name, cannot in sorted(_by_format(publication))
+               if cannot]  # fmt: skip
+    if formats:
+        click.echo()
+        print_table(("FORMAT", "LEAVES OUT", "BECAUSE, FOR EXAMPLE, IT"), formats)
     if not publication.snapshots:
         click.echo("feeds.mode is off: nothing is published.", err=True)
     if publication.changed:
@@ -176,6 +187,18 @@ def _show_zone(now: World, one: Snapshot, publication: Publication) -> None:
         click.echo(f"  {rule_text(rule)}" + (f"  ({because})" if because else ""))
     for entry in _left_out(now, one, publication):
         click.echo(f"  left out: {entry.name or entry.service}: {entry.because[0].text}")
+    for name, form in sorted(FORMATS.items()):
+        for trigger, cannot in form.left_out(one).items() if form.accepts(one) else ():
+            click.echo(f"  {name} leaves out {trigger}: {cannot}")
+
+
+def _by_format(publication: Publication) -> Iterator[tuple[str, Mapping[str, str]]]:
+    """Yield (format, what it cannot say and why) for what is published."""
+    for name, form in FORMATS.items():
+        yield name, {trigger: why for one in filter(form.accepts, publication.snapshots)
+                     for trigger, why in form.left_out(one).items()}  # fmt: skip
+    for name, overview in OVERVIEWS.items():
+        yield name, overview.left_out(publication.policy, publication.snapshots)
 
 
 def _mode(now: World, one: Snapshot, publication: Publication) -> str:
@@ -221,6 +244,8 @@ def _plain(now: World, one: Snapshot, publication: Publication, rules: bool) -> 
                      for e in _left_out(now, one, publication)],
     }  # fmt: skip
     if rules:
+        plain["formats"] = [{"format": name, "triggers": dict(form.left_out(one))}
+                            for name, form in sorted(FORMATS.items()) if form.accepts(one)]  # fmt: skip
         why = _why(now, one)
         plain["triggers"] = [{"trigger": rule.trigger, "action": rule.action, "addresses": list(rule.addresses),
                               "because": why.get(rule.trigger.removeprefix("*."))}

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 from dnswatch.config.build import Loaded
 from dnswatch.core.clients.identity import Identity
-from dnswatch.core.feeds.formats import FORMATS
+from dnswatch.core.feeds.publication import Publication
 from dnswatch.core.feeds.zones import with_decisions
 from dnswatch.core.model import Snapshot
 from dnswatch.errors import FeedRefused
@@ -85,8 +85,8 @@ class Publishing:
         if rebuilt.failed or rebuilt.written or now >= self._retry_at:
             self._take(rebuilt.failed)
         snapshots = rebuilt.publication.snapshots
-        if rebuilt.publication.changed or not self.rows:
-            self._feeds.replace({file.name: file for one in snapshots for file in _files(one)})
+        if rebuilt.publication.changed or rebuilt.written or not self.rows:
+            self._feeds.replace({file.name: file for file in _files(rebuilt.publication)})
         self.rows = {f"feed:{one.zone.name}": self._row(one, loaded) for one in snapshots}
         self._show_hooks()
 
@@ -136,8 +136,8 @@ def on_change(loaded: Loaded) -> list[hooks.Hook]:
     return [hooks.Hook(tuple(one.run or ()), one.signal or "", one.pidfile) for one in loaded.config.feeds.on_change]
 
 
-def _files(snapshot: Snapshot) -> Iterable[FeedFile]:
-    """Render one version of a zone in every format that takes it."""
-    for _, writer in sorted(FORMATS.items()):
-        if writer.accepts(snapshot):
-            yield FeedFile(writer.file_name(snapshot), writer.render(snapshot), snapshot.serial, snapshot.at)
+def _files(publication: Publication) -> Iterable[FeedFile]:
+    """Give every file as it is served."""
+    for one in publication.rendered():
+        kind = {"content_type": "application/json"} if one.name.endswith(".json") else {}
+        yield FeedFile(one.name, one.content, one.serial, one.at, **kind)

@@ -67,14 +67,38 @@ def test_build_writes_every_file_once(place: Path) -> None:
     """A second build changes nothing: same serials, same bytes."""
     first = feed(place, "build")
     assert first.exit_code == 0
-    assert "5 of 5 files written" in first.stderr
+    assert "11 of 11 files written" in first.stderr
     before = listing(place)
-    assert sorted(before) == ["any.rpz.dnswatch.internal.zone", "build.rpz.dnswatch.internal.zone", "dnsmasq.servers",
-                              "exempt.rpz.dnswatch.internal.zone", "quarantine.rpz.dnswatch.internal.zone"]  # fmt: skip
+    zones = [f"{name}.rpz.dnswatch.internal.zone" for name in ("any", "build", "exempt", "quarantine")]
+    assert sorted(before) == sorted([*zones, "adblock.txt", "adguard.txt", "dnsmasq.servers", "domains.txt",
+                                     "feeds.json", "hosts.txt", "unbound.local-zones"])  # fmt: skip
     again = feed(place, "build")
-    assert "0 of 5 files written, 5 were up to date" in again.stderr
+    assert "0 of 11 files written, 11 were up to date" in again.stderr
     assert listing(place) == before
     assert b"rpz-passthru." in before["any.rpz.dnswatch.internal.zone"]
+
+
+def test_show_says_what_each_format_cannot_say(place: Path) -> None:
+    """Counted per format in the table, named with why for the list itself; JSON has both; overviews can be printed."""
+    text = (place / "dnswatch.yaml").read_text()
+    (place / "dnswatch.yaml").write_text(text.replace("feeds: {", "feeds: {mode: enforce, "))
+    shown = feed(place, "show").output
+    assert "FORMAT" in shown
+    (plain,) = json.loads(feed(place, "show", "everyone", "--json").output)
+    cannot = {entry["format"]: entry["triggers"] for entry in plain["formats"]}
+    assert cannot["adblock"] == cannot["hosts"] == cannot["domains"]
+    assert cannot["dnsmasq"] == {}
+    assert all(trigger.startswith("*.") for trigger in cannot["unbound"])
+    assert {trigger: f"would block {trigger[2:]}, too" for trigger in cannot["unbound"]} == cannot["unbound"]
+    assert (
+        f"  adblock leaves out {next(iter(cannot['adblock']))}: would block" in feed(place, "show", "everyone").output
+    )
+    names = json.loads(feed(place, "show", "--format", "json").output)["names"]
+    slack = [entry for entry in names if entry["name"] == "hooks.slack.com" and entry["action"] == "nxdomain"]
+    assert [entry["audience"] for entry in slack] == [["any"]]
+    assert slack[0]["service"] == "slack-webhook"
+    assert "|hooks.slack.com^$client=~10.0.20.0/24" in feed(place, "show", "--format", "adguard").output
+    assert feed(place, "show", "any", "--format", "adguard").exit_code == 2
 
 
 def test_build_asks_a_running_daemon_instead(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -141,7 +165,7 @@ def test_show_says_what_would_be_right(place: Path) -> None:
     assert "there are quarantine, build, any, exempt, everyone" in unknown.output
     wrong = feed(place, "show", "everyone", "--format", "rpz")
     assert wrong.exit_code == 2
-    assert "written in dnsmasq" in wrong.output
+    assert "written in adblock, dnsmasq" in wrong.output
 
 
 def test_diff_shows_what_publishing_would_change(place: Path) -> None:

@@ -11,12 +11,22 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from dnswatch.core.clients.identity import Identity
-from dnswatch.core.feeds.formats import FORMATS
+from dnswatch.core.feeds.formats import FORMATS, OVERVIEWS
 from dnswatch.core.feeds.guard import FORCED, Fault, change_faults, faults, refuse
 from dnswatch.core.feeds.history import advance, diff
 from dnswatch.core.feeds.zones import compile_everyone, compile_zones, with_decisions
 from dnswatch.core.model import Delta, Name, Snapshot, Zone
 from dnswatch.core.policy import Policy
+
+
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    """One published file. The serial of one over all zones is that of the newest."""
+
+    name: str
+    content: bytes
+    serial: int
+    at: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,12 +37,23 @@ class Publication:
     changed: tuple[Snapshot, ...]  # have a new serial: to be stored before anybody sees them
     deltas: tuple[Delta, ...]  # against the version before, for zones that had one
     retired: frozenset[Name]  # zones that policy no longer asks for: published empty, so that nothing stays blocked
+    policy: Policy
+    at: float
 
     def files(self) -> Iterator[tuple[str, bytes]]:
         """Yield (file name, content) in every format."""
+        return ((one.name, one.content) for one in self.rendered())
+
+    def rendered(self) -> Iterator[Rendered]:
+        """Yield every file in every format."""
         for _, writer in sorted(FORMATS.items()):
-            for snapshot in filter(writer.accepts, self.snapshots):
-                yield writer.file_name(snapshot), writer.render(snapshot)
+            for one in filter(writer.accepts, self.snapshots):
+                yield Rendered(writer.file_name(one), writer.render(one), one.serial, one.at)
+        if self.snapshots:
+            serial, at = max(one.serial for one in self.snapshots), max(one.at for one in self.snapshots)
+            for _, overview in sorted(OVERVIEWS.items()):
+                content = overview.render(self.policy, self.snapshots, self.at)
+                yield Rendered(overview.file_name, content, serial, at)
 
 
 def plan(
@@ -61,6 +82,8 @@ def plan(
         changed=changed,
         deltas=tuple(diff(latest[s.zone.name], s) for s in changed if s.zone.name in latest),
         retired=frozenset(zone.name for zone in retired),
+        policy=policy,
+        at=at,
     )
 
 

@@ -13,9 +13,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
-from dnswatch.core.feeds.zones import EVERYONE
-from dnswatch.core.model import Name, Snapshot
-from dnswatch.core.names import parents
+from dnswatch.core.feeds.audiences import EVERYONE
+from dnswatch.core.feeds.suffixes import split, taken_along
+from dnswatch.core.model import Snapshot
 
 
 class Dnsmasq:
@@ -31,11 +31,14 @@ class Dnsmasq:
         """Name the file: there is one, whatever the zone is called."""
         return "dnsmasq.servers"
 
+    def left_out(self, snapshot: Snapshot) -> dict[str, str]:
+        """Give the triggers that a servers-file cannot say, each with why."""
+        return {one: f"would block {other} with it" for one, other in taken_along(*split(snapshot)).items()}
+
     def render(self, snapshot: Snapshot) -> bytes:
         """Write the names, and as comments those that are left out and why."""
-        blocked = [rule.trigger for rule in snapshot.zone.rules if rule.action != "passthru"]
-        passing = [rule.trigger for rule in snapshot.zone.rules if rule.action == "passthru"]
-        left_out = _left_out(blocked, passing)
+        blocked, passing = split(snapshot)
+        left_out = taken_along(blocked, passing)
         kept = [trigger for trigger in blocked if trigger not in left_out]
         names = set(kept)
         # `server=/d/` covers `*.d` as well: the second line would only be read, never used.
@@ -44,33 +47,6 @@ class Dnsmasq:
         lines.extend(f"# passes: {t} (somebody is expected to use it, or blocking it breaks people)" for t in passing)
         lines.extend(f"# left out: {t} (dnsmasq would block {why} with it)" for t, why in left_out.items())
         return "".join(line + "\n" for line in lines).encode("ascii")
-
-
-def _left_out(blocked: list[str], passing: list[str]) -> dict[str, str]:
-    """Give each blocked trigger that dnsmasq cannot block alone, with a passing one that it would take along."""
-    below: dict[Name, str] = {}
-    for trigger in passing:
-        names = parents(trigger)  # "*.ok.d" itself, then ok.d and d
-        next(names)
-        for name in names:
-            below.setdefault(name, trigger)
-    names_blocked, names_passing = set(blocked), set(passing)
-    found: dict[str, str] = {}
-    for trigger in blocked:
-        name = trigger.removeprefix("*.")
-        taken = below.get(name) or (_wildcard_above(name, names_blocked, names_passing) if name == trigger else None)
-        if taken:
-            found[trigger] = taken
-    return found
-
-
-def _wildcard_above(name: Name, blocked: set[str], passing: set[str]) -> str | None:
-    """Give the passing wildcard that decides on what is below an exact ``name``, if it is one."""
-    for parent in parents(name):
-        wildcard = "*." + parent
-        if wildcard in blocked or wildcard in passing:
-            return wildcard if wildcard in passing else None
-    return None
 
 
 def _header(snapshot: Snapshot, count: int) -> Iterator[str]:

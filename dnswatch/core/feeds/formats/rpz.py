@@ -36,6 +36,10 @@ class Rpz:
         """Name the file after its zone."""
         return f"{snapshot.zone.name}.zone"
 
+    def left_out(self, snapshot: Snapshot) -> dict[str, str]:
+        """Leave out nothing."""
+        return {}
+
     def render(self, snapshot: Snapshot) -> bytes:
         """Write the zone, canaries included."""
         lines = [*_header(snapshot), *_apex(snapshot)]
