@@ -123,6 +123,7 @@ def add(
         write_part(main, path, text)
     click.echo(f"Expected from now on: {', '.join(members)} may use {', '.join(entry['services'])} "
                f"({after.origin(('expect', _position(after, path, len(data['expect']) - 1)))}).")  # fmt: skip
+    _note(after, {"kind": "expect add", **entry})
     _reload(ctx, after)
 
 
@@ -168,6 +169,7 @@ def remove(ctx: click.Context, what: str, service: str | None) -> None:
         entry = row.entry
         gone = what if not what.isdigit() else ", ".join(entry.who)
         click.echo(f"No longer expected: {gone} using {service or ', '.join(entry.services)} ({entry.because}).")
+        _note(after, {"kind": "expect remove", "who": gone, "services": service or entry.services})
     _reload(ctx, after)
     if len(ours) < len(chosen):
         ctx.exit(EXIT_FAILED)
@@ -242,6 +244,12 @@ def _selection(what: str, service: str | None) -> str:
     if what.isdigit():
         return f"number {what}"
     return f"names {what}" + (f" with {service}" if service else "")
+
+
+def _note(config: Config, what: dict[str, Any]) -> None:
+    from dnswatch.cli.world import note  # the store takes half a second to import
+
+    note(config, what)
 
 
 def _reload(ctx: click.Context, config: Config) -> None:

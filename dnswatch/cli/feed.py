@@ -41,8 +41,8 @@ class WithMore(click.Group):
     """The group and the commands that live in modules of their own, imported on use."""
 
     MORE: ClassVar = {
-        "allow": "names", "block": "names", "impact": "impact", "lint": "lint", "probe": "probe", "promote": "promote",
-        "publish": "publish", "quarantine": "quarantine",
+        "allow": "names", "block": "names", "impact": "impact", "lint": "lint", "log": "orders", "probe": "probe",
+        "promote": "promote", "publish": "publish", "quarantine": "quarantine",
     }  # fmt: skip
     """Command → module of ``cli/`` that has it under its own name."""
 

@@ -13,8 +13,8 @@ import click
 
 from dnswatch.cli.tables import print_table
 from dnswatch.cli.world import world
-from dnswatch.core.feeds.lint import cells
 from dnswatch.core.feeds.lint import lint as examine
+from dnswatch.core.feeds.proof import cells
 from dnswatch.core.feeds.resolvers import CONSUMERS
 from dnswatch.core.feeds.zones import compile_zones, with_mode
 from dnswatch.errors import EXIT_FAILED

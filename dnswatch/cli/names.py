@@ -97,7 +97,8 @@ def _make(group: click.Group, key: str) -> None:
         if not gone:
             raise click.UsageError(f"no entry names {what} in conf.d/90-feeds.yaml: see `dnswatch feed {key} list`")
         click.echo(f"No longer {'blocked' if key == 'block' else 'allowed'} by hand: {what}.")
-        note(config, {"kind": f"feed {key} remove", "what": what})
+        for entry in gone:
+            note(config, {"kind": f"feed {key} remove", **({"names": [name]} if name else entry)})
         tell_daemon(ctx, config)
 
     @group.command("list")

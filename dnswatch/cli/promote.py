@@ -19,7 +19,7 @@ from typing import Any
 import click
 
 from dnswatch.cli import config_path
-from dnswatch.cli.world import World, build_here, warn, world
+from dnswatch.cli.world import World, build_here, note, warn, world
 from dnswatch.config.build import load_policy
 from dnswatch.config.edit import only_writer, part, render_part, write_part
 from dnswatch.config.values import time_text
@@ -85,6 +85,8 @@ def promote(
             raise click.UsageError(f"a later file of conf.d than {PART} sets feeds.mode: {loaded.policy.feeds.mode}")
         write_part(main, path, text)
     click.echo(f"feeds.mode: {before} -> {mode} ({path}).", err=as_json)
+    order = {"kind": "feed promote", "what": mode, "before": before, "force": force, "because": because or ""}
+    note(loaded.config, order)
     if request_reload(loaded.config.state_dir):
         click.echo("The running daemon was asked to reload: it publishes the zones with new serials.", err=as_json)
         return

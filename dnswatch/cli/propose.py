@@ -18,6 +18,7 @@ from zoneinfo import ZoneInfo
 import click
 
 from dnswatch.cli import config_path
+from dnswatch.cli.world import note
 from dnswatch.config.build import load_policy
 from dnswatch.config.edit import EXPECT_PART, EXPECT_WRITER, only_writer, part, read_part, render_part, write_part
 from dnswatch.config.load import load
@@ -177,8 +178,10 @@ def apply(proposal: Proposal, main: Path) -> Path:
         known: list[Any] = data.get("expect") or []
         data["expect"] = [*known, *(entry(line) for line in proposal.lines)]
         written = render_part(data, EXPECT_WRITER)
-        load_policy(main, overlay={path: written})
+        config = load_policy(main, overlay={path: written}).config
         write_part(main, path, written)
+    for line in proposal.lines:
+        note(config, {"kind": "expect propose", **entry(line)})
     return path
 
 

@@ -26,6 +26,7 @@ from dnswatch.core.feeds.publication import plan
 from dnswatch.core.feeds.zones import with_decisions
 from dnswatch.core.model import Decision, Name, Snapshot
 from dnswatch.core.policy import DAY_S, Policy
+from dnswatch.errors import StateError
 from dnswatch.io.leases import LeaseFiles
 from dnswatch.io.lock import StateLock
 from dnswatch.io.publish import Hook, Rebuilt, rebuild
@@ -73,15 +74,19 @@ def seen(config: Config, days: float) -> list[SightingRow]:
 
 
 def note(config: Config, what: dict[str, Any]) -> None:
-    """Keep for ever what a person ordered of the feeds, who and when. Without a store there is nobody to keep it."""
+    """Keep for ever what a person ordered, who and when (`feed log`). Without a store there is nobody to keep it."""
 
     async def work() -> None:
         async with await Store.open(path, create=False) as store:
-            await store.record(what, who_asks(), "ordered")
+            await store.record(what, who_asks())
 
     path = config.state_dir / FILE
-    if path.exists():
+    if not path.exists():
+        return
+    try:
         asyncio.run(work())
+    except (StateError, OSError) as error:  # what was ordered is done, or fails by itself
+        click.echo(f"`dnswatch feed log` will not show this: {error}", err=True)
 
 
 def who_asks() -> str:

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Protocol
 
 from dnswatch.config.build import Loaded
 from dnswatch.core.clients.identity import Identity
+from dnswatch.core.feeds.caps import SETTINGS, caps
 from dnswatch.core.feeds.publication import Publication
 from dnswatch.core.feeds.zones import with_decisions
 from dnswatch.core.model import Snapshot
@@ -24,7 +25,7 @@ from dnswatch.io.web.feeds import FeedFile, PublishedFeeds
 
 FIRST_RETRY_S, LAST_RETRY_S = 2.0, 300.0
 """A resolver that restarts is back within seconds; one that is gone need not be asked more often than this."""
-REFUSED, HOOK = "feed-refused", "hook-failed"
+REFUSED, HOOK, CAPPED = "feed-refused", "hook-failed", "feed-capped"
 
 log = logging.getLogger("dnswatch")
 
@@ -63,6 +64,7 @@ class Publishing:
         """Bring the published zones up to date with policy, leases, decisions and time. Raises `FeedRefused`."""
         loaded, now = self._loaded(), time.time()
         policy = with_decisions(loaded.policy, await self._store.decisions(now))
+        self._tell_caps(dict(caps(policy, self._identity, now)))
         order = await self._store.ordered()
         zone = policy.feeds.zone
         try:
@@ -89,6 +91,14 @@ class Publishing:
             self._feeds.replace({file.name: file for file in _files(rebuilt.publication)})
         self.rows = {f"feed:{one.zone.name}": self._row(one, loaded) for one in snapshots}
         self._show_hooks()
+
+    def _tell_caps(self, reached: Mapping[str, str]) -> None:
+        """Tell which bound on cutting off and on tenants is reached, and which no longer is."""
+        for setting in SETTINGS:
+            if setting in reached:
+                self._blind_spots.report(CAPPED, setting, reached[setting])
+            else:
+                self._blind_spots.clear(CAPPED, setting, "there is room again")
 
     async def retry(self) -> None:
         """Run hooks that failed again, when it is time; ever more rarely."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -145,3 +146,18 @@ async def test_hooks_wait_longer_after_each_failure(running: Running, tmp_path: 
     await running.publishing.publish()
     assert running.publishing.rows["hooks"] == first
     assert 0 < first["retry_at"] - time.time() <= publishing.FIRST_RETRY_S
+
+
+async def test_a_bound_on_quarantine_that_is_reached_is_told_and_over_when_there_is_room(running: Running) -> None:
+    """By whoever reaches it: here by what the engine decided, twenty clients at most."""
+    until = time.time() + 600
+    made = [Decision(f"10.1.9.{i}", CUT_OFF, "", "attempts over TCP", until) for i in range(20)]
+    await running.store.order({"force": True, "by": "ann", "because": "outbreak"})
+    await running.store.checkpoint([], decisions=made)
+    await running.publishing.publish()
+    said = running.told.open["feed-capped", "feeds.quarantine.automatic.most"]
+    assert said.startswith("dnswatch has cut 20 clients off, as many as feeds.quarantine.automatic.most allows")
+    lifted = replace(made[0], expires_at=time.time() - 1)
+    await running.store.checkpoint([], decisions=[lifted])
+    await running.publishing.publish()
+    assert not running.told.open

@@ -45,6 +45,13 @@ KINDS: dict[str, Kind] = {
         "once it is full no log is written and no alert can be stored",
         "make room, or move the directory; dnswatch goes on by itself and reads what was written meanwhile",
     ),
+    "feed-capped": Kind(
+        "medium", "a bound on what is cut off or blocked is reached", "feed",
+        "whoever comes next is not cut off, or their tenant is not blocked; alerts are raised as ever",
+        "see whether so many are right (`dnswatch feed quarantine list`, `dnswatch feed show`): lift what is settled "
+        "(`feed quarantine remove`), raise the setting, or switch it off while somebody provokes it",
+        0.0,
+    ),
     "feed-not-live": Kind(
         "high", "a resolver does not answer from the newest feeds", "consumer",
         "what the policy blocks may pass there, and who is expected to pass may be blocked",

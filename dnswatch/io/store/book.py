@@ -115,6 +115,11 @@ class Book(Database):
         found = await self._actions(schema.action.c.id == number)
         return found[0] if found else None
 
+    @uncancelled
+    async def orders(self, since: float = 0.0) -> list[Asked]:
+        """Give every action that was asked for since (wall time), the oldest first."""
+        return await self._actions(schema.action.c.at_wall >= since)
+
     async def _actions(self, which: ColumnElement[bool]) -> list[Asked]:
         table = schema.action
         async with self.read() as connection:

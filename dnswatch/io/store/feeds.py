@@ -106,10 +106,12 @@ class Feeds(Database):
             await connection.execute(delete(schema.meta).where(schema.meta.c.key == ORDER))
 
     @uncancelled
-    async def record(self, data: dict[str, Any], by: str, result: str) -> None:
-        """Note for ever what a person ordered of the feeds: an action that needs no engine."""
+    async def record(self, data: dict[str, Any], by: str) -> None:
+        """Note for ever what a person ordered: an action that needs no engine (``upkeep.py`` keeps it)."""
         now = time.time()
-        values = {"at_wall": now, "by": by, "data": json.dumps(data), "applied_wall": now, "result": result}
+        values = {
+            "at_wall": now, "by": by, "data": json.dumps(data), "applied_wall": now, "result": schema.ORDERED,
+        }  # fmt: skip
         async with self.write() as connection:
             await connection.execute(insert(schema.action).values(values))
 

@@ -155,7 +155,9 @@ action = Table(
     Index("action_open", "applied_wall"),
     sqlite_autoincrement=True,
 )  # fmt: skip
-"""What operators ask the engine to do; `run` applies it at its next checkpoint."""
+"""What operators ask the engine to do; `run` applies it at its next checkpoint. Also what they ordered by command
+(``result`` is `ORDERED`): `feed log` shows it."""
+ORDERED = "ordered"
 
 status = Table(
     "status", metadata,

@@ -61,6 +61,7 @@ class Upkeep(Database):
         gone["surroundings"] = await self._prune(surroundings, surroundings.c.alert_id.not_in(select(alert.c.id)))
         gone["sighting"] = await self._prune(schema.sighting, schema.sighting.c.hour < int(sightings_before) - 3600)
         done = schema.action.c.applied_wall < time.time() - DELIVERED_S * 10
+        done &= schema.action.c.result != schema.ORDERED  # who ordered what of the feeds is kept
         gone["action"] = await self._prune(schema.action, done)
         return gone
 
