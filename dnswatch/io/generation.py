@@ -23,7 +23,7 @@ from dnswatch.core.logs.follow import (
     split_rotation,
 )
 from dnswatch.core.model import Position
-from dnswatch.io.archive import LogStream, open_log
+from dnswatch.io.archive import LogStream, fill, open_log
 
 WINDOW = 64 << 10
 """Longest line (``core/logs/digest.py``): looking for a line's start never needs more."""
@@ -135,6 +135,8 @@ class OpenGeneration:
 
     def first_line_since(self, at: float, stamp_of: Callable[[bytes], float | None]) -> int:
         """Give the offset of the first line stamped ``at`` or later, in a file whose stamps grow."""
+        if self.stream is not None:
+            return self._packed_since(at, stamp_of)
         low, high = 0, self.size()
         while high - low > 2 * WINDOW:
             middle = (low + high) // 2
@@ -152,18 +154,43 @@ class OpenGeneration:
         """Give offset and stamp of the first line between that has a stamp (of ``since`` or later)."""
         data = os.pread(self.fd, end - start, start)
         place = 0 if start == 0 or os.pread(self.fd, 1, start - 1) == b"\n" else data.find(b"\n") + 1
-        while (newline := data.find(b"\n", place)) != -1:
-            stamp = stamp_of(data[place:newline])
-            if stamp is not None and stamp > 0 and (since is None or stamp >= since):
-                return start + place, stamp
-            place = newline + 1
-        return None
+        found = _first_stamped(data, place, stamp_of, since)
+        return None if found is None else (start + found[0], found[1])
+
+    def _packed_since(self, at: float, stamp_of: Callable[[bytes], float | None]) -> int:
+        """Do the same in a compressed file: one stamp a window says whether the line is in the one before."""
+        stream = open_log(self.path)
+        try:
+            buffer, read, windows = bytearray(WINDOW), 0, b""  # the last two windows
+            while count := fill(stream, buffer, 0):
+                windows, read = windows[-WINDOW:] + bytes(buffer[:count]), read + count
+                place = windows.find(b"\n", max(len(windows) - count - 1, 0)) + 1
+                first = _first_stamped(windows, place, stamp_of, None)
+                if first is not None and first[1] >= at:
+                    break
+            start = read - len(windows)
+            found = _first_stamped(windows, windows.find(b"\n") + 1 if start else 0, stamp_of, at)
+            return read if found is None else start + found[0]
+        finally:
+            stream.close()
 
     def close(self) -> None:
         """Close the file."""
         os.close(self.fd)
         if self.stream is not None:
             self.stream.close()
+
+
+def _first_stamped(
+    data: bytes, place: int, stamp_of: Callable[[bytes], float | None], since: float | None
+) -> tuple[int, float] | None:
+    """Give place and stamp of the first whole line from ``place`` on that has a stamp (of ``since`` or later)."""
+    while (newline := data.find(b"\n", place)) != -1:
+        stamp = stamp_of(data[place:newline])
+        if stamp is not None and stamp > 0 and (since is None or stamp >= since):
+            return place, stamp
+        place = newline + 1
+    return None
 
 
 def open_at(path: Path, position: Position) -> OpenGeneration | None:

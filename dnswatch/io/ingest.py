@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import os
 import time
 import zoneinfo
@@ -33,13 +34,16 @@ from dnswatch.io.ledger import Ledger
 from dnswatch.io.sources import open_way
 from dnswatch.io.store import SourceState
 from dnswatch.io.supervise import Supervised
-from dnswatch.io.tail import FileTail
+from dnswatch.io.tail import STOOD_S, FileTail
 from dnswatch.io.way import Block, Stream, Way
 from dnswatch.io.weave import Behind, Pieces, Weave
 
 JUDGED_AFTER = 20
 """Samples after which a log of which none parsed is said to be of another format."""
 RATE_S = 10.0  # lines/s is the mean of about this long
+AGREES_S = 60.0
+"""A line alone far ahead of the one before is believed while nothing follows it if it is at most this far ahead of our
+clock, or of where the log was ahead of it already (a wrong time zone): the first lookup of a night."""
 AHEAD_S = 86_400.0
 """A line stamped later than this after it was read is not believed; a time zone that is wrong makes 14 h at most."""
 BEHIND_LAST_S = 2.0
@@ -154,6 +158,7 @@ class Reader:
     async def _consume(self, block: Block) -> int:
         self._stamps.arrival = now = time.time()
         self._stamps.limit = now + AHEAD_S
+        self._stamps.alone = self._alone(block, now)
         if self.counts["blocks"] == 0 and not self._stamps.stamped and self.settings.type != DNSTAP:
             self._stamps.stamped = shows_stamps(self.settings.type, bytes(block.data[: 64 << 10]))
         if self.counts["blocks"] == 0 and block.position.offset:
@@ -178,6 +183,14 @@ class Reader:
             self._weave.leave(self._strand, self.last_at)
         await asyncio.sleep(0)  # a backlog must not starve sinks and signals
         return digested.consumed
+
+    def _alone(self, block: Block, now: float) -> float:
+        """Give the stamp up to which a line is believed that is far ahead of its time and the last one so far."""
+        if math.isinf(block.stood_s):
+            return math.inf
+        if not block.at_end or block.stood_s < STOOD_S:
+            return -math.inf
+        return now + max(self.ahead_s or 0.0, 0.0) + AGREES_S
 
     def _learn_head(self, path: str) -> None:
         """Read what the start of a file says of its lines (names of columns), where reading begins behind it."""
@@ -214,17 +227,22 @@ class Reader:
         now = self._digest_state()
         self._resume_digest(part.before)
         if part.size:
-            self._digest.block(bytes(part.block.data[: part.size]), part.block.position.offset)
+            data, offset = part.block.data, part.block.position.offset
+            if isinstance(self._digest, Digest):
+                self._digest.block(data, offset, part.size)
+            else:
+                self._digest.block(bytes(data[: part.size]), offset)
         then = self._digest_state()
         self._resume_digest(now)
         return part.block.after(part.size), then
 
     def _digest_state(self) -> dict[str, Any]:
-        return {"digest": self._digest.state(), "stamps": self._stamps.state()}
+        return {"digest": self._digest.state(), "stamps": self._stamps.state(), "ahead_s": self.ahead_s}
 
     def _resume_digest(self, state: dict[str, Any]) -> None:
         self._stamps.restore(state.get("stamps", {}))
         self._digest.restore(state.get("digest", {}))
+        self.ahead_s = state.get("ahead_s")
 
     def behind(self) -> Behind:
         """Say what there is to be read before the log stands where its server does."""

@@ -49,7 +49,7 @@ def begin(
     since = 0.0 if start == "start" else start
     older = [each for each in generations(path, olddir) if each.changed_ns >= since * 1e9 and each.path != str(path)]
     file = OpenGeneration(Path(older[0].path) if older else path)
-    if since and stamp_of is not None and file.stream is None:
+    if since and stamp_of is not None:
         file.seek(file.first_line_since(since, stamp_of))
     return file
 

@@ -36,6 +36,8 @@ BLOCK = 256 << 10
 POLL_S = 1.0
 """Safety poll where inotify sees nothing (NFS, overlays); without any inotify 0.25 s, as hpcloud/tail does."""
 POLL_ALONE_S = 0.25
+STOOD_S = 0.5
+"""Whole lines that the consumer has left at the end of the log are handed on again when nothing came for so long."""
 
 
 class FileTail:
@@ -76,6 +78,7 @@ class FileTail:
         self._buffer = bytearray(BLOCK)
         self._inotify: Inotify | None = None
         self._began: tuple[tuple[int, int], int] | None = None  # identity and size of the file when we began
+        self._grew_at = 0.0  # monotonic
 
     @property
     def offset(self) -> int:
@@ -146,22 +149,33 @@ class FileTail:
         if (file := self._file) is None:
             return await self._open(consume) or busy  # then late lines of the files before it come first
         if file.stream is not None:  # nobody writes a compressed file: read it, then go on
-            return await self._read(file, consume) or self._next(file)
+            return await self._read(file, consume) or await self._finish(file, consume) or self._next(file)
         info = self._stat()
         path_id = (info.st_dev, info.st_ino) if info is not None else None
         known, self.size = self.size, file.size()
         step = decide(Facts(path_id, file.id, self.size, file.read, file.same()))
         if step == "restart":
-            self._truncated(file, unread=known > file.offset)
+            await self._truncated(file, consume, known)
             return True
         if step == "read":
             return await self._read(file, consume) or busy
         if step == "next":
-            return self._next(file) or busy
+            return await self._finish(file, consume) or self._next(file) or busy
         if not self.at_end and path_id == file.id:
             self.at_end = True  # the file ended where a block did: say so
-            await self._hand(file, b"", consume)
+            await self._hand(file, file.carry, consume)
+        elif self._held(file) and (stood_s := time.monotonic() - self._grew_at) >= STOOD_S:
+            busy = await self._hand(file, file.carry, consume, stood_s) > 0
         return busy
+
+    @staticmethod
+    def _held(file: OpenGeneration) -> bool:
+        """Say whether whole lines were read that the consumer has left, to see first what comes behind them."""
+        return b"\n" in file.carry
+
+    async def _finish(self, file: OpenGeneration, consume: Consume) -> bool:
+        """Let the consumer take whole lines that it has left: nothing will come behind them. False: there are none."""
+        return self._held(file) and await self._hand(file, file.carry, consume, float("inf")) > 0
 
     def _stat(self) -> os.stat_result | None:
         """Look at the path, and tell why there is nothing."""
@@ -256,8 +270,11 @@ class FileTail:
         self.at_end = False
         return True
 
-    def _truncated(self, file: OpenGeneration, unread: bool) -> None:
-        """Start again in a truncated file, after what a copy of it (copytruncate) still holds."""
+    async def _truncated(self, file: OpenGeneration, consume: Consume, known: int) -> None:
+        """Start again in a truncated file, after what a copy of it (copytruncate) still holds.
+
+        ``known``: the size that it had when it was looked at last.
+        """
         self.generations["truncated"] += 1
         self.at_end = False
         position = file.position(self.source_id, file.offset, file.behind)
@@ -265,6 +282,9 @@ class FileTail:
         copy = None
         with suppress(FileNotFoundError):
             copy = reopen(position, others)
+        if copy is None and await self._finish(file, consume):
+            position = file.position(self.source_id, file.offset, file.behind)
+        unread = known > file.offset
         self.losses[MOMENT if copy is not None or not unread else "truncated before it was read"] += 1
         if copy is not None:
             file.close()
@@ -292,15 +312,18 @@ class FileTail:
             count = file.readinto(view[have:])
         if not count:
             return False
+        stood_s = float("inf")  # nobody waits for what may come behind late lines
+        if file is self._file:
+            stood_s, self._grew_at = 0.0, time.monotonic()
         end = have + count
         if file is self._file:
             self.at_end = file.stream is None and file.path == self.path and file.read + count >= file.size()
         data = self._buffer if end == BLOCK else bytes(self._buffer[:end])
-        if not await self._hand(file, data, consume) and end == BLOCK:
+        if not await self._hand(file, data, consume, stood_s) and end == BLOCK:
             raise ValueError("the consumer took nothing of a full block: a line may not be longer than a block")
         return True
 
-    async def _hand(self, file: OpenGeneration, data: bytes | bytearray, consume: Consume) -> int:
+    async def _hand(self, file: OpenGeneration, data: bytes | bytearray, consume: Consume, stood_s: float = 0.0) -> int:
         """Give a block to the consumer and move on by what it dealt with."""
         offset, source = file.offset, self.source_id
 
@@ -313,13 +336,16 @@ class FileTail:
             stood = self._resume if current is None else current.position(source, current.offset, current.behind)
             return replace(stood or moved, left=self._left.moved(file, moved))
 
-        consumed = await consume(Block(data, file.position(source, offset, file.behind), self.at_end, after))
+        begins = file.position(source, offset, file.behind)
+        consumed = await consume(Block(data, begins, self.at_end, after, stood_s=stood_s))
         file.consumed(data, consumed)
         await asyncio.sleep(0)  # a backlog must not starve the rest of the program
         return consumed
 
     async def _wait(self) -> None:
         """Wait for a change of the file or its directory, but not longer than the safety poll."""
+        held = self._file is not None and self._held(self._file)
+        poll_s = min(POLL_S, STOOD_S) if held else POLL_S
         if self._inotify is None:
             await asyncio.sleep(POLL_ALONE_S)
             return
@@ -327,4 +353,4 @@ class FileTail:
         open_files = [*self._left.files, *([self._file] if self._file is not None else [])]
         paths |= {f"/proc/self/fd/{file.fd}": FILE for file in open_files}
         if not self._inotify.watch(paths):  # else look again: what happened before the watch stood woke nobody
-            await self._inotify.wait(POLL_S)
+            await self._inotify.wait(poll_s)

@@ -26,6 +26,8 @@ class Block:
     at_end: bool  # nothing more to read at this moment
     _after: Callable[[int], Position]
     sender: str = ""  # who sent it, where several do: the engine takes each for a source of its own
+    stood_s: float = float("inf")
+    """So long nothing has come behind these bytes; infinite where nothing more will: the end of a rotated file."""
 
     def after(self, consumed: int) -> Position:
         """Give the position to store once ``consumed`` bytes of this block are dealt with."""

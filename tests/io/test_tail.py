@@ -527,15 +527,21 @@ async def test_begins_with_rotated_files(log: Path) -> None:
         await reader.reads("b", "c")
 
 
-async def test_begins_at_a_time(log: Path) -> None:
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize("number", [1, 4999, 5000, 30_000, 59_998])
+async def test_begins_at_a_time(log: Path, packed: bool, number: int) -> None:
     """``start: TIME`` with a way to read stamps begins at the first line of that time, in a large file too."""
-    log.write_text("".join(f"{number:07} line\n" for number in range(60_000)))
+    text = "".join(f"{each:07} line\n" for each in range(60_000))
+    if packed:
+        log.with_name("query.log.1.gz").write_bytes(gzip.compress(text.encode()))
+    log.write_text("" if packed else text)
 
     def stamp(line: bytes) -> float | None:
-        return float(line[:7])
+        return float(line[:7]) if len(line) == 12 else None
 
-    async with following(log, start=59_998.0, stamp_of=stamp) as reader:
-        await reader.reads("0059998 line", "0059999 line")
+    async with following(log, start=float(number), stamp_of=stamp) as reader:
+        await reader.until(lambda: len(reader.lines) == 60_000 - number)
+        assert reader.lines[0] == f"{number:07} line"
 
 
 async def test_waits_for_the_consumer(log: Path) -> None:
@@ -567,3 +573,73 @@ async def test_leaves_no_descriptor_behind(log: Path) -> None:
     add(log, "a")
     await stop_after(log, "a")
     assert len(list(Path("/proc/self/fd").iterdir())) == before
+
+
+class Doubting(Reader):
+    """Leaves a last line that ends in ``?`` until it has stood for a while, or until nothing comes behind it."""
+
+    patience_s = 0.0
+
+    async def consume(self, block: Block) -> int:
+        last = bytes(block.data).rfind(b"\n") + 1
+        if bytes(block.data[:last]).endswith(b"?\n") and block.stood_s < self.patience_s:
+            data = bytes(block.data[: last - 1])
+            kept = data[: data.rfind(b"\n") + 1]
+            await super().consume(replace(block, data=kept))
+            return len(kept)
+        return await super().consume(block)
+
+
+@contextlib.asynccontextmanager
+async def doubting(path: Path, patience_s: float, resume: Position | None = None) -> AsyncIterator[Doubting]:
+    reader = Doubting(FileTail("q", path, start="start", resume=resume))
+    reader.patience_s = patience_s
+    task = asyncio.create_task(reader.tail.run(reader.consume))
+    try:
+        yield reader
+    finally:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+
+
+async def test_hands_on_again_what_was_left(log: Path) -> None:
+    """Whole lines that the consumer left come again with what is behind them, or once they have stood for a while."""
+    add(log, "a", "b?")
+    async with doubting(log, 60) as reader:
+        await reader.reads("a")
+        add(log, "c")
+        await reader.reads("b?", "c")
+    async with doubting(log, 0.01) as reader:
+        add(log, "d?")
+        await reader.reads("a", "b?", "c", "d?")
+        assert reader.tail.lag == 0
+
+
+@pytest.mark.parametrize("way", ["renamed", "packed", "truncated", "stopped"])
+async def test_loses_nothing_that_was_left(log: Path, way: str) -> None:
+    """Rotated, truncated or stopped while the last line waits: it is read before what follows it, and no loss."""
+    add(log, "a", "b?")
+    async with doubting(log, 60) as reader:
+        await reader.reads("a")
+        position = reader.position
+        if way == "truncated":
+            os.truncate(log, 0)
+            await reader.until(lambda: reader.tail.generations["truncated"] > 0)
+            add(log, "c")
+        elif way == "renamed":
+            log.rename(log.with_name("query.log.1"))
+            add(log, "c")
+        if way in ("truncated", "renamed"):
+            await reader.reads("b?", "c")
+            assert not {why for why in reader.tail.losses if ", if any" not in why}
+            return
+    if way == "packed":
+        log.with_name("query.log.1.gz").write_bytes(gzip.compress(log.read_bytes()))
+        log.unlink()
+        add(log, "c")
+    else:
+        add(log, "c")
+    async with doubting(log, 60, position) as reader:
+        await reader.reads("b?", "c")
+        assert not reader.tail.losses

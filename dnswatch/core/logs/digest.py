@@ -39,8 +39,9 @@ ASTRAY = "stamp out of order"
 ASTRAY_S = 2 * 3600.0
 """A stamp this far ahead of the last one is believed if the next line's agrees. A time zone or a change of daylight
 saving shifts all lines after it, a late line is late: neither stands alone and ahead."""
-NEIGHBOURS = 20
-"""Lines behind it that are asked for a stamp; what dnsmasq says between queries is not read."""
+NEIGHBOURS, NEAR = 20, MAX_LINE
+"""So many lines behind it, and lines that end within so many bytes, are asked for a stamp; what dnsmasq says between
+queries is not read. While they may still come, the line is left for the next call (`Stamps.alone`)."""
 
 _NULS = re.compile(rb"\0*")
 
@@ -73,23 +74,39 @@ class Digest:
         self._inside = ""  # what the last block ended in the middle of: "line" too long, or "hole" of NUL bytes
         self.clock = 0.0  # stamp of the last line that was parsed and believed
 
-    def block(self, data: bytes | bytearray | memoryview, offset: int) -> Digested:
+    def block(self, data: bytes | bytearray | memoryview, offset: int, stop: int | None = None) -> Digested:
         """Digest ``data``, which starts at file offset ``offset`` at the start of a line (or where we said to go on).
 
-        Everything after the last newline is left for the next call, unless it is already longer than `MAX_LINE`.
+        Everything after the last newline is left for the next call, unless it is already longer than `MAX_LINE`; so is
+        a line far ahead of its time behind which another may still come. ``stop``: digest so many bytes only, but with
+        an eye to the lines behind them.
         """
         if isinstance(data, memoryview):
             data = bytes(data)
+        before, stamps = self.state(), self.parser.stamps.state()
+        digested = self._block(data, offset, stop)
+        if isinstance(digested, Digested):
+            return digested
+        self.restore(before)
+        self.parser.stamps.restore(stamps)
+        digested = self._block(data, offset, digested)
+        assert isinstance(digested, Digested)
+        return digested
+
+    def _block(self, data: bytes | bytearray, offset: int, stop: int | None) -> Digested | int:
+        """Digest ``data[:stop]``, or give where the line begins that has to wait, having changed nothing but state."""
         if offset != self._at:
             self._inside = ""
             every = spacing(offset)
             self.sample_at = -(-offset // every) * every
         if self.sample == "all":
             self.sample_at = offset
-        walk = _Walk(data, self._inside)
+        walk = _Walk(data if stop is None else data[:stop], self._inside)
         self._inside = walk.inside
         self._at = offset + walk.end
-        return _Lines(self, data, offset, walk).read()
+        lines = _Lines(self, data, offset, walk)
+        digested = lines.read()
+        return digested if lines.held is None else lines.held
 
     def state(self) -> dict[str, object]:
         """Give what a restart must know, as plain data."""
@@ -105,7 +122,7 @@ class Digest:
         if isinstance(at, int) and isinstance(sample_at, int):
             self._at, self.sample_at = at, sample_at
             self._inside = str(inside or "")
-            self.clock = float(str(state.get("clock", 0.0)))
+            self.clock = float(str(state.get("clock", self.clock)))
         head = state.get("head")
         if isinstance(head, dict) and isinstance(self.parser, Headed):
             self.parser.restore(head)
@@ -183,6 +200,7 @@ class _Lines:
         self.samples: list[tuple[int, Event | None]] = []
         self.candidates = 0
         self.sampled_bytes = 0
+        self.held: int | None = None  # where the line begins that cannot be judged yet
 
     def read(self) -> Digested:
         """Parse the lines between the gaps, and report the gaps."""
@@ -230,7 +248,10 @@ class _Lines:
                 self.events.append(Weird(0.0, HOLE, "", b"", offset + line))
             event = parse(bytes(data[begin:stop]), offset + begin)
             if event is not None and (at := event.at) > 0.0:
-                if at > digest.clock + ASTRAY_S and self._astray(event, newline + 1, end):
+                if at > digest.clock + ASTRAY_S and (astray := self._astray(event, newline + 1)) is not False:
+                    if astray is None:
+                        self.held = line
+                        return
                     event = Weird(0.0, ASTRAY, getattr(event, "client", ""), bytes(data[begin:stop]), offset + begin)
                 else:
                     digest.clock = at
@@ -244,22 +265,26 @@ class _Lines:
                 self.samples.append((offset + line, event))
                 self.sampled_bytes += newline + 1 - line
 
-    def _astray(self, event: Event, begin: int, end: int) -> bool:
+    def _astray(self, event: Event, begin: int) -> bool | None:
         """Say whether a line is alone far ahead of its time: later than may be, or the lines behind it are back.
 
-        The last line of a block has none behind it and is believed.
+        None: nobody can say before more lines come. Where none can come any more it is believed.
         """
-        stamps, parse = self.digest.parser.stamps, self.digest.parser.parse
+        stamps, parse, data = self.digest.parser.stamps, self.digest.parser.parse, self.data
         if stamps.limit is not None and event.at > stamps.limit:
             stamps.back(self.digest.clock)
             return True
         before = stamps.state()
-        astray = False
+        astray: bool | None = False
+        near = begin + NEAR
         for _ in range(NEIGHBOURS):
-            newline = self.data.find(b"\n", begin, end)
-            if newline == -1 or self.data[begin] == 0x23:  # "#": the head of another file would be taken for this one's
+            newline = data.find(b"\n", begin, near)
+            if newline == -1:
+                astray = None if len(data) < near and event.at > stamps.alone else False
                 break
-            other = parse(bytes(self.data[begin:newline]), self.offset + begin)
+            if data[begin] == 0x23:  # "#": the head of another file would be taken for this one's
+                break
+            other = parse(bytes(data[begin:newline]), self.offset + begin)
             begin = newline + 1
             if other is not None and other.at > 0.0:
                 astray = other.at < event.at - ASTRAY_S

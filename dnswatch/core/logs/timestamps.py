@@ -66,8 +66,8 @@ class Stamps:
     """
 
     __slots__ = (
-        "_at", "_fractions", "_last", "_offset", "_second", "_silent", "anchor", "arrival", "limit", "stamped", "zone",
-        "zoneless",
+        "_at", "_fractions", "_last", "_offset", "_second", "_silent", "alone", "anchor", "arrival", "limit", "stamped",
+        "zone", "zoneless",
     )  # fmt: skip
 
     def __init__(self, zone: tzinfo | None, anchor: float) -> None:
@@ -75,6 +75,8 @@ class Stamps:
         self.anchor = anchor
         self.arrival: float | None = None
         self.limit: float | None = None  # no line can be later: the caller's clock, or the last write to the file
+        self.alone = float("inf")
+        """Up to here a line is believed that is far ahead of its time and has none behind it yet; else it waits."""
         self.zoneless = False
         self.stamped = False
         self._silent = 0  # lines without a stamp since the last one with
