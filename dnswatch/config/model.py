@@ -255,6 +255,8 @@ class Source(Section):
             raise ValueError("dnstap comes over unix:///PATH or tcp://HOST:PORT, not over UDP")
         if self.timezone:
             raise ValueError("dnstap counts its times in UTC: leave timezone out")
+        if self.start != "start" and "start" in self.model_fields_set:
+            raise ValueError("a dnstap file is always read from its start: leave from out")
 
     def _fits_senders(self) -> None:
         door = ways.split_door(self.listen) if self.listen else None
@@ -602,6 +604,27 @@ class FeedLimits(Section):
     rules: Annotated[int, Field(ge=1)] = Field(default=200, description="So many always may.")
 
 
+class Canary(Section):
+    """How resolvers are asked whether they answer from the versions published last."""
+
+    every: Annotated[Duration, Field(ge=1)] = 60.0
+    grace: Annotated[Duration, Field(ge=1)] = Field(
+        default=120.0, description="A version that is not live after this long is an alert; twice the zones' refresh."
+    )
+
+
+class FileReader(Section):
+    """A resolver that reads the files of our zones, and is asked whether it answers from the newest."""
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,63}$")]
+    address: Address
+    port: Annotated[int, Field(ge=1, le=65535)] = 53
+    type: Literal["bind", "unbound", "powerdns", "dnsmasq"]
+    ask_from: Annotated[list[Address], BeforeValidator(_one_or_many)] = Field(
+        default=[], description="Addresses of this host: the zone of each one's group is asked for; default: the usual."
+    )
+
+
 class Feeds(Section):
     """The published blocklists."""
 
@@ -611,6 +634,8 @@ class Feeds(Section):
     directory: File | None = Field(default=None, description="Default: feeds below state_dir.", validate_default=True)
     grace: Duration = 7 * DAY_S
     on_change: list[Hook] = []
+    resolvers: list[FileReader] = Field(default=[], description="Those that read the files, to be asked for them.")
+    canary: Canary = Field(default=Canary(), description="How they are asked.")
     block: list[BlockEntry] = Field(default=[], description="Names blocked by hand.")
     allow: list[NameEntry] = Field(default=[], description="Names that no zone may block, by hand.")
     collateral: Annotated[list[str], BeforeValidator(_one_or_many)] = Field(
@@ -701,15 +726,6 @@ class DnsTls(Section):
     )
 
 
-class Canary(Section):
-    """How consumers are asked whether they answer from the versions published last."""
-
-    every: Annotated[Duration, Field(ge=1)] = 60.0
-    grace: Annotated[Duration, Field(ge=1)] = Field(
-        default=120.0, description="A version that is not live after this long is an alert; twice the zones' refresh."
-    )
-
-
 class Dns(Section):
     """Zone transfers."""
 
@@ -725,6 +741,9 @@ class Http(Section):
 
     listen: Annotated[ListenText | None, BeforeValidator(lambda text: None if text == "off" else text)] = Field(
         default="127.0.0.1:8053", description="ADDRESS:PORT; off: no HTTP at all."
+    )
+    tokens: Annotated[list[SecretText], BeforeValidator(_one_or_many)] = Field(
+        default=[], description="Who shows one of them may read /feeds/: as a bearer token or as a password; none: all."
     )
 
 

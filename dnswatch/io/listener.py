@@ -113,8 +113,7 @@ class Listener:
                 self.refused["sender not allowed"] += 1
                 writer.transport.abort()
                 return
-            with suppress(OSError):
-                writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+            _probe(writer.get_extra_info("socket"))
         if len(self._heard) >= CONNECTIONS:
             longest = min(self._heard, key=lambda one: self._heard[one])
             self.refused["too many connections"] += 1
@@ -133,6 +132,14 @@ class Listener:
         finally:
             self._heard.pop(writer, None)
             writer.transport.abort()
+
+
+def _probe(sock: socket.socket) -> None:
+    """Let the kernel find out, within two minutes, that the host of a silent sender is gone."""
+    with suppress(OSError):
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        for option, value in ((socket.TCP_KEEPIDLE, 60), (socket.TCP_KEEPINTVL, 15), (socket.TCP_KEEPCNT, 4)):
+            sock.setsockopt(socket.IPPROTO_TCP, option, value)
 
 
 def unix_socket(path: str, kind: socket.SocketKind) -> socket.socket:

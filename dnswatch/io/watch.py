@@ -20,10 +20,17 @@ from dnswatch.core.health.monitor import Disk, Monitor, Seen, at_limit
 from dnswatch.core.model import Alert
 from dnswatch.io.blind_spots import BlindSpots
 from dnswatch.io.ingest import Reader
+from dnswatch.io.listener import Senders
 from dnswatch.io.resume import UNSURE
 from dnswatch.io.skip import LEFT_OUT
 from dnswatch.io.tail import FileTail
+from dnswatch.io.way import Stream
 
+SILENT = "source-silent"
+STEADY = 100
+"""Messages after which a sender is one whose silence means something: more than somebody's try."""
+SENDERS = 16
+"""Senders of a source that are watched each: a profile costs a row in each checkpoint. Beyond it the log as a whole."""
 LOSSES = "losses"
 """Kind of the stored rows that count what was lost, by source."""
 
@@ -57,8 +64,12 @@ class Watch:
         """Look once at everything."""
         now = time.time()
         said = list(self._monitor.look_at_clock(now, time.monotonic()))
-        for reader in self._readers.values():
+        watched = set(self._readers)
+        for name, reader in self._readers.items():
             said += self._monitor.look(seen(reader), now)
+            for sender in self._senders(reader, silent=(SILENT, name) in self._blind_spots.open()):
+                said += self._monitor.look(sender, now)
+                watched.add(sender.source)
         files = [reader.path for reader in self._readers.values() if isinstance(reader.tail, FileTail)]
         places = [*directories, *(path.parent for path in files)]
         said += self._monitor.look_at_disks(_disks(places))
@@ -68,10 +79,29 @@ class Watch:
                 self._blind_spots.report(one.kind, one.subject, one.text)
             else:
                 self._blind_spots.clear(one.kind, one.subject, one.text)
-        self._monitor.forget(self._readers)
+        self._monitor.forget(watched)
         for kind, subject in self._blind_spots.open():
-            if KINDS[kind].about == "source" and subject not in self._readers:
+            if KINDS[kind].about == "source" and subject not in watched:
                 self._blind_spots.clear(kind, subject, "it is not followed any more")
+
+    def _senders(self, reader: Reader, silent: bool) -> list[Seen]:
+        """Look at each of several steady senders: one that has stopped is hidden behind the others.
+
+        Who was steady before a restart is looked at from the start. ``silent``: all are, and the log's alert says so.
+        """
+        if not isinstance(reader.tail, Stream) or not (reader.settings.listen or "").startswith(("udp:", "tcp:")):
+            return []
+        heard, may = reader.tail.heard, Senders(reader.settings.senders)
+        start = f"{reader.id} "
+        names = [name.removeprefix(start) for name in self._monitor.remembered(start)]
+        names = [name for name in names if may.admit(name)]
+        names += [name for name, count in heard.items() if count >= STEADY and name not in names]
+        live = not silent and not reader.waiting() and not reader.behind()
+        return [
+            Seen(source=start + name, type=reader.settings.type, at_end=live, lines=heard.get(name, 0.0),
+                 silent_after=reader.settings.silent_after)
+            for name in names[:SENDERS]
+        ] if len(names) > 1 else []  # fmt: skip
 
     def changes(self) -> dict[tuple[str, str], Row | None]:
         """Give rows for the store."""

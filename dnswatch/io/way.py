@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -93,6 +93,11 @@ class Stream(ABC):
     def lag(self) -> int:
         """See `Way`."""
         return 0
+
+    @property
+    def heard(self) -> Mapping[str, float]:
+        """Give how many messages came from each sender, where several may send."""
+        return {}
 
     @abstractmethod
     async def run(self, consume: Consume) -> None:

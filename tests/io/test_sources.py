@@ -1,6 +1,7 @@
 """The ways in besides files, on real sockets and pipes: lines and frames come in, alerts come out."""
 
 import asyncio
+import contextlib
 import os
 import socket
 import subprocess
@@ -18,6 +19,7 @@ from dnswatch.core.dnstap.frames import ACCEPT, FINISH, READY, START, STOP, cont
 from dnswatch.io import listener
 from dnswatch.io.ingest import Reader
 from dnswatch.io.sources import pipe, syslog
+from dnswatch.io.watch import STEADY
 from tests.core.taps import CLIENT_RESPONSE, query, response, tap
 from tests.running import InLoop, bind_line, soon, until
 
@@ -267,6 +269,41 @@ async def test_forwarders_hold_for_every_sender(tmp_path: Path) -> None:
             sock.sendto(dnsmasq("10.0.0.53"), ("127.0.0.1", reader.tail.port))  # type: ignore[union-attr]
             await soon(lambda: door.daemon.engine.counters["forwarded"] == 1)
         assert [one["client_ip"] for one in door.alerts()] == ["10.0.0.9"]
+
+
+async def test_a_sender_that_stops_is_missed_behind_the_others(tmp_path: Path) -> None:
+    """The log goes on, one of its two steady senders does not: an alert of its own, also over a restart."""
+    source = 'type: dnsmasq, timezone: UTC, listen: "udp://127.0.0.1:0", senders: [127.0.0.0/8], silent_after: 300ms'
+    door = Door(tmp_path, source)
+    with contextlib.ExitStack() as opened:
+        socks = [opened.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) for _ in range(3)]
+        for number, sock in enumerate(socks):
+            sock.bind((f"127.0.0.{number + 1}", 0))
+
+        def said() -> set[str]:
+            return {subject.partition(" ")[2] for kind, subject in door.daemon.blind_spots.open()}
+
+        async def send(*numbers: int) -> None:
+            for number in numbers:
+                for _ in range(STEADY):
+                    socks[number].sendto(dnsmasq("10.0.0.1", "www.example.com"), ("127.0.0.1", door.port))
+                    await asyncio.sleep(0)
+            await asyncio.sleep(0.05)
+            door.daemon.watch.look([])
+
+        async with door:
+            socks[2].sendto(dnsmasq("10.0.0.1", "www.example.com"), ("127.0.0.1", door.port))  # somebody's try
+            await send(0, 1)
+            assert not said()
+            async with asyncio.timeout(10):
+                while not said():
+                    await send(0)
+            assert said() == {"127.0.0.2"}
+        async with door:
+            await send(0)
+            assert said() == {"127.0.0.2"}
+            await send(0, 1)
+            assert not said()
 
 
 async def test_a_reload_may_change_the_senders(tmp_path: Path) -> None:

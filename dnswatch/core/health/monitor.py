@@ -147,6 +147,10 @@ class Monitor:
         known.seen = seen
         return said
 
+    def remembered(self, beginning: str) -> list[str]:
+        """Name what is known, from now or from before, and begins like this."""
+        return sorted(name for name in {*self._sources, *self._stored} if name.startswith(beginning))
+
     def forget(self, keep: Iterable[str]) -> list[str]:
         """Forget logs that are not followed any more; give them."""
         gone = sorted(set(self._sources) - set(keep))

@@ -9,6 +9,8 @@ checkpointed when the process was killed is lost, too. Never: decodes what is in
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
+from collections.abc import Mapping
 from typing import Any
 
 from dnswatch.config.model import Source
@@ -21,6 +23,8 @@ from dnswatch.io.way import UNREAD, Consume, Stream
 
 UNFINISHED_S = 60.0
 """A handshake or a frame that is not whole after this long never will be."""
+FRAME = 200
+"""Octets of a usual frame, to estimate how many there were."""
 BROKE_OFF = "connection ended without STOP: messages on their way, if any"
 
 
@@ -31,6 +35,7 @@ class DnstapReceiver(Stream):
         super().__init__(settings.id, resume)
         assert settings.listen is not None
         self._inbox = Inbox()
+        self._octets: Counter[str] = Counter()  # of frames, by sender
         self._listener = Listener(split_door(settings.listen), Senders(settings.senders), self._serve)
 
     @property
@@ -48,6 +53,11 @@ class DnstapReceiver(Stream):
         refused = self._listener.refused
         return {"connections": self._listener.connections, "refused": dict(sorted(refused.items())),
                 "refused_count": refused.total()}  # fmt: skip
+
+    @property
+    def heard(self) -> Mapping[str, float]:
+        """See `Stream`."""
+        return {sender: octets / FRAME for sender, octets in self._octets.items()}
 
     async def run(self, consume: Consume) -> None:
         """See `Way`."""
@@ -80,6 +90,8 @@ class DnstapReceiver(Stream):
                 break
             self._listener.heard(writer)
             frames, reply = talk.feed(data)
+            if sender and frames:
+                self._octets[sender] += len(frames)
             self._inbox.put(sender, frames)
             if reply:
                 writer.write(reply)

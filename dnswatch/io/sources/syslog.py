@@ -15,7 +15,7 @@ import struct
 import time
 import zoneinfo
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
@@ -90,6 +90,11 @@ class SyslogReceiver(Stream):
             finally:
                 if self._inbox.size:
                     self.lose(UNREAD)
+
+    @property
+    def heard(self) -> Mapping[str, float]:
+        """See `Stream`."""
+        return {sender: count for sender, (count, _) in self._counts.items() if sender}
 
     def _received(self, sender: str, message: bytes) -> None:
         """Take one message."""
