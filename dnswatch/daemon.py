@@ -81,6 +81,7 @@ class Daemon:
         self.blind_spots = BlindSpots(lambda alerts, size: self.ledger.note(alerts, size))
         self.watch = Watch(self.blind_spots, lambda: self.engine.counters["flood"])
         self.feeds = PublishedFeeds()
+        self.feeds.require(token.reveal() for token in self.loaded.config.http.tokens)
         self.jobs = Jobs()
         self.reloads = Reloads(at=time.time())
         self.couriers: dict[str, tuple[Any, Courier]] = {}  # sink id → its settings and its courier
@@ -269,6 +270,7 @@ class Daemon:
         for problem in config.warnings:
             log.warning("%s", problem)
         self.loaded = loaded
+        self.feeds.require(token.reveal() for token in config.http.tokens)
         if config.http.listen is None and self.web is not None:
             await self.web.stop()
             self.web = None

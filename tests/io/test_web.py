@@ -1,5 +1,6 @@
 """The HTTP application: health with reasons, metrics without clients, feeds with validators."""
 
+import base64
 import gzip
 import hashlib
 import socket
@@ -116,6 +117,27 @@ async def test_feed_validators(client: TestClient[Any, Any]) -> None:
         assert "ETag" in again.headers
     assert (await client.head("/feeds/any.zone")).status == 200
     assert "Content-Encoding" not in (await client.get("/feeds/tiny", headers={"Accept-Encoding": "gzip"})).headers
+
+
+@pytest.mark.parametrize("path", ["/feeds/", "/feeds/any.zone", "/feeds/none"])
+async def test_feeds_want_a_token_where_there_are_some(world: World, client: TestClient[Any, Any], path: str) -> None:
+    """As a bearer token or as a password, any of them; without, 401 says how, and health and metrics stay open."""
+    known = (await client.get(path)).status
+    world.feeds.require(["grün", "second"])
+    for user, token, allowed in [("x", "second", True), ("", "grün", True), ("second", "", False), ("x", "grun", False),
+                                 ("x", "secon", False), ("x", "", False)]:  # fmt: skip
+        basic = "Basic " + base64.b64encode(f"{user}:{token}".encode()).decode()
+        for shown in (basic, f"Bearer {token}"):
+            answer = await client.get(path, headers={"Authorization": shown})
+            assert answer.status == (known if allowed else 401), shown
+    for wrong in ("", "Basic", "Basic !", "Basic eA==", "Bearer", "Digest second", "second"):
+        answer = await client.get(path, headers={"Authorization": wrong})
+        assert answer.status == 401, wrong
+    assert answer.headers["WWW-Authenticate"].startswith("Basic ")
+    assert "http.tokens" in await answer.text()
+    assert [(await client.get(one)).status for one in ("/healthz", "/metrics")] == [200, 200]
+    world.feeds.require([])
+    assert (await client.get(path)).status == known
 
 
 async def test_feed_list_and_unknown_names(client: TestClient[Any, Any]) -> None:

@@ -6,9 +6,11 @@ content. Read next: ``app.py``.
 
 from __future__ import annotations
 
+import base64
 import gzip
 import hashlib
-from collections.abc import Mapping
+import hmac
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from email.utils import formatdate
 
@@ -41,6 +43,11 @@ class PublishedFeeds:
 
     def __init__(self) -> None:
         self._files: Mapping[str, FeedFile] = {}
+        self._tokens: tuple[bytes, ...] = ()
+
+    def require(self, tokens: Iterable[str]) -> None:
+        """Serve only who shows one of these from now on; none: everybody who reaches us."""
+        self._tokens = tuple(token.encode() for token in tokens)
 
     def replace(self, files: Mapping[str, FeedFile]) -> None:
         """Serve these files from now on, and nothing else; files whose bytes stay the same keep their time."""
@@ -52,6 +59,8 @@ class PublishedFeeds:
 
     async def list(self, request: web.Request) -> web.Response:
         """Name what is served, with serials."""
+        if not self._may_read(request):
+            return _unauthorized()
         entries = [
             {"name": one.name, "serial": one.serial, "size": len(one.body), "sha256": one.etag, "updated": one.at}
             for _, one in sorted(self._files.items())
@@ -60,6 +69,8 @@ class PublishedFeeds:
 
     async def get(self, request: web.Request) -> web.Response:
         """Serve one file, or 304 when the client has it."""
+        if not self._may_read(request):
+            return _unauthorized()
         file = self._files.get(request.match_info["name"])
         if file is None:
             return web.json_response({"error": "no such feed", "feeds": self.names()}, status=404)
@@ -78,6 +89,33 @@ class PublishedFeeds:
             headers[hdrs.CONTENT_ENCODING] = "gzip"
         headers[hdrs.CONTENT_TYPE] = file.content_type
         return web.Response(body=file.packed if packed else file.body, headers=headers)
+
+    def _may_read(self, request: web.Request) -> bool:
+        """Say whether the request shows a token. Every token is compared, each in constant time."""
+        shown = _shown(request.headers.get(hdrs.AUTHORIZATION, ""))
+        return not self._tokens or sum(hmac.compare_digest(shown, token) for token in self._tokens) > 0
+
+
+def _shown(authorization: str) -> bytes:
+    """Give the token of a request: ``Bearer TOKEN``, or the password of ``Basic`` (lists are named by URLs, and
+    ``http://dnswatch:TOKEN@host/`` is all that some consumers can say)."""
+    scheme, _, rest = authorization.partition(" ")
+    if scheme.lower() == "bearer":
+        return rest.strip().encode("utf-8", "surrogateescape")
+    if scheme.lower() == "basic":
+        try:
+            return base64.b64decode(rest, validate=True).partition(b":")[2]
+        except ValueError:
+            return b""
+    return b""
+
+
+def _unauthorized() -> web.Response:
+    headers = {hdrs.WWW_AUTHENTICATE: 'Basic realm="dnswatch feeds", charset="UTF-8"'}
+    body = {
+        "error": "this needs a token (http.tokens): as a bearer token, or as the password of http://user:TOKEN@host/"
+    }
+    return web.json_response(body, status=401, headers=headers)
 
 
 def _has_it(request: web.Request, etag: str, at: float) -> bool:
