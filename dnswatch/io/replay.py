@@ -7,16 +7,18 @@ Read next: ``scan.py``, ``archive.py``.
 from __future__ import annotations
 
 import heapq
+import math
 import os
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, tzinfo
 from pathlib import Path
 from typing import BinaryIO, NamedTuple, cast
 
+from dnswatch.core.catalog import Catalog
 from dnswatch.core.dnstap.digest import FrameDigest
 from dnswatch.core.dnstap.frames import is_tap
 from dnswatch.core.dnstap.scan import WireScan
@@ -27,6 +29,7 @@ from dnswatch.core.logs.timestamps import UNSET_BEFORE, Stamps
 from dnswatch.core.model import Lease, Notice, Position, Weird
 from dnswatch.core.reading import DNSTAP, AnyDigest, Scan, build_digest, formats
 from dnswatch.io.access import no_access
+from dnswatch.io.apart import Block, Children, End, is_large
 from dnswatch.io.archive import Family, LogStream, fill, first_bytes, open_log
 
 BLOCK = 1 << 19
@@ -110,6 +113,7 @@ class Reading:
     year: int | None = None  # of year-less stamps; None: the file's time of last change says
     sample: Sampling = "position"
     on_progress: Callable[[int], None] = lambda _bytes: None  # bytes of the files, as they lie there
+    catalog: Catalog | None = None  # that ``prescan_of`` looks for: child processes may help; None: they do not
 
 
 class Replay:
@@ -119,13 +123,20 @@ class Replay:
         self.tally = Tally()
         self._families = families
         self._reading = reading
+        options = {"kind": reading.kind, "zone": reading.zone, "year": reading.year, "sample": reading.sample}
+        self._large = {path for family in families for path in family.files if str(path) != STDIN and is_large(path)}
+        self._children = Children(reading.catalog if len(self._large) > 1 else None, options)
 
     def pieces(self) -> Iterator[Piece]:
         """Give everything in time order. Several logs are woven together event by event, equal times by name."""
         streams = [self._family(family) for family in self._families]
-        if len(streams) == 1:
-            return streams[0]
-        return heapq.merge(*(_split(stream) for stream in streams), key=lambda piece: piece.at)
+        try:
+            if len(streams) == 1:
+                yield from streams[0]
+            else:
+                yield from heapq.merge(*(_split(stream) for stream in streams), key=lambda piece: piece.at)
+        finally:
+            self._children.close()
 
     def _family(self, family: Family) -> Iterator[Piece]:
         files = self._in_time(family.files)
@@ -133,7 +144,10 @@ class Replay:
         digests: dict[str, AnyDigest] = {}
         source = family.name if family.name == STDIN else str(Path(family.name).absolute())
         at = 0.0
-        for path in files:
+        for number, path in enumerate(files):
+            for later in range(number, len(files)):
+                if files[later] in self._large and not self._children.begin(files[later], follows=later > 0):
+                    break
             if stamps is None:
                 stamps = Stamps(self._reading.zone, self._anchor(path))
             stamps.limit = self._limit(path)
@@ -173,8 +187,10 @@ class Replay:
         small = False
         while True:
             end = fill(stream, buffer, have)
-            if end == have:
+            ended = end == have
+            if ended and (not have or kind in (None, DNSTAP)):
                 break
+            stamps.alone = math.inf if ended else -math.inf  # only at the end nothing comes behind a line
             self._reading.on_progress(stream.raw_bytes - taken)
             taken = stream.raw_bytes
             data = buffer if end == BLOCK else bytes(buffer[:end])
@@ -196,12 +212,45 @@ class Replay:
             have = end - digested.consumed
             buffer[:have] = data[digested.consumed : end]
             offset += digested.consumed
-        if stream.problem:
-            tally.notes.append(f"{path}: {stream.problem}; what comes before was analysed ({offset} bytes)")
-        if digest is None:
-            tally.skipped.append((str(path), stream.problem or "empty"))
+            if ended:
+                break
+            rest = self._children.rest(path, stamps, digest)
+            if rest is not None:
+                passed, end_of_file = yield from self._of_child(rest, offset, taken, stamps, digest)
+                if end_of_file is not None:
+                    self._ended(path, kind, end_of_file.problem, passed, end_of_file.have)
+                    return
+                have = _move_on(stream, buffer, have, passed - offset)  # it broke: go on from there
+                offset, taken = passed, max(taken, stream.raw_bytes)
+        self._ended(path, kind, stream.problem, offset, have)
+
+    def _of_child(
+        self, rest: Iterator[Block | End], offset: int, taken: int, stamps: Stamps, digest: AnyDigest
+    ) -> Generator[tuple[Digested, int], None, tuple[int, End | None]]:
+        """Take what a child made of the rest of a file; return how far it came, and what it said at the end."""
+        for said in rest:
+            self._reading.on_progress(said.raw_bytes - taken)
+            taken = said.raw_bytes
+            if isinstance(said, End):
+                return offset, said
+            carried, place = said.state
+            stamps.restore({**carried, "anchor": stamps.anchor, "zoneless": stamps.zoneless or carried["zoneless"]})
+            digest.restore(place)
+            count = self.tally.exact and self.tally.bytes + said.digested.consumed <= EXACT_BYTES
+            self.tally.add(said.digested, said.newlines if count else None, judged=False)
+            yield said.digested, said.offset
+            offset = said.offset + said.digested.consumed
+        return offset, None
+
+    def _ended(self, path: Path, kind: str | None, problem: str, offset: int, have: int) -> None:
+        """Note how a file ended, with ``have`` bytes behind its last whole line."""
+        self._children.end(path)
+        if problem:
+            self.tally.notes.append(f"{path}: {problem}; what comes before was analysed ({offset} bytes)")
+        if kind is None:
+            self.tally.skipped.append((str(path), problem or "empty"))
         elif have:
-            tally.weird["unfinished last frame" if kind == DNSTAP else "unfinished last line"] += 1
+            self.tally.weird["unfinished last frame" if kind == DNSTAP else "unfinished last line"] += 1
 
     def _digest(self, kind: str, stamps: Stamps, digests: dict[str, AnyDigest]) -> AnyDigest:
         if kind not in digests:
@@ -287,6 +336,15 @@ def _written(path: Path) -> float:
         if str(path) != STDIN and (at := path.stat().st_mtime) >= UNSET_BEFORE:
             return at
     return time.time()
+
+
+def _move_on(stream: LogStream, buffer: bytearray, have: int, count: int) -> int:
+    """Pass over ``count`` bytes, of which ``buffer`` has the first; give how many it has of those behind them."""
+    if count > have:
+        stream.skip(count - have)
+        return 0
+    buffer[: have - count] = buffer[count:have]
+    return have - count
 
 
 def _judge(tally: Tally, kind: str, data: bytes, stamped: bool) -> None:
