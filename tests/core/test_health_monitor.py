@@ -132,6 +132,29 @@ def test_a_restart_neither_ends_nor_repeats_a_silence() -> None:
     assert site.dead(10 * 60).kinds()[2:] == [("source-silent", "open")]  # and what was learned is known
 
 
+def test_restarts_do_not_keep_it_from_learning() -> None:
+    """Restarted every hour, in the middle of it: the hour goes on; what came meanwhile is no part of its habit."""
+    site = Site()
+    for _ in range(15 * 24):
+        site.live(HOUR, 60)
+        site.restart()
+        site.now += 60  # down for a minute
+        site.lines = 50_000.0  # caught up with before the first look
+    assert site.told == []
+    assert site.live(60, 2).dead(10 * 60).kinds() == [("source-silent", "open")]
+    assert "at least 4" in site.told[0][2]
+
+
+def test_an_hour_of_which_minutes_are_missing_is_not_learned() -> None:
+    """Down for a quarter of an hour in each hour: nobody knows what is usual."""
+    site = Site()
+    for _ in range(15 * 24):
+        site.live(HOUR - 900, 60)
+        site.restart()
+        site.now += 900
+    assert site.live(60, 2).dead(10 * 60).told == []
+
+
 def test_an_outage_is_no_habit() -> None:
     """A day of silence that was told does not make silence usual."""
     site = Site().live(21 * DAY, 120).dead(DAY, 120).live(7 * DAY, 120)

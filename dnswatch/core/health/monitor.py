@@ -128,6 +128,7 @@ class Monitor:
     def look(self, seen: Seen, now: float) -> list[Said]:
         """Judge one log by what is seen of it now."""
         known = self._sources.get(seen.source)
+        backlog = seen.lines if known is None else 0.0  # read before anybody looked
         if known is None:
             profile = self._stored.pop(seen.source, None) or Profile()
             known = self._sources[seen.source] = _Memory(Seen(seen.source, seen.type, False), profile, now)
@@ -143,7 +144,7 @@ class Monitor:
             *self._lagging(known, seen, now), *self._clock(known, seen),
         ]  # fmt: skip
         explained = any(one.holds and one.kind in SILENCING for one in said)
-        said += self._silent(known, seen, now, lines, silence_s, explained)
+        said += self._silent(known, seen, now, lines, silence_s, explained, backlog)
         known.seen = seen
         return said
 
@@ -159,7 +160,7 @@ class Monitor:
         return gone
 
     def _silent(
-        self, known: _Memory, seen: Seen, now: float, lines: float, silence_s: float, explained: bool
+        self, known: _Memory, seen: Seen, now: float, lines: float, silence_s: float, explained: bool, backlog: float
     ) -> Iterator[Said]:
         live = seen.at_end and not explained
         why = self._strange(known, seen, silence_s, now) if live and not lines else ""
@@ -169,9 +170,11 @@ class Monitor:
             yield Said("source-silent", seen.source, True, f"no line for {_span(silence_s)}{why}")
         known.told = known.told or bool(why)
         if live:
-            known.profile.live(now, lines, silence_s, known.told)
-        else:  # nobody knows yet, or something else says why
+            known.profile.live(now, lines - backlog, silence_s, known.told)
+        elif explained:
             known.profile.blind()
+        else:
+            known.profile.pause(now)
         if lines:
             known.told = False
 

@@ -14,7 +14,10 @@ from typing import Any
 HOUR_S = 3600
 WEEK = 168
 LOOKED_S = 600.0
-"""Looks farther apart than this leave an hour unknown; they are two seconds apart."""
+"""Looks farther apart than this leave an hour unknown; they are two seconds apart, a restart takes seconds."""
+STORED_S = 300.0
+"""How old the stored part of this hour may be: what it misses makes the habit a little lower, and a row each checkpoint
+would keep disks awake."""
 REMEMBERED = 4
 """Weeks: what was quiet once in the last month may be quiet again."""
 ENOUGH = 2
@@ -43,6 +46,8 @@ class Profile:
         self._lines = 0.0
         self._whole = False
         self._last_at = 0.0
+        self._stored_at = 0.0
+        self._fresh = False  # lines came since
 
     def live(self, now: float, lines: float, silence_s: float, told: bool) -> None:
         """Learn from a look at a log that is read to its end.
@@ -51,7 +56,11 @@ class Profile:
         """
         if self._last_at:
             self.watched_s += min(max(now - self._last_at, 0.0), LOOKED_S)
+        self.pause(now)
         hour = int(now) // HOUR_S
+        self._fresh = self._fresh or lines > 0
+        if self._fresh and now - self._stored_at >= STORED_S:
+            self._stored_at, self._fresh, self.changed = now, False, True
         if hour != self._hour:
             if self._whole and hour == self._hour + 1:
                 self._observe(self._hour)
@@ -64,6 +73,11 @@ class Profile:
             self._whole = False  # an outage is no habit
         elif lines and silence_s > self.longest_s:
             self.longest_s = silence_s
+
+    def pause(self, now: float) -> None:
+        """Note that nobody knows at this moment: a restart, a rotation. The hour tells nothing if it lasts."""
+        if not 0 <= now - self._last_at <= LOOKED_S:
+            self.blind()
 
     def blind(self) -> None:
         """Note that the log is not followed live: this hour tells nothing."""
@@ -97,7 +111,8 @@ class Profile:
     def row(self) -> dict[str, Any]:
         """Give the plain form."""
         return {"slots": self.slots, "longest_s": round(self.longest_s, 1), "watched_s": round(self.watched_s),
-                "parsed": self.parsed}  # fmt: skip
+                "parsed": self.parsed, "hour": self._hour, "lines": round(self._lines), "whole": self._whole,
+                "last_at": round(self._last_at)}  # fmt: skip
 
     @classmethod
     def of_row(cls, row: Mapping[str, Any]) -> Profile:
@@ -105,4 +120,6 @@ class Profile:
         one = cls()
         one.slots = [list(slot) for slot in row["slots"]]
         one.longest_s, one.watched_s, one.parsed = row["longest_s"], row["watched_s"], row["parsed"]
+        one._hour, one._lines = row.get("hour", -1), float(row.get("lines", 0.0))
+        one._whole, one._last_at = row.get("whole", False), float(row.get("last_at", 0.0))
         return one
