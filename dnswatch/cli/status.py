@@ -105,7 +105,7 @@ def _print(rows: Rows, pid: int | None, age_s: float, unready: list[str]) -> Non
               for name, row in _of(rows, "consumer") for copy in row.get("copies", ())]  # fmt: skip
     if copies:
         click.echo()
-        print_table(["CONSUMER", "ZONE", "VIEW'S KEY", "SERIAL", "STATE", "NOTIFY"], copies)
+        print_table(["CONSUMER", "ZONE", "VIEW", "SERIAL", "STATE", "NOTIFY"], copies)
     jobs = {name: [row["error"]] for name, row in _of(rows, "job") if row["error"]}
     _section("JOB", ["ERROR"], jobs)
     _engine(rows.get("engine", {}))

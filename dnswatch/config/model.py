@@ -745,9 +745,6 @@ class Http(Section):
     tokens: Annotated[list[SecretText], BeforeValidator(_one_or_many)] = Field(
         default=[], description="Who shows one of them may read /feeds/: as a bearer token or as a password; none: all."
     )
-    tokens: Annotated[list[SecretText], BeforeValidator(_one_or_many)] = Field(
-        default=[], description="Who shows one of them may read /feeds/: as a bearer token or as a password; none: all."
-    )
 
 
 class Config(Section):

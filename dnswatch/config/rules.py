@@ -235,6 +235,13 @@ def _consumers_have_keys(tree: Tree, data: dict[str, Any]) -> Iterator[Problem]:
     keys = [str(name).removesuffix(".").lower() for name in known] if isinstance(known, dict) else []
     audiences = [*_groups(data), "any", "exempt", "quarantine"]
     seen: dict[str, tuple[Step, ...]] = {}
+    feeds = data.get("feeds")
+    for path, reader in _items(feeds if isinstance(feeds, dict) else {}, "resolvers"):
+        name = str(reader.get("name"))
+        other = seen.setdefault(name, ("feeds", *path))
+        if other != ("feeds", *path):
+            text = f"a second resolver {name!r} (first at {tree.origin(other)})"
+            yield tree.problem(("feeds", *path, "name"), text)
     for path, consumer in _items(dns, "consumers"):
         path = ("dns", *path)
         name = str(consumer.get("name"))

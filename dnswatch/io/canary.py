@@ -8,24 +8,26 @@ consumer: what is published is not what is in force, and nobody else would notic
 from __future__ import annotations
 
 import asyncio
+import socket
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import ip_address, ip_network
 from typing import Any, Protocol
 
-from dnswatch.config.model import Consumer
+from dnswatch.config.model import Canary as Settings
+from dnswatch.config.model import Consumer, FileReader
 from dnswatch.core.clients.groups import Groups
 from dnswatch.core.feeds.history import newer
 from dnswatch.core.feeds.liveness import Copy, Seen, Standing, State, is_ahead, state_of, statement
 from dnswatch.core.feeds.subscription import SHARED
-from dnswatch.core.feeds.triggers import CANARY_ADDRESS, canaries, network_of
+from dnswatch.core.feeds.triggers import CANARY, CANARY_ADDRESS, canaries, file_canaries, network_of
 from dnswatch.core.feeds.tsig import Key
-from dnswatch.core.feeds.zones import ANY
+from dnswatch.core.feeds.zones import ANY, EVERYONE
 from dnswatch.core.model import Name, Snapshot
 from dnswatch.io.consumers import Consumers
-from dnswatch.io.publish.probe import ask, ask_serial
+from dnswatch.io.publish.probe import ask, ask_serial, denies
 
 TICK_S = 1.0
 """How often copies that are not live are asked: an update is live within two seconds of NOTIFY."""
@@ -52,13 +54,25 @@ class BlindSpots(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """What is published, and to whom."""
+    """What is published, and to whom: to consumers by transfer, to readers as files."""
 
-    consumers: Consumers
-    snapshots: Mapping[Name, Snapshot]
+    consumers: Consumers | None
+    snapshots: Mapping[Name, Snapshot]  # as served
     groups: Groups
     fetched: Callable[[str, Name], int | None]  # (consumer, zone) → serial that it took last
     source: Callable[[str], str]  # address of a consumer → ours to ask from
+    readers: Sequence[FileReader] = ()
+    written: Mapping[Name, Snapshot] = field(default_factory=dict)
+    pace: Settings = field(default_factory=Settings)  # for readers
+
+    def asked(self) -> list[Consumer | FileReader]:
+        """Give everybody who is asked."""
+        consumers = [one for one in self.consumers.settings.consumers if one.is_asked] if self.consumers else []
+        return [*consumers, *self.readers]
+
+    def settings(self, one: Consumer | FileReader) -> Settings:
+        """Say how one is asked."""
+        return self.consumers.settings.canary if isinstance(one, Consumer) and self.consumers else self.pace
 
 
 class Canary:
@@ -75,7 +89,7 @@ class Canary:
 
     async def look(self, world: World) -> None:
         """Ask for every copy that is due, all consumers at once, and tell what is not live."""
-        consumers = [one for one in world.consumers.settings.consumers if one.is_asked]
+        consumers = world.asked()
         self.ahead, self.behind = {}, []
         self.forget(keep=[one.name for one in consumers])
         await asyncio.gather(*(self._look_at(world, one) for one in consumers))
@@ -89,10 +103,10 @@ class Canary:
             if kind == KIND and name not in known:
                 self._blind_spots.clear(KIND, name, "it is not configured any more")
 
-    async def _look_at(self, world: World, consumer: Consumer) -> None:
-        settings = world.consumers.settings.canary
+    async def _look_at(self, world: World, consumer: Consumer | FileReader) -> None:
+        settings = world.settings(consumer)
         known = self.standings.setdefault(consumer.name, {})
-        copies = dict(self._copies(world, consumer))
+        copies = dict(self._copies(world, consumer) if isinstance(consumer, Consumer) else self._files(world, consumer))
         for copy in known.keys() - copies.keys():
             del known[copy]
         now = self._clock()
@@ -121,6 +135,7 @@ class Canary:
 
         The zone of a group that is gone is served empty for whoever still has it; nobody needs to have it.
         """
+        assert world.consumers is not None
         wanted = {*SHARED, ANY, *(group.name for group in world.groups.all)}
         for name, snapshot in world.snapshots.items():
             if snapshot.zone.audience not in wanted:
@@ -129,24 +144,46 @@ class Canary:
                 opens = key if consumer.type == "bind" else None  # others pick nothing by key
                 yield Copy(name, opens.name if opens else ""), (snapshot, opens)
 
+    def _files(self, world: World, reader: FileReader) -> Iterable[tuple[Copy, tuple[Snapshot, Key | None]]]:
+        """Yield every zone that the reader should show: dnsmasq one list, others by the address that is asked from.
+
+        Zones that our own addresses are not served with cannot be asked for.
+        """
+        sources = [""] if reader.type == "dnsmasq" else reader.ask_from or [""]
+        for source in sources:
+            ours = source or own_address(reader.address)
+            group = world.groups.of(ours)
+            shown = {EVERYONE} if reader.type == "dnsmasq" else {*SHARED, group.name if group else ANY}
+            for name, snapshot in world.written.items():
+                if snapshot.zone.audience in shown and (
+                    reader.type == "dnsmasq" or self._visible(world, world.written, ours, snapshot, None)
+                ):
+                    yield Copy(name, source), (snapshot, None)
+
     async def _ask_for(
-        self, world: World, consumer: Consumer, due: Mapping[Copy, tuple[Snapshot, Key | None]],
+        self, world: World, consumer: Consumer | FileReader, due: Mapping[Copy, tuple[Snapshot, Key | None]],
         known: Mapping[Copy, Standing],
     ) -> None:  # fmt: skip
         """Ask one after the other; who does not answer once is not asked for the rest."""
         self.asked += 1
         silent = False
         for copy, (snapshot, key) in due.items():
-            seen = Seen() if silent else await self._see(world, consumer, snapshot, key)
+            if silent:
+                seen = Seen()
+            elif isinstance(consumer, Consumer):
+                seen = await self._see(world, consumer, snapshot, key)
+            else:
+                seen = await self._see_file(consumer, snapshot, copy.view)
             silent = seen.rcode is None
             one, now = known[copy], self._clock()
             one.state, one.at = state_of(seen, snapshot.serial), now
             one.has = seen.serial if seen.serial is not None else seen.fetched
             if one.state == "live":
                 one.since, one.has = now, snapshot.serial
-            if one.state in ("old", "none"):
+            if one.state in ("old", "none") and isinstance(consumer, Consumer):
                 self.behind.append((consumer.name, copy))
-            if seen.serial is not None and is_ahead(seen.serial, snapshot.serial):
+            # Who reads files takes any serial; who fetches ignores an older one for ever.
+            if isinstance(consumer, Consumer) and seen.serial is not None and is_ahead(seen.serial, snapshot.serial):
                 known_ahead = self.ahead.get(copy.zone)
                 if known_ahead is None or newer(seen.serial, known_ahead):
                     self.ahead[copy.zone] = seen.serial
@@ -167,14 +204,33 @@ class Canary:
             if serial is None and not canary:
                 stale = CANARY_ADDRESS in await ask(*where, stable, source, key=key)
         fetched = world.fetched(consumer.name, zone.name)
-        return Seen(canary, stale, serial, rcode, fetched, self._visible(world, source, snapshot, key))
+        visible = self._visible(world, world.snapshots, source, snapshot, key)
+        return Seen(canary, stale, serial, rcode, fetched, visible)
 
-    def _visible(self, world: World, source: str, snapshot: Snapshot, key: Key | None) -> bool:
+    async def _see_file(self, reader: FileReader, snapshot: Snapshot, source: str) -> Seen:
+        where = reader.address, reader.port
+        audience, serial = snapshot.zone.audience, snapshot.serial
+        try:
+            if reader.type == "dnsmasq":
+                exact, stable = file_canaries(audience, serial)
+                if await denies(*where, CANARY, source):  # all of them, so it says nothing of any
+                    return Seen(rcode=0)
+                live = await denies(*where, exact, source)
+                return Seen(live, not live and await denies(*where, stable, source), rcode=0)
+            exact, stable = (rule.trigger for rule in canaries(audience, serial))
+            live = CANARY_ADDRESS in await ask(*where, exact, source)
+            return Seen(live, not live and CANARY_ADDRESS in await ask(*where, stable, source), rcode=0)
+        except OSError:
+            return Seen()
+
+    def _visible(
+        self, world: World, published: Mapping[Name, Snapshot], source: str, snapshot: Snapshot, key: Key | None
+    ) -> bool:
         """Say whether the canary would show to us: not where a rule for our own address comes first."""
         if not source:
             return key is not None
         ours = ip_address(source)
-        for other in world.snapshots.values():
+        for other in published.values():
             if other.zone.audience in SHARED:
                 networks = (network_of(rule.trigger) for rule in other.zone.rules)
                 if any(network and ours in ip_network(network) for network in networks):
@@ -183,7 +239,7 @@ class Canary:
         audience = group.name if group else ANY
         return key is not None or snapshot.zone.audience in (*SHARED, audience)
 
-    def _tell(self, consumer: Consumer, known: Mapping[Copy, Standing], grace_s: float) -> None:
+    def _tell(self, consumer: Consumer | FileReader, known: Mapping[Copy, Standing], grace_s: float) -> None:
         now = self._clock()
         late = [copy for copy, one in known.items()
                 if one.state not in (None, "live") and now > one.since + grace_s]  # fmt: skip
@@ -206,3 +262,13 @@ class Canary:
                 for copy, one in sorted(known.items(), key=lambda item: (item[0].zone, item[0].view))
             ],
         }  # fmt: skip
+
+
+def own_address(theirs: str) -> str:
+    """Give the address of this host that the system asks ``theirs`` from; "" when there is no way."""
+    with socket.socket(socket.AF_INET6 if ":" in theirs else socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect((theirs, 53))  # sends nothing
+        except OSError:
+            return ""
+        return str(probe.getsockname()[0])

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from dnswatch.config.build import groups_of
-from dnswatch.config.model import Config, Consumer, Dns
+from dnswatch.config.model import Config, Consumer, Dns, Feeds
 from dnswatch.config.values import split_listen
 from dnswatch.core.clients.groups import Groups
 from dnswatch.core.feeds.access import Access
@@ -29,6 +29,11 @@ from dnswatch.io.canary import BlindSpots, Canary, World
 from dnswatch.io.consumers import Consumers, reachable
 from dnswatch.io.publish.dns import DnsServer
 from dnswatch.io.publish.notify import Notifier, Target
+
+_READER: Mapping[str, Any] = {
+    "behind": [], "behind_count": 0, "zones": {}, "fetched_at": None, "notified_at": None, "error": "", "failing": 0,
+}  # fmt: skip
+"""What a status row of a resolver that reads files has in place of transfers."""
 
 log = logging.getLogger("dnswatch")
 
@@ -52,6 +57,8 @@ class Primary:
         self.server: DnsServer | None = None
         self.canary = Canary(blind_spots)
         self._groups = Groups()
+        self._feeds = Feeds()
+        self._written: Mapping[Name, Snapshot] = {}  # as files
         self._history = history
         self._responder = Responder()
         self._notifier = Notifier()
@@ -68,6 +75,7 @@ class Primary:
         settings = config.dns
         if settings is None:
             await self.stop()
+            self._feeds, self._groups = config.feeds, groups_of(config)
             return
         context = tls_context(settings)
         if not self._responder.zones:
@@ -83,7 +91,8 @@ class Primary:
         except StateError:
             self._responder.access = access
             raise
-        self._settings, self._consumers, self._groups = settings, consumers, groups_of(config)
+        self._settings, self._consumers = settings, consumers
+        self._feeds, self._groups = config.feeds, groups_of(config)
         targets = {target: served.serial for zone, served in self._responder.zones.items()
                    for target in self._targets(zone)}  # fmt: skip
         await self._notifier.forget(keep=targets)
@@ -93,16 +102,18 @@ class Primary:
 
     async def publish(self, snapshots: Sequence[Snapshot]) -> None:
         """Serve these versions, which are stored, and tell consumers of those that are new."""
+        self._written = {one.zone.name: one for one in snapshots}
         if self._settings is not None:
             await self._serve(snapshots)
 
     async def look(self) -> None:
         """Ask consumers whether they answer from what is served; who does not is told of it once more."""
-        if self._consumers is None:
+        if self._consumers is None and not self._feeds.resolvers:
             self.canary.forget()
             return
         served = {zone: one.current for zone, one in self._responder.zones.items()}
-        await self.canary.look(World(self._consumers, served, self._groups, self._fetched, self._source))
+        await self.canary.look(World(self._consumers, served, self._groups, self._fetched, self._source,
+                                     self._feeds.resolvers, self._written, self._feeds.canary))  # fmt: skip
         for consumer, copy in self.canary.behind:
             targets = [one for one in self._targets(copy.zone) if one.consumer == consumer
                        and copy.view in ("", one.key.name if one.key else "")]  # fmt: skip
@@ -188,10 +199,14 @@ class Primary:
 
     def rows(self) -> dict[str, dict[str, Any]]:
         """Give the status rows: the server, and each consumer with the versions that it has fetched."""
+        rows = {f"consumer:{one.name}": {**_READER, "type": one.type, "address": one.address,
+                                         **self.canary.row(one.name)} for one in self._feeds.resolvers}  # fmt: skip
+        for row in rows.values():
+            row["copies"] = [{**copy, "notified_at": None, "notify_error": ""} for copy in row["copies"]]
         if self.server is None or self._settings is None:
-            return {}
+            return rows
         server = self.server
-        rows: dict[str, dict[str, Any]] = {
+        rows |= {
             "dns": {
                 "listen": [f"{address}:{port}/{kind}" for address, port, kind in server.addresses],
                 "zones": {name: served.serial for name, served in sorted(self._responder.zones.items())},

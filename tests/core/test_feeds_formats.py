@@ -117,7 +117,9 @@ def _expected(one: Snapshot) -> list[tuple[str, str, str]]:
 def dnsmasq_lines(*rules: Rule) -> list[str]:
     ordered = tuple(sorted(rules))
     text = FORMATS["dnsmasq"].render(Snapshot(Zone(f"everyone.{ZONE}", EVERYONE, ordered), 1, AT)).decode()
-    return [line for line in text.splitlines() if line.startswith("server=") or "left out" in line]
+    lines = [line for line in text.splitlines() if line.startswith("server=") or "left out" in line]
+    assert lines[:2] == [f"server=/{one}.everyone.canary.dnswatch.invalid/" for one in ("1", "every")]
+    return lines[2:]
 
 
 def test_dnsmasq_blocks_below_a_name_with_the_name() -> None:

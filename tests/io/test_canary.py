@@ -14,9 +14,11 @@ from dnslib import QTYPE, RR, SOA, A, DNSRecord
 
 from dnswatch.config.build import groups_of
 from dnswatch.config.load import load
+from dnswatch.config.model import FileReader
+from dnswatch.core.clients.groups import Groups
 from dnswatch.core.feeds.history import advance, lift, newer
 from dnswatch.core.feeds.triggers import CANARY_ADDRESS, client_trigger
-from dnswatch.core.model import Rule, Snapshot, Zone
+from dnswatch.core.model import Group, Rule, Snapshot, Zone
 from dnswatch.io import canary
 from dnswatch.io.canary import Canary, World
 from dnswatch.io.consumers import Consumers
@@ -34,6 +36,7 @@ class Resolver:
         self.port: int = self.socket.getsockname()[1]
         self.has: dict[str, int] = {}  # audience → serial
         self.acts = self.tells = True  # canaries, SOA
+        self.lists = False
         self.asked = 0
         self._thread = threading.Thread(target=self._serve, daemon=True)
         self._thread.start()
@@ -44,6 +47,12 @@ class Resolver:
             labels = str(request.q.qname).removesuffix(".").split(".")
             reply = request.reply()
             self.asked += 1
+            if self.lists:  # dnsmasq: it denies what it has, upstream the rest, with its SOA
+                reply.header.rcode = 3
+                if labels[1:-3] not in ([str(self.has.get("everyone")), "everyone"], ["every", "everyone"]):
+                    reply.add_auth(RR(".", QTYPE.SOA, rdata=SOA("l.", "h.", (1, 1, 1, 1, 1))))
+                self.socket.sendto(reply.pack(), received[1])
+                continue
             if request.q.qtype == QTYPE.SOA:
                 serial = self.has.get(labels[0])
                 if serial and self.tells:
@@ -244,3 +253,56 @@ async def test_who_is_asked(resolver: Resolver, tmp_path: Path, kind: str, more:
     await one.look(world(tmp_path, resolver.port, kind, more))
     assert (resolver.asked > 0) == asked
     assert ("ns1" in one.standings) == asked
+
+
+def readers(made: World, port: int, kind: str, *ask_from: str) -> World:
+    """The same, read from files by one resolver."""
+    snapshots = dict(made.snapshots)
+    everyone = Zone(f"everyone.{PARENT}", "everyone", ())
+    snapshots[everyone.name] = Snapshot(everyone, serial(made), Clock.now)
+    reader = FileReader(name="ns1", address=HERE, port=port, type=kind, ask_from=list(ask_from))  # type: ignore[arg-type]
+    return World(None, {}, made.groups, made.fetched, made.source, [reader], snapshots)
+
+
+@pytest.mark.parametrize("kind", ["bind", "dnsmasq"])
+async def test_who_reads_files_and_has_not_read_the_newest_is_told(
+    resolver: Resolver, tmp_path: Path, kind: str
+) -> None:
+    """Of the zones that we are served with; dnsmasq has one list, which can only deny names."""
+    told, clock = Told(), Clock()
+    one, made = Canary(told, clock), readers(world(tmp_path, resolver.port), resolver.port, kind)
+    new = next(iter(made.written.values())).serial
+    zones = ("everyone",) if kind == "dnsmasq" else ("any", "exempt", "quarantine")
+    resolver.lists = kind == "dnsmasq"
+    resolver.has = dict.fromkeys(zones, new)
+    await one.look(made)
+    assert states(one) == dict.fromkeys(zones, "live")
+    newest = {name: replace(snapshot, serial=new + 9) for name, snapshot in made.written.items()}
+    await one.look(replace(made, written=newest))
+    assert states(one) == dict.fromkeys(zones, "old")
+    assert not told.spots
+    assert not one.behind  # nobody to send NOTIFY to
+    assert not one.ahead
+    clock.now += 121
+    await one.look(replace(made, written=newest))
+    assert f"has another serial instead of serial {new + 9} since 2 min" in told.spots[canary.KIND, "ns1"]
+    resolver.has = dict.fromkeys(zones, new + 9)
+    clock.now += 5
+    await one.look(replace(made, written=newest))
+    assert not told.spots
+
+
+async def test_a_reader_is_asked_from_every_address_that_is_given(resolver: Resolver, tmp_path: Path) -> None:
+    """Its views go by the address; each address asks for the zone of its own group."""
+    one, made = Canary(Told(), Clock()), world(tmp_path, resolver.port)
+    made = readers(
+        replace(made, groups=Groups([Group("build", ("127.0.9.0/24",))])), resolver.port, "bind", HERE, "127.0.9.1"
+    )
+    resolver.has = dict.fromkeys(("quarantine", "exempt", "build", "any"), next(iter(made.written.values())).serial)
+    await one.look(made)
+    found = {
+        (copy.zone.partition(".")[0], copy.view): standing.state for copy, standing in one.standings["ns1"].items()
+    }
+    assert found.keys() == {(zone, HERE) for zone in ("quarantine", "exempt", "any")} | {
+        (zone, "127.0.9.1") for zone in ("quarantine", "exempt", "build")}  # fmt: skip
+    assert set(found.values()) == {"live"}

@@ -30,7 +30,7 @@ EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 ADDRESS = "192.0.2.1"  # what the upstream says of every name (RFC 5737)
 
 PREFIXED = re.compile(r"(?<![\w.-])/(?=(?:etc|var|run|dev)/)")
-PORTS = re.compile(r"(?P<before>\bport[ =]|-p )(?P<port>53|953)\b")
+PORTS = re.compile(r"(?P<before>\bport(?:[ =]|: )|-p )(?P<port>53|953)\b")
 _INSTALL = re.compile(r"(?://|#) install: (?P<path>/\S+)\n")
 
 

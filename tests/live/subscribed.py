@@ -8,7 +8,6 @@ of unbound.conf.d name a forwarder and ports. Debian's own files of the package 
 from __future__ import annotations
 
 import base64
-import json
 import re
 import shutil
 import signal
@@ -95,7 +94,7 @@ class World:
         keys = ", ".join(f'{name}: {{secret: "file:{self.root}/{name}"}}' for name in KEYS)
         views = ", ".join(f"{name}: k-{name}" for name in (*GROUPS, "any"))
         consumer = f"name: ns1, address: 127.0.0.1, port: {self.resolver}, type: {self.kind}"
-        consumer += f", views: {{{views}}}" if self.kind == "bind" else ""
+        consumer += {"bind": f", views: {{{views}}}", "powerdns": ", key: k-any"}.get(self.kind, "")
         tls = (f'  tls: {{listen: "127.0.0.1:{self.tls}", cert: {self.root}/cert.pem, key: {self.root}/key.pem, '
                f"name: feed.test, ca: {self.root}/cert.pem}}\n") if self.has_tls else ""  # fmt: skip
         cut_off = f"quarantine: {{clients: [{{who: [{QUARANTINED}], because: test}}]}}"
@@ -119,8 +118,7 @@ class World:
 
     def status(self) -> dict[str, Any]:
         """Give what dnswatch knows of the consumer, at most 2 s old."""
-        row: dict[str, Any] = json.loads(self.running.run("status", "--json").stdout)["rows"]["consumer:ns1"]
-        return row
+        return self.running.status()["consumer:ns1"]
 
     def blind_spots(self) -> list[dict[str, Any]]:
         """Give the alerts on feeds that are not live, every revision, oldest first."""
@@ -272,5 +270,27 @@ def _unbound(made: World) -> Server:
     return Server(command, made.root / "unbound.out", lambda: made.ask("127.0.0.1", "localhost").status)
 
 
-_OPERATOR = {"bind": _bind_operator, "unbound": _unbound_operator}
-_SERVERS = {"bind": _bind, "unbound": _unbound}
+# ── PowerDNS Recursor ─────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _powerdns_operator(made: World) -> None:
+    made.write("/etc/powerdns/recursor.conf", Path("/etc/powerdns/recursor.conf").read_text())
+    made.write("/etc/powerdns/recursor.d/upstream.conf", f"""
+local-address=127.0.0.1, ::1
+local-port={made.resolver}
+socket-dir={made.root}
+dnssec=off
+threads=1
+forward-zones-recurse=.=127.0.0.1:{made.upstream.port}
+""")  # fmt: skip
+
+
+def _powerdns(made: World) -> Server:
+    made.path("/var/lib/pdns-recursor").mkdir(parents=True, exist_ok=True)
+    command = [program("pdns_recursor", made.root), f"--config-dir={made.path('/etc/powerdns')}", "--daemon=no",
+               "--write-pid=no", "--disable-syslog"]  # fmt: skip
+    return Server(command, made.running.log, lambda: made.ask("127.0.0.1", "localhost").status)
+
+
+_OPERATOR = {"bind": _bind_operator, "powerdns": _powerdns_operator, "unbound": _unbound_operator}
+_SERVERS = {"bind": _bind, "powerdns": _powerdns, "unbound": _unbound}

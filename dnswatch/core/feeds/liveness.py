@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from dnswatch.core.clients.who import parse_address
 from dnswatch.core.feeds.history import newer
 from dnswatch.core.model import Name
 
@@ -31,7 +32,10 @@ _SHOWN = 3  # zones named in a statement; `status` shows all
 
 @dataclass(frozen=True, slots=True)
 class Copy:
-    """A zone in a resolver; ``view``: the name of the key that opens the view it is in, "" without views."""
+    """A zone in a resolver.
+
+    ``view``: the name of the key that opens the view it is in, or the address that is asked from; "" without views.
+    """
 
     zone: Name
     view: str = ""
@@ -95,12 +99,16 @@ def statement(standings: Mapping[Copy, Standing], due: Iterable[Copy], now: floa
     for copy in bad[:_SHOWN]:
         one = standings[copy]
         assert one.state is not None
-        where = f"{copy.zone} (view of key {copy.view})" if copy.view else copy.zone
+        where = f"{copy.zone} ({_view(copy.view)})" if copy.view else copy.zone
         has = f", {one.has}" if one.state == "old" and one.has is not None else ""
         parts.append(f"{where}: {WORDS[one.state]}{has} instead of serial {one.serial} since {_span(now - one.since)}"
                      if one.state != "idle" else f"{where}: {WORDS['idle']}, serial {one.serial}")  # fmt: skip
     more = f"; and {len(bad) - _SHOWN} more" if len(bad) > _SHOWN else ""
     return "; ".join(parts) + more
+
+
+def _view(name: str) -> str:
+    return f"asked from {name}" if parse_address(name) else f"view of key {name}"
 
 
 def _span(seconds: float) -> str:

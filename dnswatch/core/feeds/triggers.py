@@ -98,6 +98,14 @@ def network_of(trigger: str) -> str | None:
         return None
 
 
+def file_canaries(audience: str, serial: int) -> tuple[str, str]:
+    """Give the parents of the canaries of a list that can only take names away: of this version, and of every version.
+
+    The names below them do not exist anyway; that the resolver says so itself, and asks nobody, is the proof.
+    """
+    return f"{serial}.{audience}.{CANARY}", f"every.{audience}.{CANARY}"
+
+
 def canaries(audience: str, serial: int) -> tuple[Rule, ...]:
     """Give the two names that prove which zone, and which version of it, a resolver answers from.
 

@@ -9,6 +9,7 @@ a question is answered from that view of BIND. Never: follows a CNAME, asks for 
 from __future__ import annotations
 
 import asyncio
+import secrets
 import struct
 import time
 
@@ -20,6 +21,7 @@ from dnswatch.core.feeds.tsig import Key, Signer
 
 TIMEOUT_S = 2.0
 TRIES = 2
+NXDOMAIN = 3
 NOTAUTH = 9  # also what we call a reply that should be signed with our key and is not
 
 
@@ -66,6 +68,16 @@ async def ask_serial(
     rcode, reply = await _exchange(address, port, question, source, timeout_s, key)
     found = [record.rdata.times[0] for record in reply.rr if record.rtype == QTYPE.SOA]
     return rcode, int(found[0]) if found and rcode == 0 else None
+
+
+async def denies(address: str, port: int, parent: str, source: str = "", timeout_s: float = TIMEOUT_S) -> bool:
+    """Say whether the resolver itself denies what is below ``parent``; a name that nobody asked for yet is asked.
+
+    Upstream denies names below ``.invalid`` too, with the SOA of who says so (RFC 2308 §2.1); a list has none to give.
+    """
+    question = DNSRecord.question(f"{secrets.token_hex(8)}.{parent}", "A")
+    rcode, reply = await _exchange(address, port, question, source, timeout_s, None)
+    return rcode == NXDOMAIN and not reply.auth
 
 
 async def _exchange(

@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 
 from dnswatch.core.feeds.audiences import EVERYONE
 from dnswatch.core.feeds.suffixes import split, taken_along
+from dnswatch.core.feeds.triggers import file_canaries
 from dnswatch.core.model import Snapshot
 
 
@@ -43,6 +44,7 @@ class Dnsmasq:
         names = set(kept)
         # `server=/d/` covers `*.d` as well: the second line would only be read, never used.
         lines = [*_header(snapshot, len(kept))]
+        lines.extend(f"server=/{t}/" for t in file_canaries(snapshot.zone.audience, snapshot.serial))
         lines.extend(f"server=/{t}/" for t in kept if not (t.startswith("*.") and t[2:] in names))
         lines.extend(f"# passes: {t} (somebody is expected to use it, or blocking it breaks people)" for t in passing)
         lines.extend(f"# left out: {t} (dnsmasq would block {why} with it)" for t, why in left_out.items())
