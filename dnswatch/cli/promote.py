@@ -66,7 +66,7 @@ def promote(
     now = world(ctx)
     if mode == "enforce":
         measured = asyncio.run(_measure(now, days))
-        click.echo(json.dumps(_plain(measured, days), indent=2)) if as_json else _show(now, measured, days)
+        click.echo(json.dumps(_plain(now, measured, days), indent=2)) if as_json else _show(now, measured, days)
         expected = [hit for hit in measured.hits if hit.expected]
         if expected and not force:
             raise FeedRefused(f"not promoted: {_count(len(expected), 'expected client')} would be blocked, see above. "
@@ -132,17 +132,31 @@ def _show(now: World, measured: Measured, days: int) -> None:
                    f"last {time_text(int(hit.last_at))}: {', '.join(hit.names[:3])}")  # fmt: skip
     if len(measured.hits) > SHOWN:
         click.echo(f"  … and {len(measured.hits) - SHOWN} more (--json lists all)")
+    for text in _unmeasured(now):
+        click.echo(text)
+
+
+def _unmeasured(now: World) -> list[str]:
+    """Say of which consumers no log tells what they would have blocked."""
     listed = compile_everyone(with_mode(now.policy, "enforce"), time.time())
     blocked = sum(rule.action != "passthru" for rule in listed.rules)
-    click.echo(f"dnsmasq, where it is used: {_count(blocked, 'rule')} for every client alike. It cannot log what it "
-               "would block, so nothing was measured there.")  # fmt: skip
+    found = [f"dnsmasq, where it is used: {_count(blocked, 'rule')} for every client alike. It cannot log what it "
+             "would block, so nothing was measured there."]  # fmt: skip
+    consumers = now.config.dns.consumers if now.config.dns is not None else []
+    if "powerdns" in {*(one.type for one in now.config.sources), *(one.type for one in consumers)}:
+        found.append("PowerDNS logs no policy hit by itself: measured there only with the Lua hook of docs/sources.md.")
+    others = [one.name for one in consumers if one.type == "other"]
+    if others:
+        found.append(f"{', '.join(others)}: dnswatch does not read what such a resolver (Knot, for one) would have "
+                     "blocked, so nothing was measured there.")  # fmt: skip
+    return found
 
 
 def _count(number: int, what: str) -> str:
     return f"{number} {what}" + ("" if number == 1 else "s")
 
 
-def _plain(measured: Measured, days: int) -> dict[str, Any]:
+def _plain(now: World, measured: Measured, days: int) -> dict[str, Any]:
     return {
         "days": days,
         "attempts": measured.attempts,
@@ -157,4 +171,5 @@ def _plain(measured: Measured, days: int) -> dict[str, Any]:
              "expected": h.expected}
             for h in measured.hits
         ],
+        "unmeasured": _unmeasured(now),
     }  # fmt: skip

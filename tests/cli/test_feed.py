@@ -286,3 +286,16 @@ def test_clients_known_by_name_are_exempt_at_the_address_the_daemon_learned(plac
     (place / "state").mkdir()
     asyncio.run(work())
     assert "32.33.0.1.10.rpz-client-ip passthru" in feed(place, "show", "exempt").output
+
+
+def test_promote_says_where_nothing_was_measured(place: Path) -> None:
+    """dnsmasq cannot log it, PowerDNS only with a hook, and of other resolvers nothing is read."""
+    config = place / "dnswatch.yaml"
+    config.write_text(config.read_text() + "dns:\n  listen: 127.0.0.1:5399\n  consumers: [{name: ns2, address: "
+                      "127.0.0.9, type: powerdns, networks: [127.0.0.9/32]}, {name: knot, address: 127.0.0.8, "
+                      "type: other, networks: [127.0.0.8/32]}]\n")  # fmt: skip
+    said = feed(place, "promote", "--dry-run").output
+    assert "dnsmasq, where it is used" in said
+    assert "PowerDNS logs no policy hit by itself" in said
+    assert "knot: dnswatch does not read" in said
+    assert len(json.loads(feed(place, "promote", "--dry-run", "--json").stdout)["unmeasured"]) == 3
