@@ -49,7 +49,7 @@ def command(
     ctx: click.Context, kind: str, wanted: str | None, output: Path | None, force: bool, plain: bool,
     primaries: tuple[str, ...], others: tuple[str, ...], check: bool,
 ) -> None:  # fmt: skip
-    """Write complete configuration for a resolver (TYPE: bind, unbound) that gets our zones.
+    """Write complete configuration for a resolver (TYPE: bind, powerdns, unbound) that gets our zones.
 
     It says which clients are served with which zone, how zones are fetched, and how queries are logged. It changes when
     groups, their networks or keys change; expectations and promotion change zones only.
@@ -161,6 +161,8 @@ def _write(directory: Path, files: Sequence[File], force: bool) -> list[Path]:
 
 def _check(writer: Writer, files: Sequence[File]) -> None:
     """Let the resolver's checker read the files from a directory of their own, before anybody relies on them."""
+    if not writer.checker:
+        raise DnswatchError(f"{writer.name} has no program that reads its files for mistakes: leave out --check")
     program = shutil.which(writer.checker, path=os.pathsep.join((os.environ.get("PATH", ""), SBIN)))
     if program is None:
         raise DnswatchError(f"--check needs {writer.checker}, and it is not installed here")

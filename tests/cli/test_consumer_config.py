@@ -149,3 +149,19 @@ def test_the_log_is_where_dnswatch_reads_it(place: Place) -> None:
     said = place.run("bind")[1]
     assert 'file "/srv/log/queries" versions' in said
     assert "install -d -o bind -g bind -m 2750 /srv/log\n" in said
+
+
+def test_powerdns_keeps_the_key_in_a_file_of_its_own(place: Place) -> None:
+    """Settings and hooks may be read by anybody, the zones not; it has no checker, and says so."""
+    place.write("    - {name: ns4, address: 10.0.0.56, type: powerdns, key: k3}\n")
+    target = place.folder / "out"
+    code, said, _ = place.run("powerdns", "--output", str(target))
+    assert code == 0
+    modes = {path.name: path.stat().st_mode & 0o777 for path in target.iterdir()}
+    assert modes == {"dnswatch.conf": 0o644, "dnswatch-groups.lua": 0o644, "dnswatch-zones.lua": 0o600}
+    zones = (target / "dnswatch-zones.lua").read_text()
+    assert zones.count('rpzPrimary({"10.0.0.2:5300"}, ') == 4
+    assert 'tsigname="k3"' in zones
+    code, _, said = place.run("powerdns", "--check")
+    assert code == 1
+    assert "leave out --check" in said

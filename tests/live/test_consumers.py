@@ -16,8 +16,13 @@ from tests.live.subscribed import BIN, BLOCKED, OTHER, PASSED, QUARANTINED, SLAC
 
 LIVE_S = 4.0
 """NOTIFY to answer takes 0.1 s in Unbound and 1.1 s in BIND (min-update-interval); the rest is for a busy machine."""
-KINDS = ["bind", "unbound"]
-VERSIONS = {"bind": ("named", "-v", "BIND 9.18"), "unbound": ("unbound", "-V", "Version 1.17")}
+KINDS = ["bind", "unbound"]  # they heed NOTIFY
+ALL = [*KINDS, "powerdns"]
+VERSIONS = {
+    "bind": ("named", "-v", "BIND 9.18"),
+    "powerdns": ("pdns_recursor", "--version", "PowerDNS Recursor 4.8"),
+    "unbound": ("unbound", "-V", "Version 1.17"),
+}
 MAY = {  # client → what it may look up
     "127.1.2.3": {OTHER},  # staff: nobody expects anything of it
     "127.1.0.7": {OTHER, SLACK, TELEGRAM, BIN},  # one of staff, exempt
@@ -32,7 +37,7 @@ MAY = {  # client → what it may look up
 NAMES = [SLACK, TELEGRAM, BIN, f"below.{BIN}", OTHER]
 
 
-@pytest.fixture(scope="module", params=KINDS)
+@pytest.fixture(scope="module", params=ALL)
 def made(request: pytest.FixtureRequest) -> Iterator[World]:
     """One dnswatch and its consumer for all who only ask."""
     with world(request.param) as one:
@@ -101,10 +106,28 @@ def test_an_update_is_live_within_two_seconds(kind: str) -> None:
         assert not made.blind_spots()
 
 
-@pytest.mark.parametrize("kind", KINDS)
+PROMPT = {"powerdns": {"refresh=60": "refresh=1", "packetcache-ttl=60": "packetcache-ttl=1"}}
+"""The Recursor acknowledges NOTIFY and asks when it is time; shipped, that is within a minute."""
+
+
+def test_powerdns_learns_of_a_change_by_asking() -> None:
+    """Within its refresh, for every group, both ways; nobody's cached answer outlives the packet cache's bound."""
+    with world("powerdns", replaced=PROMPT["powerdns"]) as made, resolver(made):
+        assert wait_for(made.loaded, 15)
+        for exclude, wanted in (("webhook-site", PASSED), ("", BLOCKED)):
+            serial = made.reload(exclude=exclude)
+            for client in ("127.1.2.3", "127.2.0.9", "::1", "127.0.0.1"):
+                assert wait_for(lambda client=client, wanted=wanted: made.ask(client, BIN) == wanted, 10), client
+            assert wait_for(lambda serial=serial: made.is_live(serial), 5)
+            assert wait_for(lambda: made.status()["missing"] == 0, 10), made.status()
+        assert {one["state"] for one in made.status()["copies"]} == {"live"}
+        assert not made.blind_spots()
+
+
+@pytest.mark.parametrize("kind", ALL)
 def test_shadow_is_measured_then_enforced(kind: str) -> None:
     """The resolver's own log tells: would-block while in shadow, blocked after `feed promote`; nobody else is hit."""
-    with world(kind, mode="shadow") as made, resolver(made):
+    with world(kind, mode="shadow", replaced=PROMPT.get(kind, {})) as made, resolver(made):
         shadowed, enforced = "127.1.2.3", "127.1.2.4"
         assert wait_for(lambda: made.status()["missing"] == 0, 20), made.status()
         assert made.ask(shadowed, BIN) == PASSED

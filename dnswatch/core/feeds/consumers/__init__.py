@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from dnswatch.core.feeds.consumers.bind import Bind
+from dnswatch.core.feeds.consumers.powerdns import PowerDNS
 from dnswatch.core.feeds.consumers.unbound import Unbound
 from dnswatch.core.feeds.subscription import File, Subscription
 
@@ -18,7 +19,7 @@ class Writer(Protocol):
     """How one kind of resolver is configured."""
 
     name: str
-    checker: str  # the program that reads its configuration for mistakes
+    checker: str  # the program that reads its configuration for mistakes; "" = it has none
     has_tls: bool  # fetches zones over TLS (RFC 9103)
     has_keys: bool  # signs transfers (TSIG)
     has_views: bool  # picks a view, and so a copy of every zone, by key
@@ -30,5 +31,6 @@ class Writer(Protocol):
 
 CONSUMERS: dict[str, Writer] = {
     "bind": Bind(),
+    "powerdns": PowerDNS(),
     "unbound": Unbound(),
 }
