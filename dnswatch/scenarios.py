@@ -32,7 +32,8 @@ from dnswatch.core.policy import Policy
 from dnswatch.errors import ConfigError
 
 KEYS = ("title", "config", "logs", "until", "alerts")
-LOG_KEYS = ("name", "type", "timezone", "year", "forwarders", "lines")
+LOG_KEYS = ("name", "type", "timezone", "year", "forwarders", "samples", "lines")
+SAMPLINGS = ("position", "all")
 COMPARED = ("severity", "count", "outcome", "state", "rev")
 ALERT_KEYS = ("client", "service", *COMPARED, "because", "because_not")
 YEAR = 2026
@@ -126,6 +127,8 @@ def _log_faults(path: tuple[Step, ...], log: Any) -> Iterator[Fault]:
         yield from _value((*path, "timezone"), log["timezone"], timezone)
     if not isinstance(log.get("year", YEAR), int):
         yield (*path, "year"), "year must be a number", False
+    if log.get("samples", "position") not in SAMPLINGS:
+        yield (*path, "samples"), f"samples is one of {', '.join(SAMPLINGS)}", False
 
 
 def _alert_faults(path: tuple[Step, ...], alert: Any) -> Iterator[Fault]:
@@ -194,7 +197,8 @@ def _play(document: Marked, policy: Policy) -> list[Alert]:
 def _digest(log: Mapping[str, Any], policy: Policy) -> Digest:
     anchor = datetime(log.get("year", YEAR), 12, 31, tzinfo=UTC).timestamp()
     parser = PARSERS[log["type"]](Stamps(ZoneInfo(log.get("timezone", "UTC")), anchor))
-    return Digest(parser, build_prescan(policy.catalog.names(), parser.literals, "pure"))
+    prescan = build_prescan(policy.catalog.names(), parser.literals, "pure")
+    return Digest(parser, prescan, log.get("samples", "position"))
 
 
 # ── Comparing ─────────────────────────────────────────────────────────────────────────────────────────────────

@@ -63,6 +63,7 @@ def test_the_wrong_order_is_told(tmp_path: Path) -> None:
     (LOGS.replace("bind", "bin") + "alerts: []", "logs[0].type: unknown type 'bin'"),
     (LOGS.replace("bind", "dnsmasq") + "alerts: []", "logs[0].lines: none of these lines is one of dnsmasq"),
     (f"{LOGS}alerts: []\nuntil: soon", "3:8 until: "),
+    (LOGS.replace("type:", "samples: some, type:") + "alerts: []", "samples is one of position, all"),
     (f"{LOGS}alerts: []\nconfig: {{expect: [{{who: [x y], services: [slak-webhook], because: x}}]}}",
      "config.expect[0]"),
     ("logs: [", "story.yaml:"),

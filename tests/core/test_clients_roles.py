@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 
+import pytest
+
 from dnswatch.core.clients.roles import BUSY_SERVICES, DAY_S, Roles
 
 D = 20_000 * DAY_S  # some midnight
@@ -72,3 +74,69 @@ def test_roles_survive_a_restart() -> None:
     for at in (D + 1, D + DAY_S):
         assert again.behaviour("10.9.0.1", at) == roles.behaviour("10.9.0.1", at)
         assert again.active(at) == roles.active(at)
+
+
+# ── habits ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def habits(days: int, hours: range, names: int, qtype: str = "A", each: int = 1, browsed: bool = False) -> Roles:
+    """A client that is sampled in these hours of every day."""
+    roles = Roles()
+    for day in range(days):
+        for hour in hours:
+            at = D + day * DAY_S + hour % 24 * 3600
+            for i in range(each):
+                roles.sampled("10.1.0.1", at + i, f"www.site{(day * 31 + hour * each + i) % names}.test", qtype)
+        if browsed:
+            roles.browsed("10.1.0.1", D + day * DAY_S + 60)
+    return roles
+
+
+@pytest.mark.parametrize(("like", "roles"), [
+    ("server", habits(3, range(24), 6)),
+    ("", habits(2, range(24), 6)),  # two days are no habit
+    ("", habits(5, range(0, 24, 8), 6)),  # fifteen samples show no rhythm
+    ("", habits(5, range(8, 18), 6)),  # few names, but a night
+    ("", habits(5, range(24), 6, browsed=True)),  # an app, or a browser
+    ("", habits(5, range(24), 6, "HTTPS")),  # a browser's type
+    ("human", habits(5, range(8, 18), 60, each=2)),  # no type HTTPS at all, as many desktops
+    ("human", habits(5, range(24), 60, "HTTPS")),  # its machine is never switched off
+    ("human", habits(5, range(20, 30), 60, each=2)),  # a working day that spans midnight in UTC
+    ("", habits(5, range(24), 60)),  # many names round the clock without a browser: a crawler, a mail server
+    ("", habits(5, range(8, 18), 25)),
+])  # fmt: skip
+def test_what_a_client_is_like_shows_in_whole_days(like: str, roles: Roles) -> None:
+    """Server-like, human-like, or nothing certain; never from the day at hand."""
+    last = max(activity.day for activity in roles.clients.rows.values())
+    assert roles.behaviour("10.1.0.1", (last + 1) * DAY_S + 60).like == like
+    if like and last - D // DAY_S == 2:
+        assert roles.behaviour("10.1.0.1", last * DAY_S + 3600).like == ""
+
+
+def test_old_habits_are_forgotten() -> None:
+    """After a fortnight's silence an address may be somebody else's; two weeks speak at most."""
+    roles = habits(30, range(24), 6)
+    habit = roles.behaviour("10.1.0.1", D + 30 * DAY_S).habit
+    assert 7 <= habit.days <= 14
+    assert habit.samples == 24 * habit.days
+    assert roles.behaviour("10.1.0.1", D + 50 * DAY_S).like == ""
+    roles.sampled("10.1.0.1", D + 50 * DAY_S, "www.example.test", "A")
+    assert roles.behaviour("10.1.0.1", D + 51 * DAY_S).habit.days == 1
+
+
+def test_habits_survive_a_restart_and_rows_of_before_are_read() -> None:
+    """The same habit from rows; a row without habits begins anew."""
+    roles, again, older = habits(10, range(24), 6), Roles(), Roles()
+    rows = [(key, json.loads(json.dumps(one.row()))) for key, one in roles.clients.rows.items()]
+    network_rows = [(key, json.loads(json.dumps(one.row()))) for key, one in roles.days.rows.items()]
+    for table in (again, older):
+        table.restore("activity-day", network_rows)
+    again.restore("activity", rows)
+    at = D + 10 * DAY_S
+    assert again.behaviour("10.1.0.1", at) == roles.behaviour("10.1.0.1", at)
+    assert all(len(json.dumps(row)) < 1024 for _, row in rows)
+    older.restore("activity", [(k, {n: v for n, v in r.items() if n not in NEW}) for k, r in rows])
+    assert older.behaviour("10.1.0.1", at).habit.days == 1
+
+
+NEW = ("hours", "apps", "stretch", "grows")

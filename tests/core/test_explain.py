@@ -8,7 +8,7 @@ from dnswatch.core.detect import explain
 from dnswatch.core.detect.engine import Engine
 from dnswatch.core.detect.explain import Explanation, Step
 from dnswatch.core.model import Notice, Query, Weird
-from dnswatch.core.policy import Policy
+from dnswatch.core.policy import DAY_S, Policy
 from tests.core.detection import T0, feed, policy, query, verdict
 
 TELEGRAM = "api.telegram.org"
@@ -131,3 +131,23 @@ def test_forms() -> None:
     ]  # fmt: skip
     text = explain.to_text(explanation)
     assert "  - telegram-bot first seen from 10.1.0.9 (+10)\n" in text
+
+
+def test_what_a_client_is_like_is_told_with_numbers() -> None:
+    """Whole days of samples behind a client show, and that a configured role decides."""
+    engine = Engine(policy())
+    for hour in range(4 * 24):
+        for client in ("10.3.0.5", "10.0.10.7"):
+            engine.history.roles.sampled(client, T0 + hour * 3600, f"www.name{hour % 5}.test", "A")
+    at = T0 + 5 * DAY_S
+    server, known = (
+        dict(step(explain.lookup(engine, client, "api.telegram.org", "A", at), "client").facts)["behaves like"]
+        for client in ("10.3.0.5", "10.0.10.7")
+    )
+    assert server.startswith("a server: 96 sampled lookups on ")
+    assert server.endswith(": 5 domains, none of type HTTPS, round the clock")
+    assert known == f"{server} (the role of its group decides)"
+    terms = {
+        term.term for term in step(explain.lookup(engine, "10.3.0.5", "api.telegram.org", "A", at), "facts").because
+    }
+    assert "server-like" in terms

@@ -1,24 +1,22 @@
-"""What a client is, told from how it behaves: asks for many others, resolves whatever it reads, browses.
+"""What a client is, told from how it behaves: asks for many others, resolves whatever it reads, browses, never sleeps.
 
 Fed with sampled lines and with watched lookups; only whole days that are over speak, so nothing that a client does
 today excuses what it does today. Never: keeps names (a bitmap counts them), grows without bound, overrules the roles
-that an operator configured. Read next: ``core/detect/history.py``.
+that an operator configured. Read next: ``habits.py``.
 """
 
 from __future__ import annotations
 
-import math
 import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from dnswatch.core.clients.habits import BITS, NO_HABIT, Habit, distinct, joined
 from dnswatch.core.detect.changes import Row, Table
 
 DAY_S = 86400
 CLIENTS = 100_000
-"""Clients remembered; about 300 bytes each."""
-BITS = 256
-"""Size of the bitmap that counts a day's distinct domains (linear counting: within 10 % up to some 800)."""
+"""Clients remembered; about 300 bytes each, 600 after some days of samples."""
 BUSY_SERVICES = 12
 """So many watched services on one day: nobody who works or steals needs that many (the widest rotation seen in an
 infection had 11 names of one kind), a mail gateway or sandbox that resolves every link does."""
@@ -29,6 +27,11 @@ CROWD_TIMES = 8
 CROWD_SAMPLES = 40
 CROWD_DOMAINS = 60
 HTTPS_TYPES = frozenset({"HTTPS", "TYPE65", "type=65"})
+STRETCH_DAYS = 7
+"""Active days that make one stretch of habits; the last whole stretch and the one that grows speak together."""
+FORGET_DAYS = 14
+"""After so long a silence an address may be somebody else's."""
+NO_DAY = (0, 0, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,53 +42,80 @@ class Behaviour:
     scanner: bool = False  # resolves every name it meets: mail gateway, sandbox, enrichment
     samples: int = 0  # sampled lookups of its last whole day
     https: int = 0  # how many of those asked for type HTTPS
+    habit: Habit = NO_HABIT  # of one to two weeks
+
+    @property
+    def like(self) -> str:
+        """Say what it behaves like: ``server``, ``human``, or "" where too little shows or many are behind it."""
+        return "" if self.crowd or self.scanner else self.habit.like
 
 
 UNKNOWN = Behaviour()
 
 
 class Activity:
-    """One client: the day at hand, and the last whole day on which it was active."""
+    """One client: the day at hand, the last whole day on which it was active, and its habits before today."""
 
-    __slots__ = ("before", "bits", "busy", "day", "https", "n", "samples", "services")
+    __slots__ = ("apps", "before", "bits", "busy", "day", "grows", "hours", "https", "n", "samples", "services",
+                 "stretch")  # fmt: skip
 
     def __init__(self, day: int) -> None:
         self.n = 0
         self.day = day
-        self.samples = self.https = self.bits = 0
-        self.services: list[str] = []
-        self.before = (0, 0, 0)  # samples, HTTPS among them, distinct domains
-        self.busy: list[int] = []  # last days with many services
+        self.samples = self.https = self.bits = self.hours = self.apps = 0
+        self.services: tuple[str, ...] = ()  # tuples: what is empty costs nothing
+        self.before = NO_DAY  # samples, HTTPS among them, distinct domains
+        self.busy: tuple[int, ...] = ()  # last days with many services
+        self.stretch = self.grows = NO_HABIT  # the last whole stretch, and the days since
 
     def roll(self, day: int) -> None:
         """Begin another day."""
         self.before, self.busy = self.whole(day)
+        if day - self.day > FORGET_DAYS:
+            self.stretch = self.grows = NO_HABIT
+        elif self.samples:
+            self.grows = joined(self.grows, self._today())
+            if self.grows.days >= STRETCH_DAYS:
+                self.stretch, self.grows = self.grows, NO_HABIT
         self.day = day
-        self.samples = self.https = self.bits = 0
-        self.services = []
+        self.samples = self.https = self.bits = self.hours = self.apps = 0
+        self.services = ()
 
-    def whole(self, day: int) -> tuple[tuple[int, int, int], list[int]]:
+    def whole(self, day: int) -> tuple[tuple[int, int, int], tuple[int, ...]]:
         """Give what the last whole day before ``day`` says, and the busy days."""
         if day <= self.day:
             return self.before, self.busy
-        busy = [*self.busy, self.day][-BUSY_DAYS:] if len(self.services) >= BUSY_SERVICES else self.busy
-        return (self.samples, self.https, _distinct(self.bits)), busy
+        busy = (*self.busy, self.day)[-BUSY_DAYS:] if len(self.services) >= BUSY_SERVICES else self.busy
+        return (self.samples, self.https, distinct(self.bits)), busy
+
+    def habit(self, day: int) -> Habit:
+        """Give the habits of the whole days before ``day``."""
+        if day - self.day > FORGET_DAYS:
+            return NO_HABIT
+        found = joined(self.stretch, self.grows)
+        return joined(found, self._today()) if day > self.day and self.samples else found
+
+    def _today(self) -> Habit:
+        return Habit(1, self.samples, self.https, self.hours, self.bits, self.apps)
 
     def row(self) -> Row:
         """Give the plain form."""
         return {
             "n": self.n, "day": self.day, "samples": self.samples, "https": self.https, "bits": f"{self.bits:x}",
-            "services": self.services, "before": list(self.before), "busy": self.busy,
+            "services": list(self.services), "before": list(self.before), "busy": list(self.busy),
+            "hours": self.hours, "apps": self.apps, "stretch": self.stretch.row(), "grows": self.grows.row(),
         }  # fmt: skip
 
     @classmethod
     def of_row(cls, row: Row) -> Activity:
-        """Take a stored row."""
+        """Take a stored row; one of before habits were kept has none."""
         activity = cls(row["day"])
         activity.n, activity.samples, activity.https = row["n"], row["samples"], row["https"]
-        activity.bits, activity.services = int(row["bits"], 16), list(row["services"])
+        activity.bits, activity.services = int(row["bits"], 16), tuple(row["services"])
+        activity.hours, activity.apps = row.get("hours", 0), row.get("apps", 0)
         samples, https, domains = row["before"]
-        activity.before, activity.busy = (samples, https, domains), list(row["busy"])
+        activity.before, activity.busy = (samples, https, domains), tuple(row["busy"])
+        activity.stretch, activity.grows = Habit.of_row(row.get("stretch")), Habit.of_row(row.get("grows"))
         return activity
 
 
@@ -139,6 +169,7 @@ class Roles:
         activity, self._told = self.saw(address, at), None
         activity.samples += 1
         activity.https += qtype in HTTPS_TYPES
+        activity.hours |= 1 << int(at % DAY_S // 3600)
         domain = qname[qname.rfind(".", 0, max(qname.rfind("."), 0)) + 1 :]
         activity.bits |= 1 << zlib.crc32(domain.encode("ascii", "backslashreplace")) % BITS
         self._network(activity.day).samples += 1
@@ -146,9 +177,16 @@ class Roles:
 
     def met(self, address: str, at: float, service: str) -> None:
         """Note that a client met a watched service."""
-        services = self.saw(address, at).services
-        if service not in services and len(services) < BUSY_SERVICES:
-            services.append(service)
+        activity = self.saw(address, at)
+        if service not in activity.services and len(activity.services) < BUSY_SERVICES:
+            activity.services += (service,)
+            self.clients.changed.add(address)
+
+    def browsed(self, address: str, at: float) -> None:
+        """Note that a client asked for a name that only people's programs ask for: an app's, a browser's."""
+        activity = self.saw(address, at)
+        if not activity.apps:
+            activity.apps = 1
             self.clients.changed.add(address)
 
     def _network(self, day: int) -> Day:
@@ -187,7 +225,7 @@ class Roles:
         others = max(total - samples, 0) / max(clients - 1, 1)
         crowd = samples >= CROWD_SAMPLES and domains >= CROWD_DOMAINS and samples >= CROWD_TIMES * others
         recent = [one for one in busy if one >= day - BUSY_FOR_DAYS]
-        return Behaviour(crowd, len(recent) >= BUSY_DAYS, samples, https)
+        return Behaviour(crowd, len(recent) >= BUSY_DAYS, samples, https, activity.habit(day))
 
     # ── State ─────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -200,9 +238,3 @@ class Roles:
         else:
             return False
         return True
-
-
-def _distinct(bits: int) -> int:
-    """Estimate how many domains set these bits (linear counting)."""
-    free = BITS - bits.bit_count()
-    return round(-BITS * math.log(max(free, 1) / BITS))

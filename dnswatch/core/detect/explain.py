@@ -49,6 +49,7 @@ class Step:
 
 
 Explanation = tuple[Step, ...]
+LIKE = {"server": "a server", "human": "a person's", "": "nothing certain"}
 
 
 # ── What can be explained ─────────────────────────────────────────────────────────────────────────────────────
@@ -84,7 +85,8 @@ def lookup(engine: Engine, address: str, qname: Name, qtype: str, at: float, ver
     """Tell what a client's lookup of a name means, with everything that the engine knows."""
     policy = engine.policy
     judged = engine.judge(address, qname, qtype, at)
-    steps = [_name(policy, qname, judged), _client(judged.client)]
+    behaves = _behaves(engine, judged.client, at)
+    steps = [_name(policy, qname, judged), _client(judged.client, behaves)]
     sighting = judged.sighting
     if sighting is None:
         text = f"{qname} is no name whose lookup is judged, so there is nothing to expect and no alert"
@@ -159,10 +161,20 @@ def _service(service: Service) -> Step:
     ]))  # fmt: skip
 
 
-def _client(client: Client) -> Step:
+def _behaves(engine: Engine, client: Client, at: float) -> str:
+    """Tell what a client's days before say of it; a role that its group has counts more."""
+    behaviour = engine.history.behaviour(client.address, at)
+    if not behaviour.habit.days:
+        return ""
+    like = "many clients" if behaviour.crowd else "a scanner" if behaviour.scanner else LIKE[behaviour.like]
+    rule = " (the role of its group decides)" if client.role and behaviour.like else ""
+    return f"{like}: {behaviour.habit}{rule}"
+
+
+def _client(client: Client, behaves: str = "") -> Step:
     return Step("client", _said([
         ("address", client.address), ("group", client.group or "none (audience any)"), ("role", client.role),
-        ("host name", client.name), ("MAC", client.mac),
+        ("host name", client.name), ("MAC", client.mac), ("behaves like", behaves),
     ]))  # fmt: skip
 
 

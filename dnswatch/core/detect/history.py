@@ -23,6 +23,10 @@ REFRESH_S = 3600.0
 where entries live for weeks, and the common case stays a plain attribute write."""
 
 
+BROWSED: frozenset[IndicatorRole] = frozenset({"companion", "doh"})
+"""Names that an app or a browser leaves; bots ask for `ambiguous` ones, and scripts for an IP check."""
+
+
 class Seen:
     """When something was seen first and last (log time), and how often."""
 
@@ -109,7 +113,10 @@ class History:
     def remember_note(self, address: str, role: IndicatorRole, service: str, at: float) -> None:
         """Remember that a client asked for a name that is no sighting by itself."""
         _see(self._notes, f"{address} {role} {service}", at)
-        self.roles.saw(address, at)
+        if role in BROWSED:
+            self.roles.browsed(address, at)
+        else:
+            self.roles.saw(address, at)
 
     def remember_host_note(self, mac: str, role: IndicatorRole, service: str, at: float) -> None:
         """Remember the same of a host that a lease names, whatever address it has next."""

@@ -24,6 +24,7 @@ POINTS: Mapping[str, int] = {
     "first-seen-group": 12,  # between the client's 10 and the network's 15
     "first-seen-network": 15,
     "hostile-names": 5,
+    "human-like": 5,  # the log shows this client's browsing, so an app would have shown, too
     "off-hours": 5,
     "prevalence-high": -20,
     "prevalence-low": 10,
@@ -34,6 +35,7 @@ POINTS: Mapping[str, int] = {
     "segment": 10,
     "sequence": 25,
     "sequence-repeated": 10,
+    "server-like": 5,  # half of what an operator's word for it weighs
     "server-tunnel": 15,
     "tenant-unknown": 10,
 }

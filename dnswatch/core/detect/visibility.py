@@ -20,6 +20,9 @@ DOH_S = DAY_S
 """So long after a DNS-over-HTTPS name a client's missing lookups mean nothing."""
 MIXED_ROLES = {"forwarder": "many clients", "scanner": "whatever it reads"}
 
+PEOPLES_ROLES = frozenset({"", "workstation"})
+"""Not ``guest``: those addresses are another one's tomorrow."""
+
 
 def known(past: Past, client: Client, role: IndicatorRole, service: str) -> Seen | None:
     """Say when the host asked for such a name, by its address or, where a lease tells, by its MAC."""
@@ -61,6 +64,18 @@ def plain(past: Past, client: Client, service: Service, at: float) -> bool:
     if not service.shared:
         return True
     return service.companion_effect == "exonerates" and not (app(past, client, service, at) or unseen(past, client, at))
+
+
+def machine(past: Past, client: Client, at: float) -> str:
+    """Say what shows that nobody sits at a client that no group gives a role, or ""."""
+    behaviour = past.behaviour(client.address, at) if not client.role else None
+    return str(behaviour.habit) if behaviour is not None and behaviour.like == "server" else ""
+
+
+def person(past: Past, client: Client, at: float) -> str:
+    """Say what shows that somebody browses at this client, or "" (always where a group says that nobody does)."""
+    behaviour = past.behaviour(client.address, at) if client.role in PEOPLES_ROLES else None
+    return str(behaviour.habit) if behaviour is not None and behaviour.like == "human" else ""
 
 
 def ago(seconds: float) -> str:

@@ -73,4 +73,9 @@ class Companion(Signal):
             return Finding(self.name, 0, (Reason("companion-suspended", text),), fact=False)
         days = self.options.memory_s / DAY_S
         text = f"no app of {service.id} on {client.address}: none of its other names in {days:g} days"
-        return self.finding("companion-absent", text)
+        terms = [Reason("companion-absent", text, self.points("companion-absent"))]
+        habit = visibility.person(past, client, at)
+        if habit:
+            text = f"{client.address} behaves like a person's, and this log shows it browse: {habit}"
+            terms.append(Reason("human-like", text, self.points("human-like")))
+        return Finding(self.name, sum(term.points for term in terms), tuple(terms))

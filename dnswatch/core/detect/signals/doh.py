@@ -1,7 +1,7 @@
 """Hint: the client also asked for a DNS-over-HTTPS server, so this log may show only part of what it does.
 
-On a workstation that is a browser's doing and only context. Servers and devices have no browser: there it is a little
-graver, for it is also how a program leaves the sight of the resolver.
+On a workstation that is a browser's doing and only context. Servers and devices, or what behaves like them, have no
+browser: there it is a little graver, for it is also how a program leaves the sight of the resolver.
 
 Never: a fact by itself. Read next: ``role.py``.
 """
@@ -42,7 +42,7 @@ class Doh(Signal):
         if seen is None or at - seen.last_at > self.options.within_s:
             return None
         text = f"{client.address} asked for a DNS-over-HTTPS server {visibility.ago(at - seen.last_at)}"
-        if client.role in MACHINES:
+        if client.role in MACHINES or visibility.machine(past, client, at):
             return self.finding("doh-unattended", f"{text}, without a browser", fact=False)
         text += ": more may go on than this log shows"
         return Finding(self.name, 0, (Reason("doh-hint", text),), fact=False)

@@ -1,7 +1,8 @@
 """Booster: nobody is at work at this hour.
 
 Off unless ``detect.signals.off-hours`` names a ``timezone``: without one there is no telling when people work. Only
-for clients that people sit at; servers, builds and devices know no hours.
+for clients that people sit at; servers, builds and devices, and what behaves like them, know no
+hours.
 
 Never: a fact by itself. Read next: ``role.py``.
 """
@@ -12,6 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import ClassVar
 
+from dnswatch.core.detect import visibility
 from dnswatch.core.detect.signal import Past, Signal
 from dnswatch.core.model import Finding, Sighting
 
@@ -46,6 +48,8 @@ class OffHours(Signal):
             return None
         local = datetime.fromtimestamp(sighting.at, zone)
         if local.weekday() < SATURDAY and self.options.begin <= local.hour < self.options.end:
+            return None
+        if visibility.machine(past, sighting.client, sighting.at):
             return None
         text = f"outside working hours: {DAYS[local.weekday()]} {local:%H:%M} in {self.options.timezone}"
         return self.finding("off-hours", text, fact=False)
