@@ -34,6 +34,8 @@ class OpenGeneration:
 
     def __init__(self, path: Path) -> None:
         """Open ``path`` at its start. Raises `OSError`; what is not a regular file is refused."""
+        if path.is_fifo():  # opening it, and closing it again, would cost its writer SIGPIPE
+            raise OSError(None, "not a regular file")
         self.fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         self.stream: LogStream | None = None
         try:

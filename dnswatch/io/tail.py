@@ -210,6 +210,8 @@ class FileTail:
                 self._began = None  # what appears from now on is new from its first byte
                 if self._resume is None and self._start == "end":
                     await self._begin_nowhere(consume)
+            if self.path.is_fifo():  # made after we began: another way in reads it (``sources/pipe.py``)
+                raise
             self.waiting = no_access(self.path, error, "is the log switched on?")
             self.at_end = False
             return False
@@ -259,6 +261,8 @@ class FileTail:
             self.waiting = no_access(Path(error.filename or self.path), error, "just rotated")
             return False
         if found is None:
+            if self.path.is_fifo():
+                raise OSError(None, "not a regular file any more")
             return False
         opened = found.file or self._left.take(found.key)
         assert opened is not None

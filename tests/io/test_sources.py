@@ -104,6 +104,32 @@ def test_standard_input_ends_its_source(tmp_path: Path) -> None:
     assert "traceback" not in place.stderr.read_text().lower()
 
 
+@pytest.mark.parametrize("before", ["", bind_line(NAME, "10.0.0.1")])
+async def test_a_path_may_become_a_fifo(before: str, tmp_path: Path) -> None:
+    """Whoever writes it makes it after us, where nothing was, or in place of a file: it is read all the same."""
+    path = tmp_path / "query.fifo"
+    if before:
+        path.write_text("")
+    async with Door(tmp_path, f"type: bind, path: {path}") as door:
+        if before:
+            with path.open("a") as file:
+                file.write(before)
+            await door.alerted("10.0.0.1")
+            path.unlink()
+        os.mkfifo(path)
+        writers: list[int] = []
+
+        def opened() -> list[int]:
+            with contextlib.suppress(OSError):  # nobody reads it yet
+                writers.append(os.open(path, os.O_WRONLY | os.O_NONBLOCK))
+            return writers
+
+        await soon(opened)
+        os.write(writers[0], bind_line(NAME, "10.0.0.2").encode())
+        os.close(writers[0])
+        await door.alerted(*["10.0.0.1"][: bool(before)], "10.0.0.2")
+
+
 async def test_a_writer_waits_while_the_engine_is_busy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Back-pressure: what nobody has read yet stays in the pipe, and nothing is lost."""
     path = tmp_path / "query.fifo"
