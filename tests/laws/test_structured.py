@@ -80,7 +80,9 @@ def private(raw: bytes) -> str:
 
 
 def tabbed(raw: bytes) -> bytes:
-    """Write a field of tab-separated values as Zeek does."""
+    """Write a field of tab-separated values as Zeek does; what looks like an unset or empty field gets an escape."""
+    if raw in (b"-", b"(empty)"):
+        return b"\\x%02x" % raw[0] + raw[1:]
     shown = (b"\\\\" if byte == 0x5C else b"%c" % byte if 0x20 <= byte < 0x7F else b"\\x%02x" % byte for byte in raw)
     return b"".join(shown)
 
