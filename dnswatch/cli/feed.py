@@ -157,7 +157,7 @@ def _show_zones(now: World, publication: Publication) -> None:
     reasons: dict[tuple[str, str], list[str]] = {}
     for one in publication.snapshots:
         for entry in _left_out(now, one, publication):
-            what = entry.service + (f" ({entry.name})" if entry.name else "")
+            what = f"{entry.service} ({entry.name})" if entry.service and entry.name else entry.service or entry.name
             reasons.setdefault((what, entry.because[0].text), []).append(one.zone.audience)
     everywhere = len([one for one in publication.snapshots if one.zone.audience not in BY_CLIENT])
     if reasons:
@@ -174,8 +174,9 @@ def _show_zones(now: World, publication: Publication) -> None:
     if not publication.snapshots:
         click.echo("feeds.mode is off: nothing is published.", err=True)
     if publication.changed:
-        click.echo(f"{len(publication.changed)} zones are not published like this yet: see `dnswatch feed diff`, then "
-                   "`dnswatch feed build`.", err=True)  # fmt: skip
+        count = len(publication.changed)
+        click.echo(f"{count} zone{'s are' if count != 1 else ' is'} not published like this yet: see "
+                   "`dnswatch feed diff`, then `dnswatch feed build`.", err=True)  # fmt: skip
 
 
 def _show_zone(now: World, one: Snapshot, publication: Publication) -> None:

@@ -67,7 +67,7 @@ def promote(
     if mode == "enforce":
         measured = asyncio.run(_measure(now, days))
         click.echo(json.dumps(_plain(now, measured, days), indent=2)) if as_json else _show(now, measured, days)
-        expected = [hit for hit in measured.hits if hit.expected]
+        expected = [hit for hit in measured.hits if hit.expected and not hit.ordered]
         if expected and not force:
             raise FeedRefused(f"not promoted: {_count(len(expected), 'expected client')} would be blocked, see above. "
                               "Expect them by group or address, or use --force --because TEXT")  # fmt: skip
@@ -127,7 +127,7 @@ def _show(now: World, measured: Measured, days: int) -> None:
                    f"{_count(len({hit.client.address for hit in measured.hits}), 'client')}; the resolver's own log "
                    f"confirms {_count(len(measured.alerts), 'alert')} as would-block.")  # fmt: skip
     for hit in measured.hits[:SHOWN]:
-        mark = "EXPECTED" if hit.expected else "unexpected"
+        mark = "unexpected" if not hit.expected else "as ordered" if hit.ordered else "EXPECTED"
         click.echo(f"  {mark:10}  {describe(hit.client)}  {hit.service}  {_count(hit.count, 'attempt')}, "
                    f"last {time_text(int(hit.last_at))}: {', '.join(hit.names[:3])}")  # fmt: skip
     if len(measured.hits) > SHOWN:
@@ -168,7 +168,7 @@ def _plain(now: World, measured: Measured, days: int) -> dict[str, Any]:
         "would_block": [
             {"client_ip": h.client.address, "client_name": h.client.name, "client_group": h.client.group,
              "service": h.service, "qnames": list(h.names), "count": h.count, "last_seen": time_text(h.last_at),
-             "expected": h.expected}
+             "expected": h.expected, "ordered": h.ordered}
             for h in measured.hits
         ],
         "unmeasured": _unmeasured(now),

@@ -112,8 +112,8 @@ def build_here(config: Config, policy: Policy, *, forced: bool = False, new_epoc
 
     async def work() -> Rebuilt:
         async with await Store.open(config.state_dir / FILE) as store:
-            now = time.time()
             identity = await known_clients(store, config)
+            now = time.time()  # after leases were read: who is known since then holds an address now
             whole = with_decisions(policy, await store.decisions(now))
             if new_epoch:
                 plan(whole, identity, now, {})  # refused: nothing is forgotten

@@ -299,3 +299,25 @@ def test_promote_says_where_nothing_was_measured(place: Path) -> None:
     assert "PowerDNS logs no policy hit by itself" in said
     assert "knot: dnswatch does not read" in said
     assert len(json.loads(feed(place, "promote", "--dry-run", "--json").stdout)["unmeasured"]) == 3
+
+
+def test_who_is_known_by_a_lease_file_alone_is_exempt_at_once(place: Path) -> None:
+    """No daemon has learned it: `feed build` reads the file and publishes what `feed show` shows."""
+    (place / "leases").write_text(f"{int(time.time()) + 900} 10:20:30:40:50:59 10.1.0.33 printer-3 *\n")
+    config = place / "dnswatch.yaml"
+    text = config.read_text()
+    config.write_text(text.replace("clients: {", f"clients: {{leases: [{place / 'leases'}], "))
+    assert config.read_text() != text
+    assert feed(place, "promote").exit_code == 0
+    assert b"32.33.0.1.10.rpz-client-ip" in listing(place)["exempt.rpz.dnswatch.internal.zone"]
+    assert feed(place, "diff").output == "Nothing would change.\n"
+
+
+def test_promote_does_not_refuse_what_was_ordered_in_so_many_words(place: Path) -> None:
+    """A quarantine, and a block that is stronger than expected: shown as ordered; the guard sees it alike."""
+    saw(place, ("10.0.20.5", "hooks.slack.com", "slack-webhook", True))
+    feed(place, "block", "add", "hooks.slack.com", "--because", "freeze", "--override", "expected")
+    said = feed(place, "promote")
+    assert said.exit_code == 0, said.output
+    assert "as ordered  10.0.20.5 (group build)  slack-webhook" in said.output
+    assert "hooks.slack.com nxdomain" in feed(place, "show", "build").output
