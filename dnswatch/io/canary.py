@@ -27,7 +27,7 @@ from dnswatch.core.feeds.tsig import Key
 from dnswatch.core.feeds.zones import ANY, EVERYONE
 from dnswatch.core.model import Name, Snapshot
 from dnswatch.io.consumers import Consumers
-from dnswatch.io.publish.probe import ask, ask_serial, denies
+from dnswatch.io.publish.probe import ask, ask_serial, ask_version, denies
 
 TICK_S = 1.0
 """How often copies that are not live are asked: an update is live within two seconds of NOTIFY."""
@@ -197,15 +197,16 @@ class Canary:
             rcode, serial = await ask_serial(*where, zone.name, source, key=key)
         except OSError:
             return Seen()
-        canary = stale = False
+        canary = False
         with suppress(OSError):
             if serial in (None, snapshot.serial):
                 canary = CANARY_ADDRESS in await ask(*where, exact, source, key=key)
             if serial is None and not canary:
-                stale = CANARY_ADDRESS in await ask(*where, stable, source, key=key)
+                serial = await ask_version(*where, stable, source, key=key)
+                canary = serial == snapshot.serial  # it came meanwhile
         fetched = world.fetched(consumer.name, zone.name)
         visible = self._visible(world, world.snapshots, source, snapshot, key)
-        return Seen(canary, stale, serial, rcode, fetched, visible)
+        return Seen(canary, False, serial, rcode, fetched, visible)
 
     async def _see_file(self, reader: FileReader, snapshot: Snapshot, source: str) -> Seen:
         where = reader.address, reader.port
@@ -218,8 +219,10 @@ class Canary:
                 live = await denies(*where, exact, source)
                 return Seen(live, not live and await denies(*where, stable, source), rcode=0)
             exact, stable = (rule.trigger for rule in canaries(audience, serial))
-            live = CANARY_ADDRESS in await ask(*where, exact, source)
-            return Seen(live, not live and CANARY_ADDRESS in await ask(*where, stable, source), rcode=0)
+            if CANARY_ADDRESS in await ask(*where, exact, source):
+                return Seen(True, rcode=0)
+            has = await ask_version(*where, stable, source)
+            return Seen(has == serial, serial=has, rcode=0)
         except OSError:
             return Seen()
 

@@ -114,6 +114,10 @@ class Primary:
         served = {zone: one.current for zone, one in self._responder.zones.items()}
         await self.canary.look(World(self._consumers, served, self._groups, self._fetched, self._source,
                                      self._feeds.resolvers, self._written, self._feeds.canary))  # fmt: skip
+        # Who has fetched what was published while it was asked is not ahead of us.
+        now = self._responder.zones
+        self.canary.ahead = {zone: serial for zone, serial in self.canary.ahead.items()
+                             if zone in now and newer(serial, now[zone].serial)}  # fmt: skip
         for consumer, copy in self.canary.behind:
             targets = [one for one in self._targets(copy.zone) if one.consumer == consumer
                        and copy.view in ("", one.key.name if one.key else "")]  # fmt: skip

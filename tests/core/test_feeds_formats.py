@@ -6,6 +6,7 @@
 import io
 import os
 import re
+from ipaddress import ip_address
 from pathlib import Path
 
 import dns.zone
@@ -107,6 +108,7 @@ def _expected(one: Snapshot) -> list[tuple[str, str, str]]:
     targets = {"nxdomain": ".", "nodata": "*.", "passthru": "rpz-passthru."}
     canary = f"{one.zone.audience}.canary.dnswatch.invalid"
     records = [(canary, "A", "127.0.0.2"), (f"{one.serial}.{canary}", "A", "127.0.0.2")]
+    records.append((canary, "AAAA", str(ip_address(int(ip_address("100::")) + one.serial))))
     for rule in one.zone.rules:
         records += [(rule.trigger, "AAAA" if ":" in a else "A", a) for a in rule.addresses]
         if rule.action != "address":

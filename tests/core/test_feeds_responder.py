@@ -104,7 +104,7 @@ def test_axfr_is_the_zone_between_two_soas() -> None:
     middle = set(found[2:-1])
     assert middle == {
         *(f"CNAME {name}" for name in (*NAMES[1:], "new.example")),
-        "A any.canary.dnswatch.invalid", "A 10.any.canary.dnswatch.invalid",
+        "A any.canary.dnswatch.invalid", "AAAA any.canary.dnswatch.invalid", "A 10.any.canary.dnswatch.invalid",
     }  # fmt: skip
 
 
@@ -113,7 +113,9 @@ def test_ixfr_says_what_changed_only() -> None:
     reply = ask(query("IXFR", serial=8))
     assert records(reply) == [
         "SOA 10", "SOA 8", "CNAME n0.example", "A 8.any.canary.dnswatch.invalid",
-        "SOA 10", "CNAME n49.example", "CNAME new.example", "A 10.any.canary.dnswatch.invalid", "SOA 10",
+        "AAAA any.canary.dnswatch.invalid",
+        "SOA 10", "CNAME n49.example", "CNAME new.example", "A 10.any.canary.dnswatch.invalid",
+        "AAAA any.canary.dnswatch.invalid", "SOA 10",
     ]  # fmt: skip
     assert reply.kind == "ixfr"
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dnswatch.core.feeds.triggers import canaries, client_trigger, name_fault, network_of, owner_fault
+from dnswatch.core.feeds.triggers import canaries, client_trigger, name_fault, network_of, owner_fault, serial_of
 
 ZONE = "staff.rpz.test.invalid"
 
@@ -94,9 +94,12 @@ def test_owners_stay_within_the_zone_and_out_of_the_feed_itself() -> None:
 
 
 def test_canaries_tell_the_zone_and_its_version() -> None:
-    """One name is stable, the other carries the serial; both answer an address in every mode."""
+    """One name is stable and tells the serial as an address, the other carries it; both answer in every mode."""
     serial, stable = canaries("staff", 7)
     assert (serial.trigger, stable.trigger) == ("7.staff.canary.dnswatch.invalid", "staff.canary.dnswatch.invalid")
     assert all(
-        rule.addresses == ("127.0.0.2",) and owner_fault(rule.trigger, ZONE) is None for rule in (serial, stable)
+        rule.addresses[0] == "127.0.0.2" and owner_fault(rule.trigger, ZONE) is None for rule in (serial, stable)
     )
+    assert [serial_of(one) for one in stable.addresses] == [None, 7]
+    assert serial_of(canaries("staff", 2**32 - 1)[1].addresses[1]) == 2**32 - 1
+    assert serial_of("100::1:0:0") is None

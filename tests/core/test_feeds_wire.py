@@ -56,7 +56,7 @@ def test_messages_hold_exactly_the_rules(count: int) -> None:
     assert max(map(len, messages)) <= 16 * 1024
     decoded = lines(messages)
     assert {line for line in decoded if " CNAME " in line} == wanted
-    assert len(decoded) == count + 4  # SOA, NS and two canaries
+    assert len(decoded) == count + 5  # SOA, NS and three records of two canaries
 
 
 @pytest.mark.parametrize("world", sorted(WORLDS))

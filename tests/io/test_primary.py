@@ -100,6 +100,28 @@ async def test_a_server_that_cannot_come_back_is_started_by_the_next_reload(tmp_
         await primary.stop()
 
 
+async def test_a_consumer_that_has_what_was_published_meanwhile_is_not_ahead(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Asking takes time; only what is newer than the version served afterwards was never published by this store."""
+    primary = Primary(Slow(), Deaf())
+    await primary.configure(configuration(tmp_path, 0))
+    await primary.publish(PUBLISHED)
+    zone = next(one for one in PUBLISHED if one.zone.audience == "any")
+    shown: list[int] = []
+
+    async def look(world: object) -> None:
+        await primary.publish([replace(one, serial=one.serial + 5) for one in PUBLISHED])
+        primary.canary.ahead = {zone.zone.name: zone.serial + shown[-1]}
+
+    monkeypatch.setattr(primary.canary, "look", look)
+    for has, ahead in ((5, {}), (6, {zone.zone.name: zone.serial + 6})):
+        shown.append(has)
+        await primary.look()
+        assert primary.canary.ahead == ahead
+    await primary.stop()
+
+
 @needs_openssl
 def test_the_end_waits_for_no_connection(tmp_path: Path) -> None:
     """Idle ones, handshakes that never begin or never end, half a request: SIGTERM ends the process all the same."""

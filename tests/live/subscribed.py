@@ -8,6 +8,8 @@ of unbound.conf.d name a forwarder and ports. Debian's own files of the package 
 from __future__ import annotations
 
 import base64
+import os
+import pwd
 import re
 import shutil
 import signal
@@ -84,33 +86,35 @@ class World:
 
     # ── dnswatch ──────────────────────────────────────────────────────────────────────────────────────────────
 
-    def configure(self, *, mode: str = "", exclude: str = "", secrets: str = "s", more: str | None = None) -> None:
+    def configure(self, *, mode: str = "", exclude: str = "", secrets: str = "s", also: str = "") -> None:
         """Write dnswatch's configuration and keys."""
         for name in KEYS:
             (self.root / name).write_text(base64.b64encode((name + secrets).encode() * 4).decode())
         groups = ", ".join(f'{name}: {{networks: ["{chr(34).join(nets).replace(chr(34), chr(34) + ", " + chr(34))}"]}}'
                            for name, nets in GROUPS.items())  # fmt: skip
-        expect = ", ".join(f'{{who: ["{who}"], services: [{service}], because: test}}' for who, service in EXPECT)
+        known = [*EXPECT, (also, "slack-webhook")] if also else EXPECT
+        expect = ", ".join(f'{{who: ["{who}"], services: [{service}], because: test}}' for who, service in known)
         keys = ", ".join(f'{name}: {{secret: "file:{self.root}/{name}"}}' for name in KEYS)
         views = ", ".join(f"{name}: k-{name}" for name in (*GROUPS, "any"))
-        consumer = f"name: ns1, address: 127.0.0.1, port: {self.resolver}, type: {self.kind}"
+        kind = "other" if self.kind == "dnsmasq" else self.kind  # it fetches nothing
+        consumer = f"name: ns1, address: 127.0.0.1, port: {self.resolver}, type: {kind}"
         consumer += {"bind": f", views: {{{views}}}", "powerdns": ", key: k-any"}.get(self.kind, "")
         tls = (f'  tls: {{listen: "127.0.0.1:{self.tls}", cert: {self.root}/cert.pem, key: {self.root}/key.pem, '
                f"name: feed.test, ca: {self.root}/cert.pem}}\n") if self.has_tls else ""  # fmt: skip
         cut_off = f"quarantine: {{clients: [{{who: [{QUARANTINED}], because: test}}]}}"
         self.running.configure(
             f"clients: {{groups: {{{groups}}}}}\nexpect: [{expect}]\nwatch: {{exclude: [{exclude}]}}\n"
-            f"feeds:\n  mode: {mode or self.mode}\n  {cut_off}\n"
+            f"feeds:\n  mode: {mode or self.mode}\n  {cut_off}\n  directory: {self.root}/feeds\n"
             f"dns:\n  listen: 127.0.0.1:{self.dns}\n{tls}  keys: {{{keys}}}\n"
             f"  canary: {{every: 1s, grace: {self.grace_s}s}}\n  consumers: [{{{consumer}}}]\n"
         )
 
-    def reload(self, **changes: str) -> int:
-        """Change the zones; give the new serial of the zone ``any`` once it is published."""
-        self.configure(**changes)  # type: ignore[arg-type]
+    def reload(self, zone: str = "any", **changes: str) -> int:
+        """Change the zones; give the new serial of the zone ``any``, or of another one, once it is published."""
+        self.configure(**changes)
         before = len(self.running.said())
         self.running.send(signal.SIGHUP)
-        pattern = rf"any\.{re.escape(PARENT)} has serial (\d+)"
+        pattern = rf"{zone}\.{re.escape(PARENT)} has serial (\d+)"
         assert wait_for(lambda: re.search(pattern, self.running.said()[before:]), 20), self.running.said()
         found = re.search(pattern, self.running.said()[before:])
         assert found
@@ -119,6 +123,11 @@ class World:
     def status(self) -> dict[str, Any]:
         """Give what dnswatch knows of the consumer, at most 2 s old."""
         return self.running.status()["consumer:ns1"]
+
+    def whole(self) -> bool:
+        """Say whether dnswatch has asked for every copy of every zone, and all were live."""
+        row = self.status()
+        return bool(row["copies"]) and not row["missing"]
 
     def blind_spots(self) -> list[dict[str, Any]]:
         """Give the alerts on feeds that are not live, every revision, oldest first."""
@@ -293,5 +302,31 @@ def _powerdns(made: World) -> Server:
     return Server(command, made.running.log, lambda: made.ask("127.0.0.1", "localhost").status)
 
 
-_OPERATOR = {"bind": _bind_operator, "powerdns": _powerdns_operator, "unbound": _unbound_operator}
-_SERVERS = {"bind": _bind, "powerdns": _powerdns, "unbound": _unbound}
+# ── dnsmasq ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _dnsmasq_operator(made: World) -> None:
+    made.write("/etc/dnsmasq.d/upstream.conf", f"""
+listen-address=127.0.0.1,::1
+bind-interfaces
+port={made.resolver}
+no-resolv
+server=127.0.0.1#{made.upstream.port}
+pid-file=/run/dnsmasq/dnsmasq.pid
+""")  # fmt: skip
+
+
+def _dnsmasq(made: World) -> Server:
+    made.path("/run/dnsmasq").mkdir(parents=True, exist_ok=True)
+    command = [program("dnsmasq", made.root), "-k", "-C", "/dev/null", "-7", str(made.path("/etc/dnsmasq.d"))]
+    command += ["-u", daemon_user("dnsmasq") or pwd.getpwuid(os.geteuid()).pw_name]
+    return Server(command, made.root / "dnsmasq.out", lambda: made.ask("127.0.0.1", "localhost").status)
+
+
+_OPERATOR = {
+    "bind": _bind_operator,
+    "dnsmasq": _dnsmasq_operator,
+    "powerdns": _powerdns_operator,
+    "unbound": _unbound_operator,
+}
+_SERVERS = {"bind": _bind, "dnsmasq": _dnsmasq, "powerdns": _powerdns, "unbound": _unbound}

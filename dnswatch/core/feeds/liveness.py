@@ -46,8 +46,8 @@ class Seen:
     """What a resolver showed of a copy."""
 
     canary: bool = False  # of the serial that was published last
-    stale: bool = False  # the zone's canary without a serial: it acts by another version
-    serial: int | None = None  # of its SOA
+    stale: bool = False  # it acts by another version, and nothing tells by which
+    serial: int | None = None  # of its SOA, or of the version that it acts by
     rcode: int | None = None  # of the question for the SOA; None = it did not answer at all
     fetched: int | None = None  # serial that it took from us last
     visible: bool = True  # its canary would show, were it live

@@ -7,7 +7,7 @@ resolver the whole zone (research rpz.md §5.1) and names may come from logs. Re
 from __future__ import annotations
 
 import re
-from ipaddress import IPv4Network, IPv6Network, ip_network
+from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_network
 
 from dnswatch.core.model import Name, Rule
 
@@ -16,6 +16,8 @@ CANARY = "canary.dnswatch.invalid"
 """Parent of our canaries. ``.invalid`` never resolves (RFC 6761 §6.4), so an answer can only come from our zone."""
 CANARY_ADDRESS = "127.0.0.2"
 """What a canary answers: local data works in every mode, while a blocked name below ``.invalid`` proves nothing."""
+SERIALS = IPv6Network("100::/96")
+"""The IPv6 address of a zone's stable canary is its serial in this network, which nobody routes (RFC 6666)."""
 
 _LABEL = re.compile(r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?\Z")
 _MAX_WIRE = 255  # RFC 1035 §2.3.4: owner and zone together, length octets and root included
@@ -109,10 +111,21 @@ def file_canaries(audience: str, serial: int) -> tuple[str, str]:
 def canaries(audience: str, serial: int) -> tuple[Rule, ...]:
     """Give the two names that prove which zone, and which version of it, a resolver answers from.
 
+    The stable one tells the serial: nobody can ask Unbound for the SOA of a zone that it applies to all clients.
+
     They belong to a version, not to policy: formats add them when they render, so a new serial alone changes them.
     """
     stable = f"{audience}.{CANARY}"
     return (
         Rule(f"{serial}.{stable}", "address", (CANARY_ADDRESS,)),
-        Rule(stable, "address", (CANARY_ADDRESS,)),
+        Rule(stable, "address", (CANARY_ADDRESS, str(SERIALS[serial]))),
     )
+
+
+def serial_of(address: str) -> int | None:
+    """Give the serial that the stable canary's IPv6 address tells; None: it is none of ours."""
+    try:
+        found = IPv6Address(address)
+    except ValueError:
+        return None
+    return int(found) - int(SERIALS[0]) if found in SERIALS else None

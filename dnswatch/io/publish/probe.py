@@ -17,6 +17,7 @@ from dnslib import QTYPE, DNSError, DNSRecord
 
 from dnswatch.core.feeds import tsig
 from dnswatch.core.feeds.request import Malformed, trailing_tsig
+from dnswatch.core.feeds.triggers import serial_of
 from dnswatch.core.feeds.tsig import Key, Signer
 
 TIMEOUT_S = 2.0
@@ -57,6 +58,15 @@ async def ask(
     """
     _, reply = await _exchange(address, port, DNSRecord.question(name, "A"), source, timeout_s, key)
     return tuple(str(record.rdata) for record in reply.rr if record.rtype == QTYPE.A)
+
+
+async def ask_version(
+    address: str, port: int, name: str, source: str = "", timeout_s: float = TIMEOUT_S, key: Key | None = None
+) -> int | None:
+    """Give the serial of the zone that answers for the stable canary ``name``, None where none does; as `ask`."""
+    _, reply = await _exchange(address, port, DNSRecord.question(name, "AAAA"), source, timeout_s, key)
+    found = (serial_of(str(record.rdata)) for record in reply.rr if record.rtype == QTYPE.AAAA)
+    return next((serial for serial in found if serial is not None), None)
 
 
 async def ask_serial(
