@@ -25,7 +25,7 @@ from dnswatch.core.feeds.consumers import CONSUMERS, Writer
 from dnswatch.core.feeds.subscription import File, Origin
 from dnswatch.core.feeds.zones import ANY
 from dnswatch.errors import EXIT_FAILED, ConfigError, DnswatchError, Problem
-from dnswatch.io.consumers import subscribe
+from dnswatch.io.consumers import reader, subscribe
 
 SBIN = os.pathsep.join(("/usr/local/sbin", "/usr/sbin", "/sbin"))  # not on every user's path
 
@@ -49,16 +49,19 @@ def command(
     ctx: click.Context, kind: str, wanted: str | None, output: Path | None, force: bool, plain: bool,
     primaries: tuple[str, ...], others: tuple[str, ...], check: bool,
 ) -> None:  # fmt: skip
-    """Write complete configuration for a resolver (TYPE: bind, powerdns, unbound) that gets our zones.
+    """Write complete configuration for a resolver (TYPE: bind, dnsmasq, powerdns, unbound) that gets our zones.
 
     It says which clients are served with which zone, how zones are fetched, and how queries are logged. It changes when
-    groups, their networks or keys change; expectations and promotion change zones only.
+    groups, their networks or keys change; expectations and promotion change zones only. dnsmasq reads a file on this
+    host instead, and cannot tell clients apart.
     """
     loaded = load_policy(Path(config_path(ctx)))
     config, groups, writer = loaded.config, loaded.policy.groups, CONSUMERS[kind]
-    consumer = _consumer(config, groups, writer, wanted)
-    subscription = subscribe(
-        config, groups, consumer,
+    if writer.reads_files and (wanted or primaries or others):
+        raise click.UsageError(f"{kind} reads a file on this host and cannot tell clients apart: leave out --consumer, "
+                               "--primary and --clients")  # fmt: skip
+    subscription = reader(config, groups, kind) if writer.reads_files else subscribe(
+        config, groups, _consumer(config, groups, writer, wanted),
         views=writer.has_views,
         tls=writer.has_tls and not plain and config.dns is not None and config.dns.tls is not None,
         primaries=[_origin(text, config, plain or not writer.has_tls) for text in primaries],

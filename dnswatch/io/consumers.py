@@ -136,6 +136,23 @@ def subscribe(
     )  # fmt: skip
 
 
+def reader(config: Config, groups: Groups, kind: str) -> Subscription:
+    """Say what the configuration of a resolver on this host must say that reads the files of `feeds.directory`.
+
+    Its port is that of `feeds.resolvers`, where there is one of its type.
+    """
+    known = [one for one in config.feeds.resolvers if one.type == kind]
+    sources = [source.path for source in config.sources if source.type == kind]
+    return Subscription(
+        consumer=known[0].name if known else kind, address="127.0.0.1", port=known[0].port if known else 53,
+        parent=config.feeds.zone, origins=(), key=None,
+        audiences=tuple(Audience(name) for name in (*(group.name for group in groups.all), ANY)),
+        clients=audience_networks(groups),
+        log=sources[0] if len(sources) == 1 and "*" not in sources[0] else "",
+        directory=str(config.feeds_directory),
+    )  # fmt: skip
+
+
 def _origins(config: Config, consumer: Consumer, tls: bool, problems: list[Problem]) -> list[Origin]:
     """Give where the consumer reaches us, or add to the problems."""
     assert config.dns is not None

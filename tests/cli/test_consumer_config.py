@@ -165,3 +165,19 @@ def test_powerdns_keeps_the_key_in_a_file_of_its_own(place: Place) -> None:
     code, _, said = place.run("powerdns", "--check")
     assert code == 1
     assert "leave out --check" in said
+
+
+def test_dnsmasq_needs_no_section_dns(place: Place) -> None:
+    """It reads the file of feeds.directory on this host; what speaks of transfers or clients is refused."""
+    (place.folder / "dnswatch.yaml").write_text("feeds: {directory: /srv/feeds, resolvers: [{name: own, address: "
+                                                "127.0.0.1, port: 5353, type: dnsmasq}]}\n")  # fmt: skip
+    code, said, _ = place.run("dnsmasq")
+    assert code == 0
+    assert "\nservers-file=/srv/feeds/dnsmasq.servers\nport=5353\n" in said
+    assert "\nPathChanged=/srv/feeds\n" in said
+    assert [line[8:] for line in said.splitlines() if line.startswith("# file: ")] == [
+        "dnswatch.conf", "dnswatch-dnsmasq.path", "dnswatch-dnsmasq.service"
+    ]  # fmt: skip
+    code, _, said = place.run("dnsmasq", "--clients", "10.0.0.0/8")
+    assert code == 2
+    assert "cannot tell clients apart" in said

@@ -39,6 +39,7 @@ def subscription(groups: Groups, *, tls: bool = False, keys: bool = True, served
         key=key("k-all") if keys and not views else None,
         audiences=tuple(Audience(name, key(f"k-{name}") if views else None) for name in names),
         clients=audience_networks(groups), log="", authority=PEM if tls else "",
+        directory="/var/lib/dnswatch/feeds",
     )  # fmt: skip
 
 

@@ -11,7 +11,7 @@ from itertools import product
 
 import pytest
 
-from tests.live.servers import version, wait_for
+from tests.live.servers import PathUnit, dig, version, wait_for
 from tests.live.subscribed import BIN, BLOCKED, OTHER, PASSED, QUARANTINED, SLACK, TELEGRAM, World, resolver, world
 
 LIVE_S = 4.0
@@ -104,6 +104,27 @@ def test_an_update_is_live_within_two_seconds(kind: str) -> None:
         assert {one["kind"] for one in row["zones"].values()} <= {"ixfr", "axfr", "current"}
         assert {one["notify_error"] for one in row["copies"] if one["zone"].startswith("any.")} == {""}
         assert not made.blind_spots()
+
+
+NOBODYS = ["hooks.zapier.com", "below.a.ngrok.io"]  # names that nobody is expected to use
+
+
+@pytest.mark.parametrize("order", [1, -1], ids=["forth", "back"])
+def test_dnsmasq_blocks_what_nobody_is_expected_to_use(order: int) -> None:
+    """For everybody alike, from the promotion on, without a restart; what anybody may use passes for all, even for who
+    is cut off: dnsmasq cannot tell clients apart."""
+    with world("dnsmasq", mode="shadow") as made, resolver(made), PathUnit(made, "dnswatch-dnsmasq"):
+        assert "2.9" in version("dnsmasq", "--version")
+        assert made.ask("127.1.2.3", NOBODYS[0]) == PASSED  # the list is empty in shadow
+        done = made.running.run("feed", "promote")
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert wait_for(lambda: made.ask("127.1.2.3", NOBODYS[0]) == BLOCKED, 10)
+        for client, name in list(product(MAY, [*NAMES, *NOBODYS, "ngrok.io"]))[::order]:
+            wanted = BLOCKED if name in NOBODYS else PASSED
+            assert made.ask(client, name) == wanted, (client, name)
+        assert dig(made.resolver, "127.1.2.3", NOBODYS[0], "AAAA").status == "NXDOMAIN"
+        assert made.ask("127.1.2.4", NOBODYS[0]) == BLOCKED  # never answered anything else
+        assert wait_for(lambda: made.outcomes("127.1.2.4", "zapier")[-1:] == ["blocked"], 15), made.running.alerts()
 
 
 PROMPT = {"powerdns": {"refresh=60": "refresh=1", "packetcache-ttl=60": "packetcache-ttl=1"}}

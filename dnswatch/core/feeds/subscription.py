@@ -61,6 +61,7 @@ class Subscription:
     clients: tuple[tuple[Network, str], ...]  # (network, audience): the first that matches decides
     log: str = ""  # where its query log goes; "" = the usual place
     authority: str = ""  # PEM text of the certificates that vouch for `Origin.name`; "" = the system's
+    directory: str = ""  # of our files on the resolver's host, for those that read files
 
     def zone(self, audience: str) -> Name:
         """Name the zone of an audience."""

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from dnswatch.core.feeds.consumers.bind import Bind
+from dnswatch.core.feeds.consumers.dnsmasq import Dnsmasq
 from dnswatch.core.feeds.consumers.powerdns import PowerDNS
 from dnswatch.core.feeds.consumers.unbound import Unbound
 from dnswatch.core.feeds.subscription import File, Subscription
@@ -23,6 +24,7 @@ class Writer(Protocol):
     has_tls: bool  # fetches zones over TLS (RFC 9103)
     has_keys: bool  # signs transfers (TSIG)
     has_views: bool  # picks a view, and so a copy of every zone, by key
+    reads_files: bool  # of `feeds.directory`, on this host, and fetches nothing
 
     def files(self, subscription: Subscription) -> Sequence[File]:
         """Write every file, complete; the same subscription gives the same bytes."""
@@ -31,6 +33,7 @@ class Writer(Protocol):
 
 CONSUMERS: dict[str, Writer] = {
     "bind": Bind(),
+    "dnsmasq": Dnsmasq(),
     "powerdns": PowerDNS(),
     "unbound": Unbound(),
 }

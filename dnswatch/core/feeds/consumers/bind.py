@@ -62,6 +62,7 @@ class Bind:
 
     name, checker = "bind", "named-checkconf"
     has_tls = has_keys = has_views = True
+    reads_files = False
 
     def files(self, subscription: Subscription) -> Sequence[File]:
         """Give named.conf, the file of keys if there are any, and the certificates that it shall trust."""

@@ -128,7 +128,7 @@ class PowerDNS:
 
     name, checker = "powerdns", ""
     has_keys = True
-    has_tls = has_views = False
+    has_tls = has_views = reads_files = False
 
     def files(self, subscription: Subscription) -> Sequence[File]:
         """Give the settings, the zones (with the key, if there is one) and the hooks."""

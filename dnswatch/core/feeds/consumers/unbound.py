@@ -51,7 +51,7 @@ class Unbound:
 
     name, checker = "unbound", "unbound-checkconf"
     has_tls = True
-    has_keys = has_views = False
+    has_keys = has_views = reads_files = False
 
     def files(self, subscription: Subscription) -> Sequence[File]:
         """Give the file, and the certificates that it shall trust."""
