@@ -4,6 +4,7 @@ import gzip
 import lzma
 import os
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -144,6 +145,33 @@ def test_a_file_whose_own_date_is_not_of_its_last_write_is_read(tmp_path: Path, 
     assert [alert.first_at for alert in alerts] == [T + 1]
     assert not done.tally.weird
     assert bool(done.tally.notes) == (written == T - 40 * 86_400)
+
+
+ANSWERS_ONLY = {
+    "adguard": '{{"T":"2026-11-23T01:0{i}:00.0Z","QH":"{name}","QT":"A","QC":"IN","CP":"","Answer":"","Result":{{}},'
+    '"Elapsed":100,"IP":"10.0.0.7"}}',
+    "efficientip": "Nov 23 01:0{i}:00 ns named[1]: client @0x7f 10.0.0.7#4711 ({name}): answer: {name} IN A "
+    "(192.0.2.53) -> NOERROR",
+    "infoblox": "2026-11-23T01:0{i}:00.000Z daemon named[1]: 23-Nov-2026 01:0{i}:00.000 client 10.0.0.7#4711: UDP: "
+    "query: {name} IN A response: NOERROR +A {name}. 30 IN A 192.0.2.1;",
+    "suricata": '{{"timestamp":"2026-11-23T01:0{i}:00.000000+0000","event_type":"dns","src_ip":"10.0.0.53",'
+    '"src_port":53,"dest_ip":"10.0.0.7","dest_port":4711,"proto":"UDP","dns":{{"version":2,"type":"answer","id":1,'
+    '"rrname":"{name}","rrtype":"A","rcode":"NOERROR"}}}}',
+    "unbound": "[179539560{i}] unbound[7:1] reply: 10.0.0.7 {name}. A IN NOERROR 0.000524 0 50",
+}
+
+
+@pytest.mark.parametrize("form", ANSWERS_ONLY)
+@pytest.mark.parametrize("app", [True, False])
+def test_a_log_of_answers_alone_tells_an_app_from_a_bot(form: str, app: bool, tmp_path: Path, policy: Policy) -> None:
+    """Each answer is a lookup, also of the names that vouch for a client, which are no alerts themselves."""
+    names = ("updates.discord.com" if app else "www.example.com", "discord.com", "www.example.com", "discord.com")
+    lines = [ANSWERS_ONLY[form].format(i=i, name=name) for i, name in enumerate(names)]
+    (tmp_path / "dns.log").write_text("\n".join(lines) + "\n")
+    learned = replace(policy, detection=replace(policy.detection, learning_s=0.0))
+    alerts, _ = run(learned, [tmp_path])
+    assert {(alert.service, alert.client.address) for alert in alerts} == {("discord", "10.0.0.7")}
+    assert any("runs an app of discord" in reason.text for reason in alerts[-1].because) == app
 
 
 def test_formats_are_found_file_by_file(tmp_path: Path, policy: Policy) -> None:
