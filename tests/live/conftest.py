@@ -26,3 +26,11 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         if os.environ.get("CI") == "true":
             pytest.fail(f"a server is missing: {command}", pytrace=False)
         pytest.skip(f"needs: {command}")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Show what the tests have measured."""
+    reports = terminalreporter.getreports("passed") + terminalreporter.getreports("failed")
+    for report in reports:
+        for what, value in report.user_properties if report.when == "call" else ():
+            terminalreporter.write_line(f"{what}: {value}")
