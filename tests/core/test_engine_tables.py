@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
+
 from dnswatch.core.detect.attempts import CHAIN, KEEP_S, Attempt, Attempts
 from dnswatch.core.detect.changes import Table
 from dnswatch.core.detect.episodes import alert_id, escape
 from dnswatch.core.detect.history import REFRESH_S, Seen
+from dnswatch.core.detect.signal import Signal
+from dnswatch.core.detect.signals import SIGNALS
 from dnswatch.core.detect.timers import SLACK, Timers
 
 
@@ -93,6 +98,20 @@ def test_alert_id_is_fixed() -> None:
     made = alert_id("10.1.0.9", "telegram-bot", 1_790_000_000.1234, "api.telegram.org")
     assert made == alert_id("10.1.0.9", "telegram-bot", 1_790_000_000.123, "api.telegram.org")
     assert made == "DLTRBN2SMDVCGXA4YHWVQEW4PK"
+
+
+def test_alert_id_is_base32() -> None:
+    """The quick way of writing an id gives what the standard library gives."""
+    for number in range(200):
+        text = f"10.1.0.{number}\ntelegram-bot\n{number * 1000}\napi.telegram.org"
+        made = base64.b32encode(hashlib.sha256(text.encode()).digest())[:26].decode()
+        assert alert_id(f"10.1.0.{number}", "telegram-bot", float(number), "api.telegram.org") == made
+
+
+def test_signals_that_hear_of_notes_say_of_which() -> None:
+    """`Signal.note` is called for `note_roles` only: one without the other would be silent."""
+    for kind in SIGNALS.values():
+        assert (kind.note is not Signal.note) == bool(kind.note_roles)
 
 
 def test_evidence_lines_are_escaped() -> None:

@@ -100,7 +100,7 @@ class _Fill:
         }  # fmt: skip
 
     def __call__(self, text: str) -> str:
-        return text.format_map(self._values)
+        return text.format_map(self._values) if "{" in text or "}" in text else text
 
 
 def _own(special: Mapping[str, str], key: str) -> tuple[str, ...]:

@@ -54,6 +54,8 @@ class Groups:
         return next((group for group in self.all if group.name == name), None)
 
     def _find(self, text: str) -> Group | None:
+        if not self.all:
+            return None
         address = parse_address(text)
         if address is None:
             return None

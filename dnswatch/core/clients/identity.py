@@ -88,13 +88,15 @@ class Identity:
 
     def of(self, address: str, at: float) -> tuple[str, str]:
         """Give the name and MAC of who held the address at that time, each "" when unknown."""
+        held, static = self._held.get(address), self._static.get(address)
+        if held is None:
+            return static or ("", "")
         name, mac = "", ""
-        for holder in reversed(self._held.get(address, ())):
+        for holder in reversed(held):
             if holder.at <= at:
                 if at < holder.until:
                     name, mac = holder.name, holder.mac
                 break
-        static = self._static.get(address)
         if static is None or (mac and static[1] and mac != static[1]):
             return name, mac
         return static[0] or name, mac or static[1]

@@ -101,6 +101,7 @@ class Engine(State):
 
     def _receive(self, source: str, path: str, events: list[Event]) -> None:
         last = self._last_at.get(source, 0.0)
+        asked_at = 0.0  # newest lookup that `_sources` was not told of
         for event in events:
             at = event.at
             if at > self.log_now:
@@ -110,12 +111,18 @@ class Engine(State):
             if at > last:
                 last = at
             if type(event) is Query:
+                if at > asked_at:
+                    asked_at = at
                 self._query(source, path, event)
             elif type(event) is Verdict:
+                if asked_at:
+                    self._sources.saw_query(source, asked_at)
                 self._verdict(source, path, event)
             else:
                 self._other(event)
         self._last_at[source] = last
+        if asked_at:
+            self._sources.saw_query(source, asked_at)
 
     def advance(self, log_now: float, wall_now: float) -> list[Effect]:
         """Let log time pass without a line; fire what became due. ``wall_now`` is for silence and lag only."""
@@ -232,7 +239,6 @@ class Engine(State):
     # ── Queries ───────────────────────────────────────────────────────────────────────────────────────────────
 
     def _query(self, source: str, path: str, query: Query) -> None:
-        self._sources.saw_query(source, query.at)
         attempt = self._attempts.find(query.client, query.qname, query.at)
         if attempt is not None:
             self._repeat(attempt, source, path, query)
@@ -274,7 +280,7 @@ class Engine(State):
                 episode.last_at = event.at
             episode.add_line(path, event.offset, event.line)
             self._episodes.changed.add(episode.key)
-            if not attempt.tcp:
+            if not attempt.tcp and type(event) is Query and event.transport == "tcp":
                 self._decide_on_client(attempt, event)
 
     def _open(
@@ -291,7 +297,7 @@ class Engine(State):
             self.counters["flood"] += 1  # told as a blind spot (core/health/)
             return attempt
         self._tally.add(sighting)
-        found = judgement.findings(self._panel.signals, sighting, self.history)
+        found = judgement.findings(self._panel.asked(sighting), sighting, self.history)
         if found or not sighting.expected:
             attempt.episode = episode = self._episode(sighting)
             cause = episode.add_attempt(sighting, found)
@@ -304,7 +310,8 @@ class Engine(State):
                 self._revise(episode, at, cause)
             if not sighting.expected:
                 self._decide_on_tenant(episode, sighting)
-                self._decide_on_client(attempt, event)
+                if type(event) is Query and event.transport == "tcp":
+                    self._decide_on_client(attempt, event)
         self._panel.observe(sighting, self.history)
         self._decisions.observe(sighting)
         self.history.record(sighting)
@@ -320,10 +327,10 @@ class Engine(State):
 
     # ── Decisions ─────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _decide_on_client(self, attempt: Attempt, event: Query | Verdict) -> None:
+    def _decide_on_client(self, attempt: Attempt, event: Query) -> None:
         """Count an unexpected attempt that came over TCP, and see whether its client shall be cut off."""
         episode = attempt.episode
-        if not isinstance(event, Query) or event.transport != "tcp" or episode is None or attempt.expected:
+        if episode is None or attempt.expected:
             return
         attempt.tcp = True
         episode.tcp += 1

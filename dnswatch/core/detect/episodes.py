@@ -6,7 +6,6 @@ Read next: ``engine.py``.
 
 from __future__ import annotations
 
-import base64
 import hashlib
 from collections import deque
 from typing import Any
@@ -40,6 +39,10 @@ OUTCOMES: tuple[Outcome, ...] = ("observed", "would-block", "blocked", "leaked")
 
 _ESCAPED = {byte: f"\\x{byte:02x}" for byte in range(256) if not 0x20 <= byte < 0x7F}
 
+_DIGITS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"
+_BASE32 = [one + other for one in _DIGITS for other in _DIGITS]
+"""Ten bits as two digits: thirteen look-ups make an id, a third of the time of ``base64.b32encode``."""
+
 Line = tuple[str, int, bytes]  # path, offset, the line
 
 
@@ -50,7 +53,8 @@ def alert_id(client: str, service: str, opened_at: float, qname: Name) -> str:
     milliseconds UTC (rounded half to even), opening qname. None of the four can contain a line feed.
     """
     text = f"{client}\n{service}\n{round(opened_at * 1000)}\n{qname}"
-    return base64.b32encode(hashlib.sha256(text.encode("ascii", "backslashreplace")).digest())[:26].decode("ascii")
+    first = int.from_bytes(hashlib.sha256(text.encode("ascii", "backslashreplace")).digest()[:17], "big") >> 6
+    return "".join([_BASE32[first >> shift & 0x3FF] for shift in range(120, -10, -10)])
 
 
 def escape(line: bytes) -> str:

@@ -5,11 +5,15 @@ Never: weighs what they say (``score.py`` does). Read next: ``signal.py``.
 
 from __future__ import annotations
 
+from typing import get_args
+
 from dnswatch.core.detect.changes import Row
 from dnswatch.core.detect.signal import Past, Signal
 from dnswatch.core.detect.signals import SIGNALS
-from dnswatch.core.model import Finding, Indicator, Sighting
+from dnswatch.core.model import Finding, Indicator, IndicatorRole, Sighting
 from dnswatch.core.policy import Detection
+
+NOTED = tuple(role for role in get_args(IndicatorRole) if role != "api")
 
 
 class Panel:
@@ -18,7 +22,11 @@ class Panel:
     def __init__(self, detection: Detection) -> None:
         self.signals: list[Signal] = [kind(detection) for _, kind in sorted(SIGNALS.items())]
         self._observers = [one for one in self.signals if type(one).observe is not Signal.observe]
-        self._note_readers = [one for one in self.signals if type(one).note is not Signal.note]
+        self._note_readers = {role: [one for one in self.signals if role in one.note_roles] for role in NOTED}
+        self._impatient = [one for one in self.signals if type(one).review_after is not Signal.review_after]
+        self._reviewers = [one for one in self.signals if type(one).review is not Signal.review]
+        self._deviators = [one for one in self.signals if type(one).deviate is not Signal.deviate]
+        # Signals that leave a method as it is are not asked: most do, and asking all 15 was an eighth of an attempt.
 
     def configure(self, detection: Detection) -> None:
         """Take other settings."""
@@ -32,18 +40,22 @@ class Panel:
 
     def note(self, client: str, indicator: Indicator, at: float) -> None:
         """Let the signals remember a lookup of a name that is no sighting."""
-        for signal in self._note_readers:
+        for signal in self._note_readers[indicator.role]:
             signal.note(client, indicator, at)
 
     def reviews(self, sighting: Sighting) -> list[float]:
         """Give the times at which the signals want to look again at an episode that begins with this attempt."""
-        asked = {after for one in self.signals if (after := one.review_after(sighting)) is not None}
+        asked = {after for one in self._impatient if (after := one.review_after(sighting)) is not None}
         return [sighting.at + after for after in sorted(asked)]
 
     def review(self, sighting: Sighting, now: float, past: Past) -> list[Finding]:
         """Ask again about an episode, some time after its first attempt."""
-        found = (signal.review(sighting, now, past) for signal in self.signals)
+        found = (signal.review(sighting, now, past) for signal in self._reviewers)
         return [finding for finding in found if finding is not None]
+
+    def asked(self, sighting: Sighting) -> list[Signal]:
+        """Give the signals that have a say in an attempt."""
+        return self._deviators if sighting.expected else self.signals
 
     # ── State ─────────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -65,6 +65,7 @@ class Signal:
     name: ClassVar[str]
     options_type: ClassVar[type[Any] | None] = None  # frozen dataclass of what can be set, each with its default
     options: Any  # one of that type; a signal that has some declares it
+    note_roles: ClassVar[frozenset[IndicatorRole]] = frozenset()  # of the names that `note` is to hear of
 
     def __init__(self, detection: Detection) -> None:
         self.configure(detection)
@@ -107,7 +108,7 @@ class Signal:
         """Remember an attempt, expected or not; called once, after `judge` and before it enters history."""
 
     def note(self, client: str, indicator: Indicator, at: float) -> None:
-        """Remember a lookup of a companion, ambiguous, recon or DoH name; every line of it comes."""
+        """Remember a lookup of a companion, ambiguous, recon or DoH name of `note_roles`; every line of it comes."""
 
     def take_changes(self) -> Iterable[tuple[str, Row | None]]:
         """Hand over (key, row) for what changed in the signal's own memory since the last call; None = gone."""

@@ -74,6 +74,7 @@ class Sequence(Signal):
     name: ClassVar[str] = "sequence"
     options_type = Options
     options: Options
+    note_roles = frozenset(("recon",))
 
     def __init__(self, detection: Detection) -> None:
         super().__init__(detection)
@@ -81,8 +82,6 @@ class Sequence(Signal):
 
     def note(self, client: str, indicator: Indicator, at: float) -> None:
         """Remember an IP check."""
-        if indicator.role != "recon":
-            return
         checks = self._checks.rows.get(client)
         if checks is None:
             checks = Checks()
