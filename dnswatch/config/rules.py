@@ -19,9 +19,10 @@ from dnswatch.config.yaml import Step
 from dnswatch.core.catalog import Catalog
 from dnswatch.core.clients.expectations import until_text
 from dnswatch.core.clients.who import canonical_network, parse_who
-from dnswatch.core.feeds.triggers import name_fault
+from dnswatch.core.feeds.triggers import name_fault, owner_fault
 from dnswatch.core.logs.follow import own_path
 from dnswatch.core.names import canonical
+from dnswatch.core.policy import FeedPolicy
 from dnswatch.errors import Problem
 
 TLS_SCHEMES = ("tls://", "relp+tls://")
@@ -209,6 +210,7 @@ def _feed_entries_make_sense(tree: Tree, data: dict[str, Any]) -> Iterator[Probl
     feeds = data.get("feeds")
     feeds = feeds if isinstance(feeds, dict) else {}
     audiences = [*_groups(data), "any"]
+    zone = str(feeds.get("zone", FeedPolicy().zone)).removesuffix(".").lower()
     suffixes: Suffixes | None = None
     for key in ("block", "allow"):
         for path, entry in _items(feeds, key):
@@ -221,7 +223,8 @@ def _feed_entries_make_sense(tree: Tree, data: dict[str, Any]) -> Iterator[Probl
                 with suppress(ValueError):
                     name = canonical(text)
                     suffixes = suffixes or Suffixes()
-                    if fault := name_fault(name):
+                    owners = (owner_fault(name, f"{audience}.{zone}") for audience in audiences)
+                    if fault := name_fault(name) or next(filter(None, owners), None):
                         yield tree.problem(at, f"{text!r} {fault}")
                     elif key == "block" and suffixes.registrable(name) is None:
                         yield tree.problem(at, f"{text!r} is a public suffix: it belongs to everybody who has a name "

@@ -79,6 +79,9 @@ def test_names_are_blocked_and_allowed_for_whom_it_was_said(place: Path) -> None
     [
         (("block", "add", "co.uk", "--because", "x"), "public suffix"),
         (("block", "add", "a.example", "--because", "x", "--for-group", "stafff"), "did you mean 'staff'?"),
+        (("block", "add", "dnswatch.internal", "--because", "x"), "a name of the feed itself"),
+        (("block", "add", "x.staff.rpz.dnswatch.internal", "--because", "x"), "a name of the feed itself"),
+        (("block", "add", ".".join(["x" * 60] * 4), "--because", "x"), "longer than 255 octets"),
         (("block", "add", "*.a.example", "--because", "x"), "wildcard"),
         (("block", "add", "a.example.com", "--because", "x", "--until", "2020-01-01"), "has passed"),
         (("block", "add", "a.example.com"), "--because"),

@@ -1,9 +1,12 @@
 """The guard proves a zone harmless or refuses it: rows of rpz.md §5.1 and §5.3 at rule level."""
 
+from dataclasses import replace
+
 import pytest
 
 from dnswatch.core.catalog import NeverBlock
 from dnswatch.core.feeds.guard import faults, inspect
+from dnswatch.core.feeds.triggers import client_trigger
 from dnswatch.core.feeds.zones import compile_everyone, compile_zones
 from dnswatch.core.model import Group, Rule, Zone
 from dnswatch.errors import FeedRefused
@@ -82,8 +85,25 @@ def test_single_expectations_count_where_clients_cannot_be_told_apart() -> None:
     assert "tunnel is expected for everyone" in said(Rule("*.tunnel.test", "nxdomain"), audience="everyone")
 
 
+def test_who_may_never_be_cut_off_and_too_many_are_refused() -> None:
+    """Resolvers and this host, a whole site, more than feeds.quarantine.most: whoever put them there."""
+    feeds = replace(WORLD.feeds, never_quarantine=("127.0.0.1/32", "192.0.2.53/32"), most_quarantined=1)
+    world = replace(WORLD, feeds=feeds)
+
+    def refused(*networks: str) -> str:
+        rules = tuple(Rule(trigger, "nxdomain") for trigger in sorted(map(client_trigger, networks)))
+        return "\n".join(map(str, faults(Zone(f"quarantine.{ZONE}", "quarantine", rules), world, AT)))
+
+    assert refused("10.0.0.7/32") == ""
+    assert "never cut off" in refused("192.0.2.53/32")
+    assert "never cut off" in refused("127.0.0.1/32")
+    assert "a site, not a client" in refused("10.0.0.0/23")
+    assert "a site, not a client" in refused("2001:db8::/47")
+    assert "2 networks are cut off, and feeds.quarantine.most is 1" in refused("10.0.0.7/32", "10.0.0.8/32")
+
+
 def test_collateral_names_are_not_blocked() -> None:
-    """They need the operator's explicit word, which there is no place for yet."""
+    """They need the operator's explicit word: feeds.collateral."""
     assert "not safe to block" in said(Rule("chat.test", "nxdomain"))
 
 

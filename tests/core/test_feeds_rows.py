@@ -1,4 +1,28 @@
-"""Every row of research rpz.md §5.1 and §5.2, injected at rule level, or as bytes where no rule can say it: refused."""
+"""Every row of research rpz.md §5.1 and §5.2, injected at rule level, or as bytes where no rule can say it: refused.
+
+Where each pitfall that rpz.md §5 names has its test:
+
+| Pitfall | Test |
+| --- | --- |
+| §5.1 rows: refused by us | here, `RULES` and `FILES` |
+| §5.1 rows: what each does to BIND and Unbound | `live/test_poison.py::test_one_bad_record_in_a_transfer` |
+| §5.2 rows when a server starts | `live/test_poison.py::test_one_bad_line_in_a_file` |
+| §5.2 rows on reload, PowerDNS too | `live/test_poison_reload.py` |
+| §5.2 `named-checkzone` is a smoke test | `live/test_zones.py::test_named_checkzone_takes_every_zone` |
+| §5.3.1 names validated on bytes, never repaired | `test_feeds_triggers.py`, `cli/test_feed_by_hand.py` |
+| §5.3.2 no wildcard from a log; none above a registrable domain | `test_decisions.py`, `test_feeds_guard.py` |
+| §5.3.3 protected names | `test_feeds_guard.py`, `tests/test_feeds.py::test_names_that_nobody_may_lose_are_protected` |
+| §5.3.4 client rules: canonical, no prefix 0, no site, no resolver | `test_feeds_triggers.py`, `test_feeds_guard.py` |
+| §5.3.5 one action an owner, subsumption, SOA and NS, TTL | here, `test_feeds_claims.py`, `test_feeds_formats.py` |
+| §5.3.6 limits on change, last good version, alarm, expiry per entry | `io/test_publishing.py`, `io/test_publish.py` |
+| §5.3.7 shadow | `live/test_consumers.py::test_shadow_is_measured_then_enforced` |
+| §5.3 a bait name, many tenants, a line break in a name | `test_decisions.py`, `test_feeds_caps.py`, here |
+| §5.3 a name below a wildcard hides its siblings | `test_feeds_claims.py`, `laws/test_feeds.py` |
+| §5.3 forged source cuts a victim off | `live/test_quarantine.py` |
+| §5.4 serial stored first, only grows, same bytes | `io/test_publish.py`, `test_feeds_publication.py` |
+| §5.4 lower serial after a restore, new epoch | `live/test_resilience.py`, `cli/test_feed_by_hand.py` |
+| §5.4 BIND passes everything after expiry | `live/test_resilience.py` |
+"""
 
 import pytest
 
