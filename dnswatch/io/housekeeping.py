@@ -106,7 +106,7 @@ class Housekeeping:
             log.warning("feeds: a consumer has serial %d of %s, newer than ours: the store was restored from an older "
                         "copy; publishing all zones under newer ones", serial, zone)  # fmt: skip
         latest, now = await self._store.latest_snapshots(), time.time()
-        # All of them: the serial of some, Unbound's exempt zone for one, nobody tells.
+        # All of them: of some nobody tells, where a rule for our own address hides the canaries in Unbound.
         lifted = [lift(one, serial, now) for one in latest.values() for serial in [max(ahead.values())]
                   if not newer(one.serial, serial)]  # fmt: skip
         await self._store.save_snapshots(lifted)
