@@ -136,7 +136,7 @@ def _engine(row: dict[str, Any]) -> None:
     counters, sizes = row.get("counters", {}), row.get("sizes", {})
     if counters:
         click.echo("\nCounted: " + ", ".join(f"{count} {what}" for what, count in counters.items()))
-    if sizes:
+    if any(sizes.values()):
         click.echo("Held: " + ", ".join(f"{size} {what}" for what, size in sizes.items() if size))
 
 
