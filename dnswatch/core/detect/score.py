@@ -38,6 +38,7 @@ POINTS: Mapping[str, int] = {
     "server-like": 5,  # half of what an operator's word for it weighs
     "server-tunnel": 15,
     "tenant-unknown": 10,
+    "tunnel-host": 10,  # as for a server: it lets strangers in
 }
 """Points by term. First-seen counts at its widest scope only, for what the network never saw no client of it saw."""
 

@@ -21,6 +21,7 @@ from dnswatch.core.detect.signals.scanner import Scanner
 from dnswatch.core.detect.signals.second_category import SecondCategory
 from dnswatch.core.detect.signals.sequence import Sequence
 from dnswatch.core.detect.signals.tenant import Tenant
+from dnswatch.core.detect.signals.tunnel import Tunnel
 
 SIGNALS: dict[str, type[Signal]] = {
     "burst": Burst,
@@ -38,5 +39,6 @@ SIGNALS: dict[str, type[Signal]] = {
     "second-category": SecondCategory,
     "sequence": Sequence,
     "tenant": Tenant,
+    "tunnel": Tunnel,
 }
 """Name → signal, sorted by name: the order of the terms in every alert."""
