@@ -92,7 +92,7 @@ def test_each_side_may_restart_while_the_other_is_down(kind: str) -> None:
             settled(made)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", ["bind", pytest.param("unbound", marks=pytest.mark.torture)])
 def test_a_resolver_that_is_cut_off_is_told_of_before_its_zones_expire(kind: str) -> None:
     """It asks at the old port: first it is behind, then expired, and BIND then lets everything pass."""
     with loaded(kind, replaced=SHORT if kind == "bind" else {}, program=ShortTimers) as made, resolver(made):
