@@ -86,13 +86,14 @@ class World:
 
     # ── dnswatch ──────────────────────────────────────────────────────────────────────────────────────────────
 
-    def configure(self, *, mode: str = "", exclude: str = "", secrets: str = "s", more: str | None = None) -> None:
+    def configure(self, *, mode: str = "", exclude: str = "", secrets: str = "s", also: str = "") -> None:
         """Write dnswatch's configuration and keys."""
         for name in KEYS:
             (self.root / name).write_text(base64.b64encode((name + secrets).encode() * 4).decode())
         groups = ", ".join(f'{name}: {{networks: ["{chr(34).join(nets).replace(chr(34), chr(34) + ", " + chr(34))}"]}}'
                            for name, nets in GROUPS.items())  # fmt: skip
-        expect = ", ".join(f'{{who: ["{who}"], services: [{service}], because: test}}' for who, service in EXPECT)
+        known = [*EXPECT, (also, "slack-webhook")] if also else EXPECT
+        expect = ", ".join(f'{{who: ["{who}"], services: [{service}], because: test}}' for who, service in known)
         keys = ", ".join(f'{name}: {{secret: "file:{self.root}/{name}"}}' for name in KEYS)
         views = ", ".join(f"{name}: k-{name}" for name in (*GROUPS, "any"))
         kind = "other" if self.kind == "dnsmasq" else self.kind  # it fetches nothing
@@ -108,12 +109,12 @@ class World:
             f"  canary: {{every: 1s, grace: {self.grace_s}s}}\n  consumers: [{{{consumer}}}]\n"
         )
 
-    def reload(self, **changes: str) -> int:
-        """Change the zones; give the new serial of the zone ``any`` once it is published."""
-        self.configure(**changes)  # type: ignore[arg-type]
+    def reload(self, zone: str = "any", **changes: str) -> int:
+        """Change the zones; give the new serial of the zone ``any``, or of another one, once it is published."""
+        self.configure(**changes)
         before = len(self.running.said())
         self.running.send(signal.SIGHUP)
-        pattern = rf"any\.{re.escape(PARENT)} has serial (\d+)"
+        pattern = rf"{zone}\.{re.escape(PARENT)} has serial (\d+)"
         assert wait_for(lambda: re.search(pattern, self.running.said()[before:]), 20), self.running.said()
         found = re.search(pattern, self.running.said()[before:])
         assert found
@@ -122,6 +123,11 @@ class World:
     def status(self) -> dict[str, Any]:
         """Give what dnswatch knows of the consumer, at most 2 s old."""
         return self.running.status()["consumer:ns1"]
+
+    def whole(self) -> bool:
+        """Say whether dnswatch has asked for every copy of every zone, and all were live."""
+        row = self.status()
+        return bool(row["copies"]) and not row["missing"]
 
     def blind_spots(self) -> list[dict[str, Any]]:
         """Give the alerts on feeds that are not live, every revision, oldest first."""
