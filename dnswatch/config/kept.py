@@ -1,4 +1,4 @@
-"""The catalogue as it was compiled the last time: reading 168 files of YAML takes 0.11 s, reading this 0.02 s.
+"""The catalogue as it was compiled the last time: reading 168 files of YAML takes 0.10 s, reading this 0.01 s.
 
 Kept in the user's cache folder under a name that is a hash of everything that makes a catalogue: each file of it, the
 public suffix list, the modules that read them, the version of Python. So nothing is ever out of date, only unused.

@@ -6,7 +6,6 @@ and ends it). Read next: ``replay.py``.
 
 from __future__ import annotations
 
-import marshal
 import os
 import pickle
 import select
@@ -20,7 +19,7 @@ from typing import Any
 from dnswatch.core.logs.digest import Digested
 from dnswatch.core.logs.timestamps import Stamps
 from dnswatch.core.reading import AnyDigest, Scan, build_scan
-from dnswatch.io.apart import LENGTH, Task, plain, standing
+from dnswatch.io.apart import LENGTH, Task, standing
 from dnswatch.io.archive import Family, LogStream
 from dnswatch.io.replay import Reading, Replay
 
@@ -36,7 +35,7 @@ def serve() -> None:
     assert isinstance(task, Task)
     out = _Out(sys.stdout.fileno())
     for message in _Alone(task).messages():
-        out.put(marshal.dumps(message))
+        out.put(pickle.dumps(message, pickle.HIGHEST_PROTOCOL))
     out.drain(0)
 
 
@@ -67,7 +66,7 @@ class _Alone(Replay):
                 first = False
             else:
                 newlines = round(self.tally.lines - lines) if self.tally.exact else None
-                yield (piece.position.offset, _digested(piece.digested), newlines, stream.raw_bytes,
+                yield (piece.position.offset, piece.digested, newlines, stream.raw_bytes,
                        (stamps.state(), digest.state()))  # fmt: skip
             lines = self.tally.lines
         if self._end is not None and self._standing is not None:
@@ -82,12 +81,6 @@ class _Alone(Replay):
 
     def _ended(self, path: Path, kind: str | None, problem: str, offset: int, have: int) -> None:
         self._end = problem, have
-
-
-def _digested(digested: Digested) -> tuple[Any, ...]:
-    events, samples, *counts = digested
-    return ([plain(event) for event in events],
-            [(at, None if event is None else plain(event)) for at, event in samples], *counts)  # fmt: skip
 
 
 class _Out:
