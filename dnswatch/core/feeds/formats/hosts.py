@@ -12,6 +12,7 @@ from dnswatch.core.feeds.audiences import EVERYONE
 from dnswatch.core.feeds.suffixes import NOWHERE, header, listing
 from dnswatch.core.model import Snapshot
 
+
 class Hosts:
     """A file in the form of /etc/hosts."""
 
