@@ -167,6 +167,7 @@ class Replay:
         except OSError as error:
             tally.skipped.append((str(path), no_access(path, error, "it was there a moment ago")))
             tally.failed += 1
+            self._children.end(path)
             return
         try:
             yield from self._stream(path, stream, stamps, digests)
@@ -175,6 +176,7 @@ class Replay:
             tally.failed += 1
         finally:
             stream.close()
+            self._children.end(path)
 
     def _stream(
         self, path: Path, stream: LogStream, stamps: Stamps, digests: dict[str, AnyDigest]
@@ -244,7 +246,6 @@ class Replay:
 
     def _ended(self, path: Path, kind: str | None, problem: str, offset: int, have: int) -> None:
         """Note how a file ended, with ``have`` bytes behind its last whole line."""
-        self._children.end(path)
         if problem:
             self.tally.notes.append(f"{path}: {problem}; what comes before was analysed ({offset} bytes)")
         if kind is None:
