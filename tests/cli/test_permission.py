@@ -43,6 +43,7 @@ BECOME_NOBODY = """
 import contextlib, importlib, io, os, pkgutil, sys
 import dnswatch
 from dnswatch.cli import main
+"b\u00fccher.example".encode("idna")  # what Python reads for it is perhaps closed to others, too
 # A checkout may be closed to others: everything is imported, and asked once, before we become nobody.
 for module in pkgutil.walk_packages(dnswatch.__path__, "dnswatch."):
     if not module.name.endswith("__main__"):
