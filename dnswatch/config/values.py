@@ -176,7 +176,9 @@ def sink_address(value: str) -> str:
     except ValueError:
         raise ValueError(f"{value!r} is not an address: write udp://HOST:PORT (IPv6: udp://[::1]:514)") from None
     if parts.scheme in _LATER_SCHEMES:
-        raise ValueError(f"not available yet: {_LATER_SCHEMES[parts.scheme]} (use relp://, tls://, tcp://, udp:// or unix://)")
+        raise ValueError(
+            f"not available yet: {_LATER_SCHEMES[parts.scheme]} (use relp://, tls://, tcp://, udp:// or unix://)"
+        )
     if parts.scheme == "unix":
         if parts.netloc or not parts.path.startswith("/"):
             raise ValueError(f"{value!r}: write unix:///PATH, for example unix:///dev/log")
