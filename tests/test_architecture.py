@@ -1,6 +1,7 @@
 """The shape holds: core is pure, imports point one way, siblings do not know each other."""
 
 import ast
+import functools
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,9 +20,14 @@ IMPURE = {
 FORBIDDEN_NAMES = {"utils", "util", "helpers", "common", "misc", "base", "manager", "handler"}
 
 
+@functools.cache
+def parsed(path: Path) -> ast.Module:
+    return ast.parse(path.read_text())
+
+
 def imported(path: Path) -> Iterator[str]:
     """Every module that the file imports, function bodies included, TYPE_CHECKING blocks too."""
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(parsed(path)):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -66,7 +72,7 @@ def test_imports_point_one_way(path: Path) -> None:
 def test_core_is_pure(path: Path) -> None:
     """No clock, socket, file, log, loop or dice in core: time is an argument, effects are values."""
     assert not {name.split(".")[0] for name in imported(path)} & IMPURE
-    calls = {node.func.id for node in ast.walk(ast.parse(path.read_text()))
+    calls = {node.func.id for node in ast.walk(parsed(path))
              if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)}  # fmt: skip
     assert not calls & {"open", "print", "input"}
 
@@ -90,7 +96,7 @@ def test_extensions_do_not_import_each_other(folder: str) -> None:
 @pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(PACKAGE)))
 def test_modules_say_what_they_are(path: Path) -> None:
     """Every module has a docstring and a noun for a name."""
-    tree = ast.parse(path.read_text())
+    tree = parsed(path)
     assert ast.get_docstring(tree), f"{path.relative_to(ROOT)} has no docstring"
     assert path.stem not in FORBIDDEN_NAMES
 
@@ -105,7 +111,7 @@ def test_only_jobs_imports_apscheduler() -> None:
 def test_broad_excepts_live_in_supervise_only() -> None:
     """`except Exception` belongs to the one retry loop (DESIGN §7)."""
     for path in MODULES:
-        for node in ast.walk(ast.parse(path.read_text())):
+        for node in ast.walk(parsed(path)):
             if isinstance(node, ast.ExceptHandler):
                 caught = ast.unparse(node.type) if node.type else "everything"
                 broad = caught in {"everything", "Exception", "BaseException"}

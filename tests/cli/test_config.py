@@ -67,6 +67,7 @@ def test_the_schema_knows_every_key(capsys: pytest.CaptureFixture[str]) -> None:
     assert set(schema["properties"]) == set(Config.model_fields)
     assert set(schema["$defs"]["Source"]["properties"]) == {
         "type", "path", "journald", "listen", "senders", "timezone", "from", "sample", "forwarders", "drain", "olddir",
+        "silent_after", "catch_up",
     }  # fmt: skip
 
     def walk(node: Any) -> None:

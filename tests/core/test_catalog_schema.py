@@ -233,7 +233,7 @@ PLAIN = st.recursive(
 )
 
 
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=100)
 @given(st.dictionaries(st.sampled_from(schema.SERVICE_FIELDS), PLAIN))
 def test_reading_never_raises(change: dict[str, Any]) -> None:
     """Any data gives a service or faults."""
@@ -246,7 +246,7 @@ ENTRIES = st.tuples(
 )
 
 
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=100)
 @given(st.lists(ENTRIES, min_size=1, max_size=6))
 def test_names_without_faults_never_overlap(entries: list[tuple[str, Match]]) -> None:
     """What the list reader lets pass has no entry that another one covers, and what it refuses has one."""

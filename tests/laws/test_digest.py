@@ -124,7 +124,7 @@ big = st.sampled_from(
 
 
 @pytest.mark.parametrize("kind", PARSERS)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(
     parts=st.lists(st.tuples(text, big), min_size=1, max_size=4),
     sizes=st.lists(st.sampled_from([1 << 10, 7 << 10, 64 << 10, 512 << 10, 100, 8191]), min_size=1, max_size=4),
