@@ -222,14 +222,15 @@ def test_killed_fifty_times_under_load(tmp_path: Path) -> None:
     (tmp_path / "whole.log").write_text("".join(cell.writer.lines))
     source = f"{{type: bind, path: {tmp_path}/whole.log, timezone: UTC, from: start}}"
     with Running(alone, "feeds: {mode: off}\n", sources=f"sources: [{source}]") as left:
-        wanted = {shown(one) for one in cell.running.alerts() if one["client_ip"] != END}
+        wanted = shown(cell.running.alerts())
         until(lambda: len(left.alerts()) >= len(wanted), 30)
         assert left.stop() == 0
-    assert {shown(one) for one in left.alerts()} == wanted
+    assert shown(left.alerts()) == wanted
     assert sum(cell.writer.counts.values()) == len(cell.writer.lines)
     print(f"{kills} kills, {len(cell.writer.lines)} attempts, {len(wanted)} revisions")  # for whoever runs it with -s
 
 
-def shown(alert: dict[str, Any]) -> str:
-    """Give everything that an alert says but for the position of its lines."""
-    return json.dumps(alert, sort_keys=True)
+def shown(alerts: Iterable[dict[str, Any]]) -> set[str]:
+    """Give what alerts say but for the position of their lines; blind spots are of the reader, not of the log."""
+    kept = [one for one in alerts if one["client_ip"] != END and one["category"] != "blind-spot"]
+    return {json.dumps({**one, "evidence": []}, sort_keys=True) for one in kept}
