@@ -77,7 +77,7 @@ def _asks(told: dict[str, Any], incident: Incident) -> Iterator[Ask]:
     for after, name, times, apart in told["steps"]:
         for n in range(times):
             asked = rotation[n % len(rotation)] if name == "*" else name
-            watched = name != "*" and not any(asked.endswith(x) for x in ("npmjs.org", "gstatic.com", "groq.com"))
+            watched = name != "*" and not any(asked.endswith(x) for x in ("example.com", "gstatic.com", "groq.com"))
             yield Ask(
                 incident.planned_at + after + n * apart, incident.client, asked, incident=incident if watched else None
             )

@@ -68,7 +68,7 @@ def test_what_people_use_above_a_blocked_name_is_protected() -> None:
 
 
 @pytest.mark.parametrize("name", ["arpa", "slack.com", "googleapis.com", "github.com", "office.com", "telegram.org",
-                                  "pool.ntp.org", "ocsp.digicert.com", "r11.o.lencr.org", "deb.debian.org",
+                                  "pool.ntp.org", "ocsp.digicert.com", "r11.o.lencr.org",
                                   "ctldl.windowsupdate.com", "www.msftconnecttest.com",
                                   "a.root-servers.net"])  # fmt: skip
 def test_names_that_nobody_may_lose_are_protected(name: str) -> None:
