@@ -124,7 +124,7 @@ def add(
     click.echo(f"Expected from now on: {', '.join(members)} may use {', '.join(entry['services'])} "
                f"({after.origin(('expect', _position(after, path, len(data['expect']) - 1)))}).")  # fmt: skip
     _note(after, {"kind": "expect add", **entry})
-    _reload(ctx, after)
+    tell_daemon(ctx, after)
 
 
 @command.command("remove")
@@ -170,7 +170,7 @@ def remove(ctx: click.Context, what: str, service: str | None) -> None:
         gone = what if not what.isdigit() else ", ".join(entry.who)
         click.echo(f"No longer expected: {gone} using {service or ', '.join(entry.services)} ({entry.because}).")
         _note(after, {"kind": "expect remove", "who": gone, "services": service or entry.services})
-    _reload(ctx, after)
+    tell_daemon(ctx, after)
     if len(ours) < len(chosen):
         ctx.exit(EXIT_FAILED)
 
@@ -252,8 +252,8 @@ def _note(config: Config, what: dict[str, Any]) -> None:
     note(config, what)
 
 
-def _reload(ctx: click.Context, config: Config) -> None:
-    """Ask a running daemon to read the change; the change itself is made whatever becomes of that."""
+def tell_daemon(ctx: click.Context, config: Config, without: str = "the change counts from its next start") -> None:
+    """Ask a running daemon to read the change, which is made in any case; ``without`` one, say what comes of it."""
     from dnswatch.io.lock import request_reload
 
     try:
@@ -264,7 +264,7 @@ def _reload(ctx: click.Context, config: Config) -> None:
     if asked:
         click.echo("The running daemon was asked to reload.")
     else:
-        click.echo(f"No daemon runs on {config.state_dir}: the change counts from its next start.")
+        click.echo(f"No daemon runs on {config.state_dir}: {without}.")
 
 
 def _plain(row: Row, now: float) -> dict[str, Any]:

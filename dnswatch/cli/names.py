@@ -14,7 +14,7 @@ from typing import Any
 import click
 
 from dnswatch.cli import config_path
-from dnswatch.cli.part import add_entry, entry_end, remove_entries, tell_daemon, where
+from dnswatch.cli.part import add_entry, entry_end, remove_entries, tell_feeds, where
 from dnswatch.cli.tables import print_table
 from dnswatch.cli.world import note
 from dnswatch.config.build import load_policy
@@ -71,7 +71,7 @@ def _make(group: click.Group, key: str) -> None:
         click.echo(f"{'Blocked' if key == 'block' else 'Allowed'} by hand for {whom}: {', '.join(entry['names'])}.")
         _warn(ctx, entry["names"])
         note(config, {"kind": f"feed {key} add", **entry})
-        tell_daemon(ctx, config)
+        tell_feeds(ctx, config)
 
     @group.command("remove")
     @click.argument("what", metavar="NUMBER|NAME")
@@ -99,7 +99,7 @@ def _make(group: click.Group, key: str) -> None:
         click.echo(f"No longer {'blocked' if key == 'block' else 'allowed'} by hand: {what}.")
         for entry in gone:
             note(config, {"kind": f"feed {key} remove", **({"names": [name]} if name else entry)})
-        tell_daemon(ctx, config)
+        tell_feeds(ctx, config)
 
     @group.command("list")
     @click.option("--json", "as_json", is_flag=True, help="Print JSON.")

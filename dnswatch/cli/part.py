@@ -13,14 +13,14 @@ from typing import Any
 import click
 
 from dnswatch.cli import config_path
-from dnswatch.cli.expect import only_writer_or_explain
+from dnswatch.cli.expect import only_writer_or_explain, tell_daemon
 from dnswatch.config.build import Loaded, load_policy
 from dnswatch.config.edit import FEEDS_PART, FEEDS_WRITER, part, read_part, render_part, write_part
 from dnswatch.config.load import load
 from dnswatch.config.model import Config
 from dnswatch.config.values import duration, end, time_text
 from dnswatch.config.yaml import Step
-from dnswatch.errors import EXIT_FAILED, ConfigError, StateError
+from dnswatch.errors import ConfigError
 
 Check = Callable[[Loaded], None]
 
@@ -84,19 +84,9 @@ def where(ctx: click.Context, path: Sequence[Step]) -> tuple[Path, int]:
     return Path(leaf.document.file), int(leaf.path[-1])
 
 
-def tell_daemon(ctx: click.Context, config: Config) -> None:
-    """Ask a running daemon to read the change; the change itself is made whatever becomes of that."""
-    from dnswatch.io.lock import request_reload
-
-    try:
-        asked = request_reload(config.state_dir)
-    except (StateError, OSError) as error:
-        click.echo(f"The change is written, but {error}", err=True)
-        ctx.exit(EXIT_FAILED)
-    if asked:
-        click.echo("The running daemon was asked to reload.")
-    else:
-        click.echo(f"No daemon runs on {config.state_dir}: `dnswatch feed build` publishes it now.")
+def tell_feeds(ctx: click.Context, config: Config) -> None:
+    """Have the zones follow the change."""
+    tell_daemon(ctx, config, "`dnswatch feed build` publishes it now")
 
 
 def _list(data: dict[str, Any], path: Sequence[str]) -> list[dict[str, Any]]:

@@ -14,7 +14,7 @@ from typing import Any
 
 import click
 
-from dnswatch.cli.part import add_entry, entry_end, remove_entries, tell_daemon
+from dnswatch.cli.part import add_entry, entry_end, remove_entries, tell_feeds
 from dnswatch.cli.tables import print_table
 from dnswatch.cli.world import note, who_asks, world
 from dnswatch.config.build import Loaded
@@ -65,7 +65,7 @@ def add(
         click.echo("note: feeds.mode is shadow, where nobody is cut off: it counts from `dnswatch feed promote` on.",
                    err=True)  # fmt: skip
     note(config, {"kind": "feed quarantine add", **entry})
-    tell_daemon(ctx, config)
+    tell_feeds(ctx, config)
 
 
 @quarantine.command("remove")
@@ -89,7 +89,7 @@ def remove(ctx: click.Context, who: str, because: str) -> None:
     click.echo(f"No longer cut off: {member}.")
     note(config, {"kind": "feed quarantine remove", "who": member, "because": because})
     if gone:
-        tell_daemon(ctx, config)
+        tell_feeds(ctx, config)
     if decided and running_pid(config.state_dir) is None:
         click.echo("What dnswatch decided is lifted when it runs again.")
 

@@ -3,7 +3,7 @@
 ``TXNR SP COMMAND SP DATALEN [SP DATA] LF``; a session begins with ``open`` and its offers, messages are ``syslog``,
 answers ``rsp``. Up to `WINDOW` messages are on their way unanswered: with one at a time, each costs 44 ms (delivery.md
 §1.2). An answer means that the receiver has queued the message, not that it is on disk. Never: keeps a message once it
-is answered. Read next: ``stream.py``; https://github.com/rsyslog/librelp/blob/master/doc/relp.html.
+is answered. Grammar: doc/relp.html of librelp. Read next: ``stream.py``.
 """
 
 from __future__ import annotations
