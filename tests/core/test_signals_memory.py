@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
 from dnswatch.core.detect.engine import Engine
 from dnswatch.core.detect.signals import SIGNALS
 from dnswatch.core.detect.signals.burst import tail
-from dnswatch.core.model import Alert, Lease, Weird
+from dnswatch.core.model import Alert, Event, Lease, Weird
 from dnswatch.core.policy import DAY_S, Detection
 from tests.core.detection import T0, alerts, feed, policy, query
 
@@ -112,8 +113,70 @@ def test_an_expected_client_is_told_of_only_when_it_departs_from_its_habits() ->
     calm = [query(day * DAY_S + i * 60, "10.1.0.9", "hooks.slack.com") for day in range(8) for i in range(2)]
     assert feed(engine, calm) == []
     made = feed(engine, [query(8 * DAY_S + i * 60, "10.1.0.9", "hooks.slack.com") for i in range(12)])
-    assert [(alert.severity, alert.count, alert.score) for alert in made] == [("low", 1, 21)]
-    assert {"deviation", "expectation", "burst"} <= terms(made[0])
+    assert [(alert.severity, alert.count, alert.score) for alert in made] == [("low", 1, 31)]
+    assert {"deviation", "expectation", "burst", "volume"} <= terms(made[0])
+
+
+def posts(day: float, count: int, client: str = "10.1.0.9") -> list[Event]:
+    """Lookups spread evenly over a day."""
+    return [query((day + i / count) * DAY_S, client, "hooks.slack.com") for i in range(count)]
+
+
+def test_a_day_of_five_times_the_usual_is_a_deviation_and_says_its_numbers() -> None:
+    """No hour of it is a burst; it is told of once, for the next day's habit knows it."""
+    engine = Engine(policy(("10.1.0.9", "slack-webhook"), learning_days=1.0))
+    assert feed(engine, [one for day in range(9) for one in posts(day, 12)]) == []
+    made = feed(engine, [*posts(9, 60), *posts(10, 60), *posts(11, 60)])
+    assert [(alert.severity, alert.score, alert.rev) for alert in made] == [("low", 31, 1), ("low", 31, 2)]
+    (text,) = (reason.text for reason in made[0].because if reason.term == "volume")
+    assert text.startswith("volume: 36 lookups of slack-webhook in 24 h; the median of 10 earlier days is 12")
+    assert made[0].at < T0 + 10 * DAY_S
+    told = engine.open_alert("10.1.0.9", "slack-webhook")
+    feed(engine, [*posts(12, 60), *posts(13, 60)])
+    again = engine.open_alert("10.1.0.9", "slack-webhook")
+    assert told is not None
+    assert again is not None
+    assert told.count == again.count
+
+
+def test_habits_that_are_no_deviation_in_volume() -> None:
+    """Twice as much, a weekly job, a client without five days of past, and one whose days differ anyway."""
+    engine = Engine(policy(("10.1.0.0/24", "slack-webhook"), learning_days=0.1))
+    feed(engine, posts(0, 1, "10.1.0.1"))  # the permission's first use is another story
+    twice = [one for day in range(1, 9) for one in posts(day, 12 if day < 8 else 24, "10.1.0.1")]
+    weekly = [one for week in range(8) for one in posts(1 + 7 * week, 40, "10.1.0.2")]
+    young = [one for day in range(1, 5) for one in posts(day, 6 if day < 4 else 60, "10.1.0.3")]
+    uneven = [one for day in range(1, 12) for one in posts(day, (3, 30, 9, 55, 14)[day % 5], "10.1.0.4")]
+    assert feed(engine, sorted([*twice, *weekly, *young, *uneven], key=lambda one: one.at)) == []
+
+
+def test_volume_weighs_what_the_operator_says() -> None:
+    """Points are data: with enough of them a deviation is medium."""
+    rules = policy(("10.1.0.9", "slack-webhook"), learning_days=1.0)
+    rules = replace(rules, detection=replace(rules.detection, points={"volume": 26}))
+    engine = Engine(rules)
+    feed(engine, [one for day in range(9) for one in posts(day, 12)])
+    assert [alert.severity for alert in feed(engine, posts(9, 40))] == ["medium"]
+
+
+def test_a_restart_within_a_day_of_much_changes_nothing() -> None:
+    """The hours of the day at hand survive, and so does the habit."""
+    rules = policy(("10.1.0.9", "slack-webhook"), learning_days=1.0)
+    whole, first = Engine(rules), Engine(rules)
+    before, after = [one for day in range(9) for one in posts(day, 12)] + posts(9, 60)[:20], posts(9, 60)[20:]
+    expected = feed(whole, [*before, *after])
+    feed(first, before)
+    again = Engine(rules)
+    again.restore(stored(first))
+    assert [(one.id, one.at) for one in feed(again, after)] == [(one.id, one.at) for one in expected] != []
+
+
+def test_lines_that_come_late_do_not_disturb_the_volume_of_their_days() -> None:
+    """One of an hour ago counts in its hour; one of two days ago counts nowhere."""
+    engine = Engine(policy(("10.1.0.9", "slack-webhook"), learning_days=1.0))
+    feed(engine, [one for day in range(9) for one in posts(day, 12)])
+    late = [query((7 + i / 50) * DAY_S, "10.1.0.9", "hooks.slack.com") for i in range(40)]
+    assert feed(engine, [*posts(9, 12), *late]) == []
 
 
 def test_a_deviation_becomes_an_alert_like_any_other_when_the_expectation_ends() -> None:

@@ -79,6 +79,7 @@ EAGER = {
     "prevalence": {"clients": 2, "users": 1, "rare": 0.3},
     "regularity": {"lookups": 3, "score": 0.5},
     "sequence": {"habit_hours": 1, "repeats": 2},
+    "volume": {"times": 0.5, "lookups": 1, "z": 0.0, "days": 1},
 }
 """Settings under which every signal speaks often, so that the law is about something."""
 RULES = (

@@ -23,7 +23,7 @@ UNVERIFIED = frozenset({"oob-interaction", "request-bin", "tunnel-agent", "tunne
 DESTINATION = frozenset({"first-seen-group", "first-seen-network", "prevalence-low", "tenant-unknown"})
 BASELINE = frozenset({
     "burst", "companion-absent", "deviation", "off-hours", "query-type", "regular", "regular-long", "second-category",
-    "sequence", "sequence-close", "sequence-repeated",
+    "sequence", "sequence-close", "sequence-repeated", "volume",
 })  # fmt: skip
 SEGMENT = frozenset({"segment", "server-tunnel"})
 SENSITIVE_ROLES = frozenset({"iot", "server"})

@@ -22,6 +22,7 @@ from dnswatch.core.detect.signals.second_category import SecondCategory
 from dnswatch.core.detect.signals.sequence import Sequence
 from dnswatch.core.detect.signals.tenant import Tenant
 from dnswatch.core.detect.signals.tunnel import Tunnel
+from dnswatch.core.detect.signals.volume import Volume
 
 SIGNALS: dict[str, type[Signal]] = {
     "burst": Burst,
@@ -40,5 +41,6 @@ SIGNALS: dict[str, type[Signal]] = {
     "sequence": Sequence,
     "tenant": Tenant,
     "tunnel": Tunnel,
+    "volume": Volume,
 }
 """Name → signal, sorted by name: the order of the terms in every alert."""
