@@ -13,7 +13,7 @@ from evaluation.intervals import poisson, wilson
 from evaluation.judge import UNSEEN_BY_DESIGN
 from evaluation.product import GRADES
 
-MEDIUM, HIGH = GRADES.index("medium"), GRADES.index("high")
+LOW, MEDIUM, HIGH = (GRADES.index(grade) for grade in ("low", "medium", "high"))
 MINUTE, HOUR, DAY = 60.0, 3600.0, 86400.0
 POLLS = 10
 """S3 is asked for where a poll shows at all: so many lookups in the first hour."""

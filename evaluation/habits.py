@@ -231,7 +231,7 @@ PEOPLE: tuple[Habit, ...] = (
 def _build_posts(world: World, client: Client, number: int, rng: random.Random) -> Iterator[Ask]:
     """A build machine tells the team."""
     begin = world.midnight(number)
-    name = ("hooks.slack.com", "acme.webhook.office.com", "discord.com")[client.n % 3]
+    name, _ = names.BUILD_POSTS[client.n % 3]
     for at in _now_and_then(rng, begin + 7 * HOUR, begin + 19 * HOUR, 1.2 * HOUR if world.works(number) else 6 * HOUR):
         yield Ask(at, client, name)
 

@@ -15,13 +15,14 @@ from pathlib import Path
 from typing import Any
 
 from evaluation import gates
-from evaluation.gates import HIGH, MEDIUM, Verdict
+from evaluation.gates import HIGH, LOW, MEDIUM, Verdict
 from evaluation.intervals import bootstrap, quantile, wilson
 from evaluation.judge import f1
 from evaluation.product import GRADES
 from evaluation.replays import Replayed
 
 Runs = Sequence[dict[str, Any]]
+SHOWN = (LOW, MEDIUM, HIGH)
 PREVALENCES = (1e-2, 1e-3, 1e-4, 1e-5)
 """Incidents per client and day at which the value of an alert is worked out."""
 ABOUT = {
@@ -52,7 +53,9 @@ KNOWN_MISSES = """\
 - S3-keep-alive, S6 with a kept connection: a connection that lasts is one lookup, the same as S2.
 - S7: one lookup a day is medium where the service is rare here, and hardly ever more.
 - Discord from a client that uses DNS over HTTPS: its companions would not show, so their absence means nothing.
-- S9: more of what is allowed is a deviation, low by design, and only where it exceeds the client's own busiest hours.
+- S9: more of what is allowed is a deviation, low by design, and only above three times the client's own median day and
+  above its busiest; where the answer is cached as long as the client's pauses are, five times as many posts are not
+  three times as many lookups.
 """
 
 
@@ -154,8 +157,8 @@ def _recall(runs: Runs) -> Iterator[str]:
         "",
         "Time from the first malicious lookup that the log shows to the first revision of that severity.",
         "",
-        "| scenario | incidents | ≥ medium | ≥ high | median, 90 % until medium | until high |",
-        "| --- | ---: | --- | --- | ---: | ---: |",
+        "| scenario | incidents | ≥ low | ≥ medium | ≥ high | median, 90 % until low | until medium | until high |",
+        "| --- | ---: | --- | --- | --- | ---: | ---: | ---: |",
     )
     for scenario, about in ABOUT.items():
         for outside in (False, True):
@@ -168,12 +171,9 @@ def _recall(runs: Runs) -> Iterator[str]:
             ones = [one for one in every if one["label"]["lookups"]]
             if not every:
                 continue
-            cells = [
-                _share(sum(one["first"][grade] is not None for one in ones), len(ones)) for grade in (MEDIUM, HIGH)
-            ]
+            cells = [_share(sum(one["first"][grade] is not None for one in ones), len(ones)) for grade in SHOWN]
             times = [
-                _times([one["first"][grade] for one in ones if one["first"][grade] is not None])
-                for grade in (MEDIUM, HIGH)
+                _times([one["first"][grade] for one in ones if one["first"][grade] is not None]) for grade in SHOWN
             ]
             unseen = f" of {len(every)}" if len(every) != len(ones) else ""
             yield (

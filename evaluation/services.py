@@ -100,6 +100,12 @@ DISCORD_WEB = (
     (4.0, "images-ext-1.discordapp.net"),
     (5.0, "media.discordapp.net"),
 )
+BUILD_POSTS = (
+    ("hooks.slack.com", "slack-webhook"),
+    ("acme.webhook.office.com", "teams-webhook"),
+    ("discord.com", "discord"),
+)
+"""Where build machines tell their team, one each."""
 DISCORD_INVITE = ((0.0, "discord.com"), (0.5, "cdn.discordapp.com"))
 SLACK_START = (
     (0.0, "slack.com"),
