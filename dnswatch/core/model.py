@@ -181,6 +181,7 @@ class Group:
     name: str
     networks: tuple[str, ...]  # canonical CIDR text
     role: ClientRole = ""
+    owner: str = ""  # who answers for its members
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,6 +193,9 @@ class Client:
     role: ClientRole = ""
     name: str = ""
     mac: str = ""
+    owner: str = ""  # of its group
+    leased_at: float | None = None  # since when the host has had the address; None: no lease tells
+    leased_until: float | None = None  # end of the lease as far as it is known; None: not told
 
 
 WhoKind = Literal["group", "network", "address", "name", "mac"]
@@ -259,6 +263,19 @@ class Evidence:
 
 
 @dataclass(frozen=True, slots=True)
+class Trace:
+    """A watched, companion or recon name that a client asked for around an alert; repeats are one."""
+
+    at: float
+    last_at: float  # of the last repeat, to the minute
+    name: Name
+    role: IndicatorRole
+    service: str  # "recon" for that list
+    path: str  # of the line that began it
+    offset: int
+
+
+@dataclass(frozen=True, slots=True)
 class Alert:
     """One revision of an episode of (client, service). Identity: (id, rev)."""
 
@@ -285,6 +302,8 @@ class Alert:
     because: tuple[Reason, ...]  # score terms, the base first
     evidence: tuple[Evidence, ...]  # first 5 and last 5 lines
     cause: str  # why this revision exists: opened, severity, outcome, count, rhythm, closed, acknowledged …
+    timeline: tuple[Trace, ...] = ()  # in order of time: the first 6 and the newest 14
+    left_out: int = 0  # traces that did not fit between them
 
 
 @dataclass(frozen=True, slots=True)

@@ -121,8 +121,9 @@ class Store:
 
 
 def said(made: list[Alert]) -> list[tuple[object, ...]]:
-    """What the law holds, and more than it asks: outcome, cause, time and reasons too."""
-    return [(a.id, a.rev, a.severity, a.count, a.outcome, a.cause, a.at, a.client, a.because, a.evidence) for a in made]
+    """What the law holds, and more than it asks: outcome, cause, time, reasons and timeline too."""
+    return [(a.id, a.rev, a.severity, a.count, a.outcome, a.cause, a.at, a.client, a.because, a.evidence, a.timeline,
+             a.left_out) for a in made]  # fmt: skip
 
 
 def undisturbed(rules: Policy, log: list[tuple[str, Event]]) -> tuple[list[Alert], Store]:
@@ -181,6 +182,7 @@ def test_the_law_holds_with_full_tables(
         patch("dnswatch.core.clients.roles.CLIENTS", 2), patch(f"{signals}.burst.PAIRS", 2),
         patch(f"{signals}.prevalence.SERVICES", 2), patch(f"{signals}.regularity.SERIES", 4),
         patch(f"{signals}.second_category.CLIENTS", 2), patch(f"{signals}.sequence.CLIENTS", 2),
+        patch.multiple(f"{detect}.timeline", CLIENTS=2, TRACES=2, FIRST=1, MOST=3),
         patch(f"{signals}.tenant.SERVICES", 1), patch(f"{signals}.tenant.LABELS", 1),
     ):  # fmt: skip
         check(RULES[number], log, cuts, stops)

@@ -8,11 +8,12 @@ from __future__ import annotations
 from dataclasses import fields
 from typing import Any
 
-from dnswatch.core.model import Alert, Client, Evidence, Reason
+from dnswatch.core.model import Alert, Client, Evidence, Reason, Trace
 
 _TUPLES = ("mitre", "qnames", "answers")
 _ALERT = tuple(field.name for field in fields(Alert))
 _CLIENT = tuple(field.name for field in fields(Client))
+_TRACE = tuple(field.name for field in fields(Trace))
 
 
 def to_plain(alert: Alert) -> dict[str, Any]:
@@ -22,6 +23,7 @@ def to_plain(alert: Alert) -> dict[str, Any]:
     plain["client"] = {name: getattr(alert.client, name) for name in _CLIENT}
     plain["because"] = [{"term": one.term, "text": one.text, "points": one.points} for one in alert.because]
     plain["evidence"] = [{"path": one.path, "offset": one.offset, "line": one.line} for one in alert.evidence]
+    plain["timeline"] = [{name: getattr(one, name) for name in _TRACE} for one in alert.timeline]
     return plain
 
 
@@ -31,6 +33,7 @@ def from_plain(plain: dict[str, Any]) -> Alert:
     values["client"] = Client(**values["client"])
     values["because"] = tuple(Reason(**reason) for reason in values["because"])
     values["evidence"] = tuple(Evidence(**line) for line in values["evidence"])
+    values["timeline"] = tuple(Trace(**trace) for trace in values.get("timeline", ()))  # old rows have none
     for name in _TUPLES:
         values[name] = tuple(values[name])
     return Alert(**values)

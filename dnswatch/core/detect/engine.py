@@ -252,7 +252,7 @@ class Engine(State):
         api = judgement.api_indicator(indicators)
         for indicator in indicators:
             if indicator is not api:
-                self._note(query.client, indicator, query.at)
+                self._note(path, query, indicator)
         if api is None:
             return
         forwarders = self.policy.detection.forwarders.get(source)
@@ -263,8 +263,10 @@ class Engine(State):
         if self._holds:
             self._release(source, query, attempt)
 
-    def _note(self, address: str, indicator: Indicator, at: float) -> None:
+    def _note(self, path: str, event: Query | Verdict, indicator: Indicator) -> None:
         """Remember a name that is no sighting by itself, for the address and for the host that holds it."""
+        address, at = event.client, event.at
+        self._trails.note(path, event, indicator)
         self.history.remember_note(address, indicator.role, indicator.service, at)
         _, mac = self.identity.of(address, at)
         if mac:
@@ -297,6 +299,7 @@ class Engine(State):
             self.counters["flood"] += 1  # told as a blind spot (core/health/)
             return attempt
         self._tally.add(sighting)
+        self._trails.note(path, event, api)
         found = judgement.findings(self._panel.asked(sighting), sighting, self.history)
         if found or not sighting.expected:
             attempt.episode = episode = self._episode(sighting)
@@ -444,7 +447,7 @@ class Engine(State):
         api = judgement.api_indicator(indicators)
         for indicator in indicators:
             if indicator is not api:
-                self._note(verdict.client, indicator, verdict.at)
+                self._note(path, verdict, indicator)
         if api is None:
             self.counters["unwatched"] += 1
         elif forwarded:
@@ -502,6 +505,7 @@ class Engine(State):
     # ── Episodes ──────────────────────────────────────────────────────────────────────────────────────────────
 
     def _revise(self, episode: Episode, at: float, cause: str) -> None:
+        self._trails.tell(episode, self.identity)
         self._effects.append(episode.revise(at, cause))
         self._episodes.changed.add(episode.key)
 

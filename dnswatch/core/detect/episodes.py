@@ -23,6 +23,7 @@ from dnswatch.core.model import (
     Reason,
     Severity,
     Sighting,
+    Trace,
 )
 
 EDGE_LINES = 5
@@ -67,8 +68,9 @@ class Episode:
 
     __slots__ = (
         "answers", "attempt_at", "base", "category", "client", "closed", "count", "domain", "findings", "first_at",
-        "first_lines", "id", "judged", "key", "last_at", "last_lines", "mitre", "n", "next_count", "outcome", "qname",
-        "qnames", "qtype", "remarks", "rev", "reviews", "score", "service", "severity", "snoozed_until", "state", "tcp",
+        "first_lines", "id", "judged", "key", "last_at", "last_lines", "left_out", "mitre", "n", "next_count",
+        "outcome", "qname", "qnames", "qtype", "remarks", "rev", "reviews", "score", "service", "severity",
+        "snoozed_until", "state", "tcp", "timeline",
     )  # fmt: skip
 
     def __init__(self, sighting: Sighting) -> None:
@@ -103,6 +105,8 @@ class Episode:
         self.reviews: list[float] = []  # when signals look again
         self.first_lines: list[Line] = []
         self.last_lines: deque[Line] = deque(maxlen=EDGE_LINES)
+        self.timeline: tuple[Trace, ...] = ()
+        self.left_out = 0  # traces that had to go from the timeline
 
     def add_line(self, path: str, offset: int, line: bytes) -> None:
         """Keep a line as evidence when it is among the first or the last ones."""
@@ -191,7 +195,7 @@ class Episode:
             answers=tuple(self.answers), because=(*self.score.because, *self.remarks),
             evidence=tuple(Evidence(path, offset, escape(line))
                            for path, offset, line in (*self.first_lines, *self.last_lines)),
-            cause=cause,
+            cause=cause, timeline=self.timeline, left_out=self.left_out,
         )  # fmt: skip
 
     # ── State ─────────────────────────────────────────────────────────────────────────────────────────────────
@@ -207,6 +211,7 @@ class Episode:
         row["findings"] = [_finding_row(self.findings[name]) for name in sorted(self.findings)]
         row["first_lines"] = [_line_row(line) for line in self.first_lines]
         row["last_lines"] = [_line_row(line) for line in self.last_lines]
+        row["timeline"], row["left_out"] = [trace_row(trace) for trace in self.timeline], self.left_out
         return row
 
     @classmethod
@@ -225,6 +230,8 @@ class Episode:
         episode.findings = {finding.signal: finding for finding in found}
         episode.first_lines = [_line_of(line) for line in row["first_lines"]]
         episode.last_lines = deque((_line_of(line) for line in row["last_lines"]), maxlen=EDGE_LINES)
+        episode.timeline = tuple(Trace(*trace) for trace in row.get("timeline", ()))
+        episode.left_out = row.get("left_out", 0)
         episode.weigh()
         return episode
 
@@ -239,8 +246,11 @@ def _weight(finding: Finding) -> tuple[int, bool, int]:
     return (finding.points, finding.fact, -1 if finding.floor is None else SEVERITIES.index(finding.floor))
 
 
-def _client_row(client: Client) -> list[str]:
-    return [client.address, client.group, client.role, client.name, client.mac]
+def _client_row(client: Client) -> list[Any]:
+    row = [client.address, client.group, client.role, client.name, client.mac]
+    if client.owner or client.leased_at is not None:
+        return [*row, client.owner, client.leased_at, client.leased_until]
+    return row
 
 
 def _reason_row(reason: Reason) -> list[Any]:
@@ -258,6 +268,11 @@ def _finding_row(finding: Finding) -> Row:
 def _finding_of(row: Row) -> Finding:
     because = tuple(Reason(*reason) for reason in row["because"])
     return Finding(row["signal"], row["points"], because, row["fact"], row["floor"], row.get("ceiling"))
+
+
+def trace_row(trace: Trace) -> list[Any]:
+    """Give the plain form; ``Trace(*row)`` takes it back."""
+    return [trace.at, trace.last_at, trace.name, trace.role, trace.service, trace.path, trace.offset]
 
 
 def _line_row(line: Line) -> list[Any]:

@@ -20,6 +20,7 @@ from dnswatch.core.detect.holds import Holds
 from dnswatch.core.detect.panel import Panel
 from dnswatch.core.detect.sources import Sources
 from dnswatch.core.detect.tally import Tally
+from dnswatch.core.detect.timeline import Trails
 from dnswatch.core.detect.timers import Timer, Timers
 from dnswatch.core.model import Alert, Effect
 from dnswatch.core.policy import Policy
@@ -46,6 +47,7 @@ class State:
         self._tally = Tally()
         self._decisions = Decisions()
         self._openings = Openings()
+        self._trails = Trails()
         self._effects: list[Effect] = []
         self._clock_changed = False
         self.policy = policy
@@ -66,7 +68,7 @@ class State:
         """Give what changed since the last call; `restore` of all rows ever given continues from here."""
         changes = Changes(sightings=self._tally.take())
         self._attempts.take_changes(changes.rows)
-        for table in (self._sources.table, self._episodes, self._holds.table):
+        for table in (self._sources.table, self._episodes, self._holds.table, self._trails.table):
             table.take_changes(changes.rows)
         self.history.take_changes(changes)
         for address, holders in self.identity.changes().items():
@@ -86,7 +88,7 @@ class State:
         """Drop what `changes` would give, where nobody keeps it: making the rows takes an eighth of a scan's time."""
         self._tally.take()
         self._attempts.changed.clear()
-        for table in (self._sources.table, self._episodes, self._holds.table):
+        for table in (self._sources.table, self._episodes, self._holds.table, self._trails.table):
             table.changed.clear()
         self.history.forget_changes()
         self.identity.changes()
@@ -106,6 +108,7 @@ class State:
         self._attempts.restore([row for _, row in kinds.pop("attempt", [])], self._by_id)
         self._holds.restore(kinds.pop("hold", []))
         self._sources.restore(kinds.pop("source", []))
+        self._trails.restore(kinds.pop("trail", []))
         self.identity.restore({address: row["holders"] for address, row in kinds.pop("identity", [])})
         self._openings.restore(kinds.pop("openings", []))
         self._panel.restore(kinds)
@@ -138,8 +141,8 @@ class State:
         return {
             "attempts": self._attempts.size, "episodes": len(self._episodes.rows), "holds": len(self._holds.table.rows),
             "decisions": len(self._decisions.made.rows), "tenants-met": len(self._decisions.met.rows),
-            "sources": len(self._sources.table.rows), "timers": len(self._timers), **self.history.sizes(),
-            **self._panel.sizes(),
+            "sources": len(self._sources.table.rows), "timers": len(self._timers),
+            "trails": len(self._trails.table.rows), **self.history.sizes(), **self._panel.sizes(),
         }  # fmt: skip
 
     def evicted(self) -> dict[str, int]:
@@ -147,11 +150,13 @@ class State:
         return {
             "attempts": self._attempts.evicted, "episodes": self._episodes.evicted, "holds": self._holds.table.evicted,
             "decisions": self._decisions.made.evicted, "tenants-met": self._decisions.met.evicted,
-            "sightings": self._tally.dropped, **self.history.evicted(), **self._panel.evicted(),
+            "sightings": self._tally.dropped, "trails": self._trails.table.evicted, **self.history.evicted(),
+            **self._panel.evicted(),
         }  # fmt: skip
 
     def _evict_episode(self, key: str, episode: Episode) -> None:
         episode.state = "closed"
+        self._trails.tell(episode, self.identity)
         self._effects.append(episode.revise(self.log_now, "evicted"))
         self._forget(episode)
 
