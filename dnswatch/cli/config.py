@@ -1,6 +1,6 @@
 """`dnswatch config`: the configuration as it counts, and its JSON Schema for editors.
 
-Never: shows a secret (only where it stands), writes anything. Read next: ``config/model.py``.
+Never: shows a secret (only where it stands), writes anything. Read next: ``config/model``.
 """
 
 from __future__ import annotations

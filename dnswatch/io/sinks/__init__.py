@@ -13,7 +13,7 @@ from dnswatch.io.sinks import file, splunk_hec, stdout, syslog, webhook
 
 
 class Build(Protocol):
-    """Makes a sink from its settings (the model of this ``type`` in ``config/model.py``)."""
+    """Makes a sink from its settings (the model of this ``type`` in ``config/model/sinks.py``)."""
 
     def __call__(self, settings: Any, sensor: str, triage: Triage | None = None) -> Sink:
         """``sensor``: name of this dnswatch; ``triage``: the advice that its alerts carry."""
