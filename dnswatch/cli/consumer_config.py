@@ -49,23 +49,26 @@ def command(
     ctx: click.Context, kind: str, wanted: str | None, output: Path | None, force: bool, plain: bool,
     primaries: tuple[str, ...], others: tuple[str, ...], check: bool,
 ) -> None:  # fmt: skip
-    """Write complete configuration for a resolver (TYPE: bind, dnsmasq, powerdns, unbound) that gets our zones.
+    """Write complete configuration for a resolver (TYPE: bind, dnsdist, dnsmasq, knot, powerdns, unbound) that gets our
+    zones.
 
     It says which clients are served with which zone, how zones are fetched, and how queries are logged. It changes when
-    groups, their networks or keys change; expectations and promotion change zones only. dnsmasq reads a file on this
-    host instead, and cannot tell clients apart.
+    groups, their networks or keys change; expectations and promotion change zones only. Knot Resolver, dnsdist and
+    dnsmasq read files on this host instead; dnsmasq cannot tell clients apart.
     """
     loaded = load_policy(Path(config_path(ctx)))
     config, groups, writer = loaded.config, loaded.policy.groups, CONSUMERS[kind]
-    if writer.reads_files and (wanted or primaries or others):
-        raise click.UsageError(f"{kind} reads a file on this host and cannot tell clients apart: leave out --consumer, "
-                               "--primary and --clients")  # fmt: skip
-    subscription = reader(config, groups, kind) if writer.reads_files else subscribe(
+    networks = [_network(text) for text in others]
+    if writer.reads_files and (wanted or primaries or plain):
+        raise click.UsageError(f"{kind} reads files on this host: leave out --consumer, --primary and --plain")
+    if networks and not writer.tells_clients:
+        raise click.UsageError(f"{kind} cannot tell clients apart: leave out --clients")
+    subscription = reader(config, groups, kind, networks) if writer.reads_files else subscribe(
         config, groups, _consumer(config, groups, writer, wanted),
         views=writer.has_views,
         tls=writer.has_tls and not plain and config.dns is not None and config.dns.tls is not None,
         primaries=[_origin(text, config, plain or not writer.has_tls) for text in primaries],
-        others=[_network(text) for text in others],
+        others=networks,
     )  # fmt: skip
     files = writer.files(subscription)
     if check:
@@ -166,9 +169,10 @@ def _check(writer: Writer, files: Sequence[File]) -> None:
     """Let the resolver's checker read the files from a directory of their own, before anybody relies on them."""
     if not writer.checker:
         raise DnswatchError(f"{writer.name} has no program that reads its files for mistakes: leave out --check")
-    program = shutil.which(writer.checker, path=os.pathsep.join((os.environ.get("PATH", ""), SBIN)))
+    checker, *options = writer.checker.split()
+    program = shutil.which(checker, path=os.pathsep.join((os.environ.get("PATH", ""), SBIN)))
     if program is None:
-        raise DnswatchError(f"--check needs {writer.checker}, and it is not installed here")
+        raise DnswatchError(f"--check needs {checker}, and it is not installed here")
     with tempfile.TemporaryDirectory(prefix="dnswatch-") as folder:
         for file in files:
             text = file.text
@@ -177,8 +181,9 @@ def _check(writer: Writer, files: Sequence[File]) -> None:
             path = Path(folder) / file.name
             path.touch(0o600)
             path.write_text(text, "utf-8")
-        done = subprocess.run([program, f"{folder}/{files[0].name}"], capture_output=True, text=True, check=False)
+        command = [program, *options, f"{folder}/{files[0].name}"]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
         said = (done.stdout + done.stderr).replace(f"{folder}/", "").strip()
-    click.echo(said or f"{writer.checker}: no complaints", err=True)
+    click.echo(said or f"{checker}: no complaints", err=True)
     if done.returncode:
         raise click.exceptions.Exit(EXIT_FAILED)

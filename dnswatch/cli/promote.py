@@ -146,9 +146,10 @@ def _unmeasured(now: World) -> list[str]:
     if "powerdns" in {*(one.type for one in now.config.sources), *(one.type for one in consumers)}:
         found.append("PowerDNS logs no policy hit by itself: measured there only with the Lua hook of docs/sources.md.")
     others = [one.name for one in consumers if one.type == "other"]
+    others += [one.name for one in now.config.feeds.resolvers if one.type in ("knot", "dnsdist")]
     if others:
-        found.append(f"{', '.join(others)}: dnswatch does not read what such a resolver (Knot, for one) would have "
-                     "blocked, so nothing was measured there.")  # fmt: skip
+        found.append(f"{', '.join(others)}: no log tells what such a resolver (Knot, dnsdist) would have blocked, so "
+                     "nothing was measured there.")  # fmt: skip
     return found
 
 

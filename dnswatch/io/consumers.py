@@ -136,10 +136,10 @@ def subscribe(
     )  # fmt: skip
 
 
-def reader(config: Config, groups: Groups, kind: str) -> Subscription:
+def reader(config: Config, groups: Groups, kind: str, others: Sequence[str] = ()) -> Subscription:
     """Say what the configuration of a resolver on this host must say that reads the files of `feeds.directory`.
 
-    Its port is that of `feeds.resolvers`, where there is one of its type.
+    Its port is that of `feeds.resolvers`, where there is one of its type; ``others`` as for `subscribe`.
     """
     known = [one for one in config.feeds.resolvers if one.type == kind]
     sources = [source.path for source in config.sources if source.type == kind]
@@ -147,7 +147,7 @@ def reader(config: Config, groups: Groups, kind: str) -> Subscription:
         consumer=known[0].name if known else kind, address="127.0.0.1", port=known[0].port if known else 53,
         parent=config.feeds.zone, origins=(), key=None,
         audiences=tuple(Audience(name) for name in (*(group.name for group in groups.all), ANY)),
-        clients=audience_networks(groups),
+        clients=audience_networks(groups, others or PRIVATE),
         log=sources[0] if len(sources) == 1 and "*" not in sources[0] else "",
         directory=str(config.feeds_directory),
     )  # fmt: skip

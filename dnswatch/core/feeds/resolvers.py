@@ -21,6 +21,8 @@ from dnswatch.core.model import Name, Rule, Zone
 
 CONSUMERS: dict[str, Semantics] = {
     "bind": "closest-encloser",
+    "dnsdist": "longest-wildcard",
+    "knot": "longest-wildcard",
     "powerdns": "longest-wildcard",
     "unbound": "empty-names-match",
 }

@@ -10,7 +10,9 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from dnswatch.core.feeds.consumers.bind import Bind
+from dnswatch.core.feeds.consumers.dnsdist import Dnsdist
 from dnswatch.core.feeds.consumers.dnsmasq import Dnsmasq
+from dnswatch.core.feeds.consumers.knot import Knot
 from dnswatch.core.feeds.consumers.powerdns import PowerDNS
 from dnswatch.core.feeds.consumers.unbound import Unbound
 from dnswatch.core.feeds.subscription import File, Subscription
@@ -20,11 +22,12 @@ class Writer(Protocol):
     """How one kind of resolver is configured."""
 
     name: str
-    checker: str  # the program that reads its configuration for mistakes; "" = it has none
+    checker: str  # the command that reads its configuration for mistakes, before the file's name; "" = it has none
     has_tls: bool  # fetches zones over TLS (RFC 9103)
     has_keys: bool  # signs transfers (TSIG)
     has_views: bool  # picks a view, and so a copy of every zone, by key
     reads_files: bool  # of `feeds.directory`, on this host, and fetches nothing
+    tells_clients: bool  # apart
 
     def files(self, subscription: Subscription) -> Sequence[File]:
         """Write every file, complete; the same subscription gives the same bytes."""
@@ -33,7 +36,9 @@ class Writer(Protocol):
 
 CONSUMERS: dict[str, Writer] = {
     "bind": Bind(),
+    "dnsdist": Dnsdist(),
     "dnsmasq": Dnsmasq(),
+    "knot": Knot(),
     "powerdns": PowerDNS(),
     "unbound": Unbound(),
 }

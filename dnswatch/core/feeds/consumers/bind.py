@@ -61,7 +61,7 @@ class Bind:
     """Writes named.conf, and the keys apart from it."""
 
     name, checker = "bind", "named-checkconf"
-    has_tls = has_keys = has_views = True
+    has_tls = has_keys = has_views = tells_clients = True
     reads_files = False
 
     def files(self, subscription: Subscription) -> Sequence[File]:

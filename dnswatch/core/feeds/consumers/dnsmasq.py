@@ -71,7 +71,7 @@ class Dnsmasq:
     """Writes a file for dnsmasq.d, and the units that have the list read again."""
 
     name, checker = "dnsmasq", ""
-    has_tls = has_keys = has_views = False
+    has_tls = has_keys = has_views = tells_clients = False
     reads_files = True
 
     def files(self, subscription: Subscription) -> Sequence[File]:

@@ -127,7 +127,7 @@ class PowerDNS:
     """Writes a file for recursor.d, and two of Lua beside recursor.conf."""
 
     name, checker = "powerdns", ""
-    has_keys = True
+    has_keys = tells_clients = True
     has_tls = has_views = reads_files = False
 
     def files(self, subscription: Subscription) -> Sequence[File]:

@@ -50,7 +50,7 @@ class Unbound:
     """Writes one file for /etc/unbound/unbound.conf.d."""
 
     name, checker = "unbound", "unbound-checkconf"
-    has_tls = True
+    has_tls = tells_clients = True
     has_keys = has_views = reads_files = False
 
     def files(self, subscription: Subscription) -> Sequence[File]:
