@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import os
 import signal
 import sqlite3
 import subprocess
@@ -19,6 +18,9 @@ from dnswatch.daemon import Daemon
 
 T = TypeVar("T")
 
+PATIENCE = 8
+"""Limits of waiting are written for a free machine; a busy one may take so many times as long."""
+
 
 def bind_line(qname: str, client: str = "10.0.10.7", at: float | None = None, port: int = 41234) -> str:
     """A query line as BIND 9.18 writes it, in UTC."""
@@ -29,11 +31,21 @@ def bind_line(qname: str, client: str = "10.0.10.7", at: float | None = None, po
 
 def until(what: Callable[[], T], within_s: float = 10.0) -> T:
     """Wait for something that is about to happen and give it; fail when it does not."""
-    end = time.monotonic() + within_s
+    end = time.monotonic() + within_s * PATIENCE
     while not (value := what()):
         assert time.monotonic() < end, "it did not happen in time"
         time.sleep(0.01)
     return value
+
+
+def quickest(limit_s: float, attempt: Callable[[int], float], tries: int = 6) -> float:
+    """Give the seconds of the first attempt that took less than the limit: load makes some slow, not all."""
+    took: list[float] = []
+    for number in range(tries):
+        took.append(attempt(number))
+        if took[-1] < limit_s:
+            return took[-1]
+    raise AssertionError(f"none of {tries} attempts took less than {limit_s} s: {[round(each, 2) for each in took]}")
 
 
 class Place:
@@ -87,8 +99,12 @@ class Running(Place):
         begun = self.launch()
         process = self.process
         assert process
-        until(lambda: " ready\n" in self.said()[begun:] or process.poll() is not None, 20)
-        assert process.poll() is None, self.said()
+        try:
+            until(lambda: " ready\n" in self.said()[begun:] or process.poll() is not None, 20)
+            assert process.poll() is None, self.said()
+        except AssertionError:
+            self.stop(signal.SIGKILL)  # nobody else would: a `with` leaves only what it has entered
+            raise
         return self
 
     def said(self) -> str:
@@ -98,13 +114,13 @@ class Running(Place):
     def send(self, number: int) -> None:
         """Send it a signal."""
         assert self.process
-        os.kill(self.process.pid, number)
+        self.process.send_signal(number)  # nothing when it has ended
 
     def stop(self, number: int = signal.SIGTERM) -> int:
         """End it; give its exit code."""
         assert self.process
         self.send(number)
-        code = self.process.wait(15)
+        code = self.process.wait(15 * PATIENCE)
         if self.process.stdout:
             self.process.stdout.close()
         self.process = None
@@ -125,7 +141,7 @@ class Running(Place):
     def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run another command with the same configuration."""
         command = [sys.executable, "-m", "dnswatch", "--config", str(self.config), *arguments]
-        return subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+        return subprocess.run(command, capture_output=True, text=True, timeout=30 * PATIENCE, check=False)
 
 
 class InLoop(Place):
@@ -139,7 +155,7 @@ class InLoop(Place):
         self.daemon = Daemon(self.config)
         self._task = asyncio.create_task(self.daemon.run())
         ready = asyncio.create_task(self.daemon.is_ready.wait())
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(20 * PATIENCE):
             await asyncio.wait([self._task, ready], return_when=asyncio.FIRST_COMPLETED)
         ready.cancel()
         if self._task.done():
@@ -155,7 +171,7 @@ class InLoop(Place):
     async def stop(self) -> None:
         """End it in order."""
         self.daemon.end()
-        async with asyncio.timeout(15):
+        async with asyncio.timeout(15 * PATIENCE):
             await self._task
 
     async def __aenter__(self) -> "InLoop":
@@ -170,6 +186,6 @@ class InLoop(Place):
 
 async def soon(what: Callable[[], object], within_s: float = 10.0) -> None:
     """Wait for something that is about to happen in this loop."""
-    async with asyncio.timeout(within_s):
+    async with asyncio.timeout(within_s * PATIENCE):
         while not what():  # noqa: ASYNC110 (there is no event for what the test looks at)
             await asyncio.sleep(0.005)

@@ -25,7 +25,7 @@ def blocks(kind: str) -> list[str]:
 
 def dnswatch(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "dnswatch", *arguments], cwd=ROOT, capture_output=True, text=True, timeout=50
+        [sys.executable, "-m", "dnswatch", *arguments], cwd=ROOT, capture_output=True, text=True, timeout=240
     )
 
 

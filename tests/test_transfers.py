@@ -44,7 +44,7 @@ def section(place: InLoop, port: int, more: str = "", secret: bytes = b"1" * 32)
 async def ask(port: int, kind: str = "SOA", secret: bytes = b"1" * 32, zone: str = ANY) -> dns.message.Message:
     message = dns.message.make_query(zone, kind)
     message.use_tsig({dns.name.from_text("k1"): dns.tsig.Key("k1", secret)})
-    return await dns.asyncquery.tcp(message, HERE, timeout=5, port=port)
+    return await dns.asyncquery.tcp(message, HERE, timeout=60, port=port)
 
 
 async def serial(port: int, secret: bytes = b"1" * 32) -> int:

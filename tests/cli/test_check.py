@@ -291,7 +291,7 @@ def test_permissions_are_those_of_the_services_user() -> None:
         os.chown(log, 0, grp.getgrnam("adm").gr_gid)
         log.chmod(0o640)
         command = [sys.executable, "-m", "dnswatch", "--config", folder / "dnswatch.yaml", "check", "--json"]
-        done = subprocess.run([*command, "--user", "nobody"], capture_output=True, text=True, timeout=30, check=False)
+        done = subprocess.run([*command, "--user", "nobody"], capture_output=True, text=True, timeout=240, check=False)
     assert done.returncode == 1, done.stderr
     found = {f["where"]: (f["level"], f["message"]) for f in json.loads(done.stdout)["findings"]}
     assert found["nobody"][1].startswith("checked as nobody, in ")

@@ -82,7 +82,7 @@ def on_terminal(columns: int, *arguments: object) -> list[str]:
         [sys.executable, "-m", "dnswatch", "scan", *map(str, arguments)], stdout=theirs, stderr=subprocess.PIPE,
         stdin=subprocess.DEVNULL, env={**env, "TERM": "xterm", "NO_COLOR": "1", "DNSWATCH_CONFIG": ""},
     ) as process:  # fmt: skip
-        process.communicate(timeout=30)
+        process.communicate(timeout=240)
     os.close(theirs)
     shown = os.read(ours, 65536).decode()
     os.close(ours)
@@ -172,7 +172,7 @@ def test_stdin_is_a_log_too(log: Path) -> None:
     for arguments in (["-"], []):
         done = subprocess.run(
             [sys.executable, "-m", "dnswatch", "scan", *arguments, "--format", "json"],
-            input=log.read_bytes(), capture_output=True, check=True, timeout=30,
+            input=log.read_bytes(), capture_output=True, check=True, timeout=240,
         )  # fmt: skip
         assert len(done.stdout.splitlines()) == 2
 

@@ -92,10 +92,10 @@ def test_aliases_are_read_and_bounded() -> None:
     bomb = "a: &a [x,x,x,x,x,x,x,x,x]\n"
     for i in range(10):
         bomb += f"{chr(98 + i)}: &{chr(98 + i)} [{','.join([f'*{chr(97 + i)}'] * 9)}]\n"
-    began = time.monotonic()
+    began = time.process_time()
     assert "nested aliases?" in str(load_marked(bomb).problems[0])
     assert "levels deep" in str(load_marked("[" * (MAX_DEPTH + 1) + "]" * (MAX_DEPTH + 1)).problems[0])
-    assert time.monotonic() - began < 2
+    assert time.process_time() - began < 2
 
 
 def test_empty_and_missing_files(tmp_path: Path) -> None:
@@ -115,7 +115,7 @@ def test_without_libyaml() -> None:
         "document = load_marked('a: 10:20:30:40:50:59\\nb: [on, 017]\\nc: {d: 1, d: 2}\\n', 'x.yaml')\n"
         "print(document.data, document.problems[0], document.mark(('b', 1)))\n"
     )
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=30, check=True)
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=120, check=True)
     assert done.stdout == (
         "{'a': '10:20:30:40:50:59', 'b': ['on', 17], 'c': {'d': 1}} "
         "x.yaml:3:11 c.d: duplicate key 'd' (first on line 3) Mark(line=2, column=9)\n"

@@ -48,7 +48,7 @@ def unframe(data: bytes) -> list[bytes]:
 
 async def until(true: Callable[[], bool]) -> None:
     """Wait for something that is about to happen."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while not true():  # noqa: ASYNC110 (the other side has no event to wait for)
             await asyncio.sleep(0.005)
 

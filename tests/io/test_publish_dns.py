@@ -7,6 +7,7 @@ import socket
 import ssl
 import struct
 import subprocess
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from pathlib import Path
@@ -68,7 +69,7 @@ def port(server: DnsServer, kind: str = "dns") -> int:
 
 async def until(condition: Callable[[], object]) -> None:
     """Wait until the condition holds."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while not condition():  # noqa: ASYNC110 - the server under test announces nothing
             await asyncio.sleep(0.01)
 
@@ -85,7 +86,7 @@ async def test_soa_over_udp_and_tcp(start: Start, signed: bool) -> None:
     """With and without a key."""
     server = await start()
     for ask in (dns.asyncquery.udp, dns.asyncquery.tcp):
-        reply = await ask(query("SOA", signed), HERE, timeout=5, port=port(server))
+        reply = await ask(query("SOA", signed), HERE, timeout=60, port=port(server))
         assert reply.answer[0][0].serial == 5
     assert server.counters["soa"] == 2
 
@@ -107,7 +108,7 @@ async def test_a_zone_of_many_messages_arrives_whole(start: Start, signed: bool)
 
 
 def _inbound(zone: dns.zone.Zone, message: dns.message.Message, number: int) -> None:
-    dns.query.inbound_xfr(HERE, zone, message, port=number, timeout=10, lifetime=30)
+    dns.query.inbound_xfr(HERE, zone, message, port=number, timeout=60, lifetime=120)
 
 
 async def test_a_secondary_follows_by_ixfr(start: Start) -> None:
@@ -156,7 +157,7 @@ async def test_transfers_over_tls_with_and_without_alpn(start: Start, tmp_path: 
     reply = dns.message.from_wire(await reader.readexactly(int.from_bytes(await reader.readexactly(2))))
     assert reply.answer[0][0].serial == 5
     writer.close()
-    assert (await dns.asyncquery.udp(query("SOA"), HERE, timeout=5, port=number)).answer[0][0].serial == 5
+    assert (await dns.asyncquery.udp(query("SOA"), HERE, timeout=60, port=number)).answer[0][0].serial == 5
     client.maximum_version = ssl.TLSVersion.TLSv1_2
     with pytest.raises(ConnectionError):
         await asyncio.open_connection(HERE, number, ssl=client, server_hostname="feed.test")
@@ -185,8 +186,8 @@ async def test_who_is_silent_slow_or_talks_nonsense_is_let_go(start: Start, monk
     _, slow = await asyncio.open_connection(HERE, port(server), limit=1024)
     packet = query("AXFR").to_wire()
     slow.write(struct.pack("!H", len(packet)) + packet)
-    assert (await dns.asyncquery.udp(query("SOA"), HERE, timeout=5, port=port(server))).answer
-    async with asyncio.timeout(5):
+    assert (await dns.asyncquery.udp(query("SOA"), HERE, timeout=60, port=port(server))).answer
+    async with asyncio.timeout(60):
         with suppress(ConnectionError):
             assert await idle.read() == b""
         with suppress(ConnectionError):
@@ -204,14 +205,14 @@ async def test_connections_are_bounded(start: Start, monkeypatch: pytest.MonkeyP
     pairs = [await asyncio.open_connection(HERE, port(server)) for _ in range(40)]
     await until(lambda: server.counters["closed"] == 32)
     assert server.connections == 8
-    assert (await dns.asyncquery.udp(query("SOA"), HERE, timeout=5, port=port(server))).answer
+    assert (await dns.asyncquery.udp(query("SOA"), HERE, timeout=60, port=port(server))).answer
     for _, writer in pairs:
         writer.close()
 
 
 async def test_a_handshake_has_a_seat_and_an_end(start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Who opens the TLS port and says nothing is counted, bounded and let go as on the plain one."""
-    monkeypatch.setattr(publish_dns, "FIRST_S", 0.5)
+    monkeypatch.setattr(publish_dns, "FIRST_S", 2.0)  # longer than to open them all
     monkeypatch.setattr(publish_dns, "CONNECTIONS_EACH", 8)
     server = await start(tls=certificate(tmp_path))
     pairs = [await asyncio.open_connection(HERE, port(server, "tls")) for _ in range(20)]
@@ -231,7 +232,7 @@ async def test_strangers_leave_seats_for_consumers(start: Start, monkeypatch: py
     server.responder.access = Access([KEY], access.grants, [parse_network("127.0.0.20")])
     pairs = [await asyncio.open_connection(HERE, port(server), local_addr=(f"127.0.7.{i}", 0)) for i in range(1, 11)]
     await until(lambda: server.counters["closed"] == 6)
-    reply = await dns.asyncquery.tcp(query("SOA", True), HERE, timeout=5, port=port(server), source="127.0.0.20")
+    reply = await dns.asyncquery.tcp(query("SOA", True), HERE, timeout=60, port=port(server), source="127.0.0.20")
     assert reply.answer
     for _, writer in pairs:
         writer.close()
@@ -243,17 +244,22 @@ async def test_refusals_are_rationed_and_answers_are_not(start: Start) -> None:
     wrong = dns.message.make_query("www.example", "A").to_wire()
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
         client.connect((HERE, port(server)))
+        client.setblocking(False)
+        begun, got = time.monotonic(), 0
         for _ in range(200):
             client.send(wrong)
-        await asyncio.sleep(0.2)
-        client.setblocking(False)
-        got = 0
-        with suppress(BlockingIOError):
-            while client.recv(512):
-                got += 1
-    assert 20 <= got <= 30
-    assert server.counters["dropped"] == 200 - got
-    assert (await dns.asyncquery.udp(query("SOA"), HERE, timeout=5, port=port(server))).answer
+
+        def every_one() -> bool:
+            nonlocal got
+            with suppress(BlockingIOError):
+                while client.recv(512):
+                    got += 1
+            return server.counters["dropped"] + got == 200
+
+        await until(every_one)
+    burst, more = publish_dns.ERRORS_BURST, publish_dns.ERRORS * (time.monotonic() - begun)
+    assert burst <= got <= burst + 1 + more
+    assert (await dns.asyncquery.udp(query("SOA"), HERE, timeout=60, port=port(server))).answer
 
 
 async def test_noise_on_both_sockets_changes_nothing(start: Start) -> None:
@@ -272,7 +278,7 @@ async def test_noise_on_both_sockets_changes_nothing(start: Start) -> None:
         writer.write(struct.pack("!H", len(good)) + good[:cut])
         writer.close()
     await asyncio.sleep(0.05)
-    assert (await dns.asyncquery.udp(query("SOA", True), HERE, timeout=5, port=port(server))).answer
+    assert (await dns.asyncquery.udp(query("SOA", True), HERE, timeout=60, port=port(server))).answer
     assert not faults
 
 
@@ -298,7 +304,7 @@ async def test_stopping_ends_transfers(start: Start) -> None:
     packet = query("AXFR").to_wire()
     writer.write(struct.pack("!H", len(packet)) + packet)
     await reader.readexactly(2)
-    async with asyncio.timeout(2):
+    async with asyncio.timeout(publish_dns.SEND_S / 2):
         await server.stop()
     assert server.connections == 0
     writer.close()

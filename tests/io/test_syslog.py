@@ -151,7 +151,7 @@ async def test_tls_takes_batches_and_holds_them() -> None:
         assert (sink.acknowledgement, sink.hold_s) == ("hold", 0.2)
         for number in range(1, 4):
             await sink.send(batch(number, number))
-        assert bytes(seen) == b"".join(b"<133>1 alert %d\n" % number for number in range(1, 4))
+        await until(lambda: bytes(seen) == b"".join(b"<133>1 alert %d\n" % number for number in range(1, 4)))
         lost = asyncio.create_task(sink.lost())
         await asyncio.sleep(0.02)
         assert not lost.done()
@@ -164,9 +164,9 @@ async def test_tls_takes_batches_and_holds_them() -> None:
 async def test_tls_death_between_two_batches_is_an_error_only_while_held() -> None:
     """A receiver that came back within the hold must get the batch before once more; after the hold it need not."""
     context = certificates().server_context()
-    for pause, fails in ((0.0, True), (0.3, False)):
+    for hold_s, pause, fails in ((300.0, 0.0, True), (0.2, 0.3, False)):
         async with tcp_receiver(security=context) as (port, _):
-            sink = sink_to(tls(port), options=secure())
+            sink = sink_to(tls(port), options=replace(secure(), hold_s=hold_s))
             await sink.send(batch(1, 1))
             await asyncio.sleep(pause)
         await asyncio.sleep(0.05)
@@ -175,7 +175,7 @@ async def test_tls_death_between_two_batches_is_an_error_only_while_held() -> No
                 with pytest.raises(OSError, match="tls://"):
                     await sink.send(batch(2, 2))
             await sink.send(batch(2, 2))
-            assert bytes(seen) == b"<133>1 alert 2\n"
+            await until(lambda: bytes(seen) == b"<133>1 alert 2\n")
             await sink.close()
 
 
@@ -191,7 +191,7 @@ async def test_tls_refusal_of_our_certificate_is_told(client: str) -> None:
         sink = sink_to(tls(port), options=secure(cert=made.cert("client"), key=made.key("client")))
         await sink.send(batch(2, 2))
         await sink.close()
-        assert bytes(seen) == b"<133>1 alert 2\n"
+        await until(lambda: bytes(seen) == b"<133>1 alert 2\n")
 
 
 @needs_openssl
@@ -215,7 +215,7 @@ async def test_tls_verifies_the_server() -> None:
             sink = sink_to(tls(port), options=secure(**fields))
             await sink.send(batch(1, 1))
             await sink.close()
-        assert bytes(seen) == b"<133>1 alert 1\n" * 2
+        await until(lambda: bytes(seen) == b"<133>1 alert 1\n" * 2)
 
 
 @needs_openssl
@@ -267,12 +267,13 @@ async def test_relp_over_tls() -> None:
 
 async def test_relp_unanswered_is_not_delivered(monkeypatch: pytest.MonkeyPatch) -> None:
     """One missing answer fails the batch, and so does the end of the session."""
-    monkeypatch.setattr("dnswatch.io.syslog.relp.ANSWER_S", 0.2)
     async with relp_receiver() as receiver:
         receiver.answer = lambda message: b"" if b"alert 7" in message else b"200 OK"
         sink = sink_to(relp(receiver.port))
-        with pytest.raises(TimeoutError, match="has not answered"):
-            await sink.send(batch(1, 9))
+        with monkeypatch.context() as patch:
+            patch.setattr("dnswatch.io.syslog.relp.ANSWER_S", 0.2)
+            with pytest.raises(TimeoutError, match="has not answered"):
+                await sink.send(batch(1, 9))
         receiver.answer = lambda message: b"200 OK"
         await sink.send(batch(1, 9))
         receiver.writers[-1].write(b"0 serverclose 0\n")
@@ -314,7 +315,7 @@ async def test_udp_one_datagram_each() -> None:
     """Each alert is one datagram; one that is too long is cut, counted and does not block the rest."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as receiver:
         receiver.bind(("127.0.0.1", 0))
-        receiver.settimeout(2)
+        receiver.settimeout(60)
         address = Address("udp", "127.0.0.1", receiver.getsockname()[1])
         sink = sink_to(address, render=lambda one: b"x" * 70_000 if one.seq == 2 else plain(one))
         await sink.send(batch(1, 3))
@@ -340,7 +341,7 @@ async def test_udp_messages_leave_fields_out_rather_than_break() -> None:
     """A long alert fits ``max_size`` with whole parameters, says what is missing, and keeps what names it."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as receiver:
         receiver.bind(("127.0.0.1", 0))
-        receiver.settimeout(2)
+        receiver.settimeout(60)
         port = receiver.getsockname()[1]
         sink = SINKS["syslog"](settings(address=f"udp://127.0.0.1:{port}", max_size=900), "ns1")
         names = tuple(f"a-rather-long-name-{number}.exfil.example" for number in range(16))
@@ -367,7 +368,7 @@ async def test_local_socket_gets_the_local_form(tmp_path: Path) -> None:
     path = tmp_path / "log"
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as receiver:
         receiver.bind(str(path))
-        receiver.settimeout(2)
+        receiver.settimeout(60)
         sink = SINKS["syslog"](settings(address=f"unix://{path}", format="rfc5424"), "ns1")
         await sink.send(batch(1, 1))
         header, _, body = receiver.recv(70_000).partition(b": ")

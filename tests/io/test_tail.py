@@ -41,7 +41,7 @@ class Reader:
         return consumed
 
     async def until(self, condition: Callable[[], bool]) -> None:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             while not condition():
                 self.news.clear()
                 with contextlib.suppress(TimeoutError):

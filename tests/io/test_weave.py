@@ -39,8 +39,10 @@ def test_pieces_are_the_block() -> None:
     assert [len(piece.events) for piece in taken] == [0, 1, 0, 3, 1]
 
 
-async def test_turns_are_taken_by_time() -> None:
+async def test_turns_are_taken_by_time(monkeypatch: pytest.MonkeyPatch) -> None:
     """Two logs with a backlog reach the engine in the order of their stamps; the rest of one follows at its end."""
+    for name in ("STALLED_S", "PATIENCE_S"):  # nobody waits as long as that
+        monkeypatch.setattr(weave, name, 1000.0)
     woven, order = Weave(), []
 
     async def read(strand: Strand, stamps: list[float], ends: list[Strand]) -> None:
@@ -56,10 +58,8 @@ async def test_turns_are_taken_by_time() -> None:
     ended: list[Strand] = []
     first = woven.add(lambda: "" if first in ended else "backlog")
     second = woven.add(lambda: "" if second in ended else "backlog")
-    began = time.monotonic()
     await asyncio.gather(read(first, [1, 2, 3, 10, 11], ended), read(second, [1.5, 1.6, 2.5, 4, 5], ended))
     assert order == sorted(order)
-    assert time.monotonic() - began < 1
 
 
 async def test_log_that_stands_still_holds_up_nobody_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -70,7 +70,7 @@ async def test_log_that_stands_still_holds_up_nobody_for_long(monkeypatch: pytes
     stuck, fresh, ended = woven.add(lambda: "backlog"), woven.add(lambda: "fresh"), woven.add(lambda: "")
     strand = woven.add(lambda: "")
     woven.enter(strand)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         assert await woven.turn(strand, AT) == float("inf")
     assert stuck.silent_s >= 0.06
     assert (fresh.inside, ended.at) == (False, 0.0)
@@ -81,7 +81,7 @@ async def test_log_that_stands_still_holds_up_nobody_for_long(monkeypatch: pytes
     await asyncio.sleep(0.05)
     assert not waiting.done()
     woven.drop(stuck)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         await waiting
 
 
@@ -196,8 +196,10 @@ async def test_stopped_between_parts_of_a_block_counts_once(tmp_path: Path, monk
     assert {one["client_ip"] for one in running.alerts()} == {"10.0.10.8"}
 
 
-async def test_log_at_its_end_delays_no_alert(tmp_path: Path) -> None:
+async def test_log_at_its_end_delays_no_alert(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A silent log, and one that does not exist, hold up no alert of another."""
+    for name in ("STALLED_S", "PATIENCE_S"):  # nobody waits as long as that
+        monkeypatch.setattr(weave, name, 1000.0)
     sources = (
         f"sources:\n- {{type: bind, path: {tmp_path}/query.log, timezone: UTC}}\n"
         f"- {{type: dnsmasq, path: {tmp_path}/silent.log, timezone: UTC}}\n"
@@ -207,7 +209,5 @@ async def test_log_at_its_end_delays_no_alert(tmp_path: Path) -> None:
     running.log.touch()
     (tmp_path / "silent.log").touch()
     async with running:
-        began = time.monotonic()
         running.write(bind_line("api.telegram.org"))
         await soon(running.alerts)
-        assert time.monotonic() - began < 1

@@ -104,7 +104,7 @@ async def run(path: Path, steps: list[tuple[str, int]], hold_s: float, refuses: 
             else:
                 await asyncio.sleep(0.01)
         sink.fails.clear()
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(120):
             while courier.row()["cursor"] < stored:  # noqa: ASYNC110 (confirmed after the hold)
                 await asyncio.sleep(0.005)
         await courier.stop()

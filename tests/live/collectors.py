@@ -157,7 +157,7 @@ class Collector(Server):
             self.process.send_signal(signal.SIGSTOP)
             time.sleep(frozen_s)
         self.process.send_signal(signal.SIGTERM if how == "term" else signal.SIGKILL)
-        self.process.wait(20)
+        self.process.wait(120)
         (self.folder / "pid").unlink(missing_ok=True)
         (self.folder / "log").unlink(missing_ok=True)
 

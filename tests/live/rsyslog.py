@@ -37,7 +37,7 @@ class Rsyslog(Server):
         """kill -9."""
         assert self.process
         self.process.send_signal(signal.SIGKILL)
-        self.process.wait(10)
+        self.process.wait(60)
         self._pid_file.unlink(missing_ok=True)
 
     def received(self, at_least: int, within_s: float = 10.0) -> list[dict[str, Any]]:

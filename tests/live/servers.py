@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import pwd
+import random
 import re
 import shlex
 import shutil
@@ -26,6 +27,8 @@ from pathlib import Path
 
 import dnslib
 
+from tests.running import PATIENCE
+
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 ADDRESS = "192.0.2.1"  # what the upstream says of every name (RFC 5737)
 
@@ -38,21 +41,31 @@ class NotReady(RuntimeError):
     """A server ended or stayed silent instead of getting ready; the message holds what it said."""
 
 
+PORTS_OF_TESTS = range(12000, 32000)
+"""Below what the kernel gives to clients (32768 on), so that no lookup takes a server's port before it is there."""
+_given: set[int] = set()
+
+
 def free_port() -> int:
-    """Give a port that is free for UDP and TCP on loopback now."""
-    for _ in range(50):
-        with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as tcp:
-            tcp.bind(("127.0.0.1", 0))
-            port = int(tcp.getsockname()[1])
-            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp, suppress(OSError):
-                udp.bind(("127.0.0.1", port))
+    """Give a port that is free for UDP and TCP, on every address, and that this process has not given before."""
+    for _ in range(200):
+        port = random.choice(PORTS_OF_TESTS)
+        with (
+            socket.socket(socket.AF_INET, socket.SOCK_STREAM) as tcp,
+            socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp,
+            suppress(OSError),
+        ):
+            tcp.bind(("", port))
+            udp.bind(("", port))
+            if port not in _given:
+                _given.add(port)
                 return port
     raise NotReady("no free port on loopback")
 
 
 def wait_for(condition: Callable[[], object], within_s: float = 10.0, pause_s: float = 0.02) -> bool:
-    """Wait until the condition holds; False when it does not in time."""
-    end = time.monotonic() + within_s
+    """Wait until the condition holds; False when it does not in `PATIENCE` times that time."""
+    end = time.monotonic() + within_s * PATIENCE
     while not condition():
         if time.monotonic() > end:
             return False
@@ -82,9 +95,9 @@ class Answer:
 
 def dig(port: int, client: str, name: str, kind: str = "A", *options: str) -> Answer:
     """Ask the server on ``port`` as ``client`` (any address of 127.0.0.0/8, or ::1)."""
-    command = ["dig", "+time=2", "+tries=2", "+noall", "+comments", "+answer", *options]
+    command = ["dig", "+time=5", "+tries=2", "+noall", "+comments", "+answer", *options]
     command += ["-b", client, "-p", str(port), "@::1" if ":" in client else "@127.0.0.1", name, kind]
-    said = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False).stdout
+    said = subprocess.run(command, capture_output=True, text=True, timeout=90, check=False).stdout
     status = re.search(r"status: (\w+)", said)
     records = [line.split(None, 4)[4] for line in said.splitlines() if line and not line.startswith(";")]
     return Answer(status[1] if status else "", tuple(records))
@@ -92,7 +105,7 @@ def dig(port: int, client: str, name: str, kind: str = "A", *options: str) -> An
 
 def version(*command: str) -> str:
     """Give the first line that a server says of its version."""
-    said = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False)
+    said = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     return (said.stdout or said.stderr).splitlines()[0]
 
 
@@ -226,7 +239,7 @@ class PathUnit:
 
     def __exit__(self, *_: object) -> None:
         self._ended.set()
-        self._thread.join(10)
+        self._thread.join(120)
 
     def _state(self) -> int:
         return self.watched.stat().st_mtime_ns if self.watched.is_dir() else 0
@@ -236,7 +249,7 @@ class PathUnit:
             state = self._state()
             if state != self._seen:
                 self._seen = state
-                done = subprocess.run(self.command, capture_output=True, timeout=20, check=False)
+                done = subprocess.run(self.command, capture_output=True, timeout=120, check=False)
                 self.runs.append(done.returncode)
 
 
@@ -276,7 +289,7 @@ class Server:
         if self.process is not None and self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
             try:
-                self.process.wait(10)
+                self.process.wait(10 * PATIENCE)
             except subprocess.TimeoutExpired:
                 self.process.kill()
                 self.process.wait(10)
@@ -294,8 +307,27 @@ def environment() -> dict[str, str]:
     return {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "TZ": "UTC", "LC_ALL": "C"}
 
 
-def named(installed: Installed, client: str = "127.0.0.1") -> Server:
-    """Give a named for an installed /etc/bind/named.conf; ready when it answers.
+VIEWS = {"servers": "127.0.10.8", "build": "127.0.20.9", "staff": "127.1.2.3", "any": "127.0.0.1"}
+"""One client in each view of the BIND example."""
+
+
+def applies(port: int, client: str, audience: str) -> bool:
+    """Say whether a client is answered from this zone of dnswatch: by its canary."""
+    return dig(port, client, f"{audience}.canary.dnswatch.invalid").records == ("127.0.0.2",)
+
+
+def _applied(port: int) -> bool:
+    """Say whether each view has its three zones: named answers before it has loaded them, in any order."""
+    return all(
+        applies(port, client, "quarantine")
+        and applies(port, client, "exempt")
+        and any(applies(port, client, audience) for audience in VIEWS)  # a test names other zones
+        for client in VIEWS.values()
+    )
+
+
+def named(installed: Installed) -> Server:
+    """Give a named for an installed /etc/bind/named.conf; ready when it answers from every zone.
 
     Never ``-g``: the query log would go to stderr.
     """
@@ -311,7 +343,7 @@ def named(installed: Installed, client: str = "127.0.0.1") -> Server:
             shutil.chown(path, user)
     command = [program("named", installed.root), "-f", "-n", "1", "-c", str(installed.path("/etc/bind/named.conf"))]
     command += ["-u", user] if user else []
-    return Server(command, installed.root / "named.out", lambda: dig(installed.port(), client, "ready.test").status)
+    return Server(command, installed.root / "named.out", lambda: _applied(installed.port()))
 
 
 def program(name: str, root: Path) -> str:
@@ -394,7 +426,7 @@ def dnswatch(installed: Installed, *arguments: str) -> subprocess.CompletedProce
     """Run a dnswatch command on the example's configuration."""
     return subprocess.run(
         [sys.executable, "-m", "dnswatch", "--config", str(installed.config), *arguments],
-        capture_output=True, text=True, timeout=50, check=False, env={**os.environ, "TZ": "UTC"},
+        capture_output=True, text=True, timeout=50 * PATIENCE, check=False, env={**os.environ, "TZ": "UTC"},
     )  # fmt: skip
 
 

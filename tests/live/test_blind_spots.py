@@ -13,7 +13,7 @@ import pytest
 from dnswatch.core.health.monitor import STUCK_S
 from tests.live.servers import Server, dig, environment, free_port, named_with, place, program
 from tests.live.test_rotation import DNSMASQ, ask
-from tests.running import InLoop, bind_line, soon
+from tests.running import PATIENCE, InLoop, bind_line, soon
 
 NAMED = """
 key k {{ algorithm hmac-sha256; secret "c2VjcmV0LXNlY3JldC1zZWNyZXQtc2VjcmV0LXNlY3JldA=="; }};
@@ -35,7 +35,7 @@ def told(watching: InLoop) -> list[tuple[str, str]]:
 
 def do(*command: str) -> bool:
     """Run a command; False when it fails."""
-    return not subprocess.run(command, capture_output=True, check=False, env=environment(), timeout=20).returncode
+    return not subprocess.run(command, capture_output=True, check=False, env=environment(), timeout=120).returncode
 
 
 def daemon(root: Path, kind: str) -> InLoop:
@@ -102,14 +102,14 @@ async def test_logrotate_without_its_signal(monkeypatch: pytest.MonkeyPatch) -> 
                 log.rename(root / "query.log.1")
                 log.touch()
                 await asyncio.sleep(2.5)
-                for _ in range(100):  # what comes late is what tells
+                for _ in range(100 * PATIENCE):  # what comes late is what tells
                     ask(port, "127.0.0.9", "www.example.org")
                     await asyncio.sleep(0.2)
                     if told(watching):
                         break
                 assert server.process
                 server.process.send_signal(signal.SIGUSR2)
-                for _ in range(100):
+                for _ in range(100 * PATIENCE):
                     ask(port, "127.0.0.9", "api.telegram.org")
                     await asyncio.sleep(0.2)
                     if not watching.daemon.blind_spots.open():

@@ -73,7 +73,7 @@ async def through_deaths(
             await asyncio.sleep(0.5)
             await asyncio.to_thread(collector.start)
         await feeding
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(240):
             while courier.row()["cursor"] < alerts:  # noqa: ASYNC110 (confirmed after the hold)
                 await asyncio.sleep(0.05)
         row = courier.row()
@@ -117,7 +117,8 @@ def killed_sender(collector: Collector, tmp_path: Path, alerts: int, per_s: floa
             process.send_signal(signal.SIGKILL)
             if kill % 2:
                 collector.start()
-        assert process.wait(60) == (0 if kill == kills else -signal.SIGKILL)
+        code = process.wait(240)
+        assert code == 0 or (kill < kills and code == -signal.SIGKILL)  # on a busy machine it may be through by then
         process.stdout.close()
     got = collector.wait_for(alerts, 20)
     print(f"{collector.kind}, sender killed {kills}×: {alerts - len(got.copies)} lost, "
@@ -181,7 +182,7 @@ async def test_heartbeats_prove_that_nothing_is_missing(collector: Collector, tm
         await courier.start()
         await feed(store, courier, 1, 60, 1000)
         beats = courier.beats
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(120):
             while courier.beats < beats + 2:  # noqa: ASYNC110 (time must pass)
                 await asyncio.sleep(0.05)
         await courier.stop()

@@ -123,9 +123,15 @@ def test_a_resolver_that_has_not_read_the_newest_files_is_told(kind: str) -> Non
         before = len(told())
         running.configure(feeds(files, port, kind, "webhook-site"))
         running.send(signal.SIGHUP)
-        assert wait_for(lambda: [one["state"] for one in told()[before:]] == ["open"], 30), told()
-        newest = max(re.findall(r"has serial (\d+)", running.said()))
-        assert re.search(rf"has another serial(, \d+)? instead of serial {newest}", told()[-1]["reason"])
+
+        def behind() -> bool:
+            newest = max(re.findall(r"has serial (\d+)", running.said()))
+            text = rf"has another serial(, \d+)? instead of serial {newest}"
+            return (
+                told()[before:] != [] and told()[-1]["state"] == "open" and bool(re.search(text, told()[-1]["reason"]))
+            )
+
+        assert wait_for(behind, 30), told()
         assert server.process
         server.process.send_signal(signal.SIGHUP)
         assert wait_for(lambda: told()[-1]["state"] == "closed", 30), told()

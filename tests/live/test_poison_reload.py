@@ -124,7 +124,7 @@ def reload(kind: str, folder: Path, server: Server) -> None:
     assert server.process
     if kind == "powerdns":
         command = ["rec_control", f"--config-dir={folder}", f"--socket-dir={folder}", "reload-lua-config"]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False, env=environment())
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, env=environment())
         assert done.stdout.startswith("Reloaded"), done.stdout + done.stderr
     else:
         server.process.send_signal(signal.SIGHUP)

@@ -189,7 +189,7 @@ def reload(made: World, server: Server) -> None:
         server.process.send_signal(signal.SIGHUP)
         return
     command = ["rec_control", f"--config-dir={made.root / 'powerdns'}", f"--socket-dir={made.root / 'powerdns'}"]
-    done = subprocess.run([*command, "reload-lua-config"], capture_output=True, text=True, timeout=10, check=False,
+    done = subprocess.run([*command, "reload-lua-config"], capture_output=True, text=True, timeout=60, check=False,
                           env=environment())  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
 
@@ -256,12 +256,14 @@ def test_every_query_is_read_as_it_was_asked(shadow: World) -> None:
 
 def test_every_query_has_its_answer(shadow: World) -> None:
     """Each has an answer with a result code; the Recursor's packet cache logs none."""
-    events = shadow.events()
-    answered = Counter((event.client, event.qname, event.qtype) for event in events
-                       if isinstance(event, Verdict) and event.kind == "answer" and event.action)  # fmt: skip
+
+    def answered() -> set[tuple[str, str, str]]:
+        return {(event.client, event.qname, event.qtype) for event in shadow.events()
+                if isinstance(event, Verdict) and event.kind == "answer" and event.action}  # fmt: skip
+
     asked = {(client, canonical(name, shadow.kind), kind) for client, name, kind, _ in ASKED}
     cached = {("127.0.1.8", "www.example.net", "A")} if shadow.kind == "powerdns" else set()
-    assert asked - cached <= set(answered)
+    assert wait_for(lambda: asked - cached <= answered()), asked - cached - answered()
 
 
 def test_what_is_alerted_on_is_what_was_asked(shadow: World) -> None:
@@ -276,7 +278,7 @@ def test_what_is_alerted_on_is_what_was_asked(shadow: World) -> None:
 def test_a_scan_finds_the_same_without_being_told_the_format(shadow: World) -> None:
     """`scan` of the folder's log names clients and services as the daemon does."""
     done = subprocess.run([sys.executable, "-m", "dnswatch", "scan", "--format", "json", str(shadow.log)],
-                          capture_output=True, text=True, timeout=50, check=False)  # fmt: skip
+                          capture_output=True, text=True, timeout=240, check=False)  # fmt: skip
     assert done.returncode == 0, done.stderr
     rows = [json.loads(line) for line in done.stdout.splitlines()]
     counts = {(row["client_ip"], row["service"]): row["count"] for row in rows}
@@ -321,8 +323,12 @@ def test_a_name_that_a_local_zone_refuses_is_a_denial(shadow: World) -> None:
     """Unbound with `log-local-actions` says so, with the client; the Recursor has no such zone."""
     refuses = shadow.kind == "unbound"
     assert (shadow.ask("127.0.3.2", "x.refused.test").status == "REFUSED") is refuses
-    denied = [e for e in shadow.events() if isinstance(e, Verdict) and e.kind == "denied"]
-    assert {(e.client, e.qname) for e in denied} == ({("127.0.3.2", "x.refused.test")} if refuses else set())
+    wanted = {("127.0.3.2", "x.refused.test")} if refuses else set()
+
+    def denied() -> set[tuple[str, str]]:
+        return {(e.client, e.qname) for e in shadow.events() if isinstance(e, Verdict) and e.kind == "denied"}
+
+    assert wait_for(lambda: denied() == wanted), denied()
 
 
 def test_the_classic_form_of_the_recursor_misses_only_what_its_packet_cache_answers() -> None:
@@ -334,8 +340,11 @@ def test_the_classic_form_of_the_recursor_misses_only_what_its_packet_cache_answ
         wanted = {(client, canonical(name, "powerdns"), kind) for client, name, kind, _ in ASKED} - {
             ("127.0.1.8", "www.example.net", "A")
         }
-        read = {(event.client, event.qname, event.qtype) for event in made.events()
-                if isinstance(event, Query) and event.client.startswith("127.0.1.")}  # fmt: skip
-        assert read == wanted
+
+        def read() -> set[tuple[str, str, str]]:
+            return {(event.client, event.qname, event.qtype) for event in made.events()
+                    if isinstance(event, Query) and event.client.startswith("127.0.1.")}  # fmt: skip
+
+        assert wait_for(lambda: read() == wanted), read() ^ wanted
         assert not [event for event in made.events() if isinstance(event, Weird)]
         assert wait_for(lambda: "would-block" in made.outcomes("127.0.1.2"), 10)
