@@ -181,3 +181,23 @@ def test_dnsmasq_needs_no_section_dns(place: Place) -> None:
     code, _, said = place.run("dnsmasq", "--clients", "10.0.0.0/8")
     assert code == 2
     assert "cannot tell clients apart" in said
+
+
+@pytest.mark.parametrize(("kind", "member"), [
+    ("dnsdist", "{'servers.rpz.dnswatch.internal', {'10.0.10.0/24'}}"),
+    ("knot", "{'10.0.10.0/24', 'servers.rpz.dnswatch.internal'}"),
+])  # fmt: skip
+def test_who_reads_zone_files_is_told_who_is_in_which_group(place: Place, kind: str, member: str) -> None:
+    """Without a section dns; clients in no group may be named, where the zones come from not."""
+    config = place.folder / "dnswatch.yaml"
+    config.write_text(GROUPS + "feeds: {directory: /srv/feeds, mode: enforce}\n")
+    code, said, _ = place.run(kind, "--clients", "203.0.113.0/24")
+    assert code == 0
+    assert "local directory = '/srv/feeds'\n" in said
+    assert member in said
+    assert "203.0.113.0/24" in said
+    assert "192.168." not in said
+    for options in (["--primary", "10.0.0.2"], ["--consumer", "ns1"], ["--plain"]):
+        code, _, said = place.run(kind, *options)
+        assert code == 2
+        assert "reads files on this host" in said

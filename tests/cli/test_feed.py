@@ -292,12 +292,15 @@ def test_promote_says_where_nothing_was_measured(place: Path) -> None:
     """dnsmasq cannot log it, PowerDNS only with a hook, and of other resolvers nothing is read."""
     config = place / "dnswatch.yaml"
     config.write_text(config.read_text() + "dns:\n  listen: 127.0.0.1:5399\n  consumers: [{name: ns2, address: "
-                      "127.0.0.9, type: powerdns, networks: [127.0.0.9/32]}, {name: knot, address: 127.0.0.8, "
+                      "127.0.0.9, type: powerdns, networks: [127.0.0.9/32]}, {name: odd, address: 127.0.0.8, "
                       "type: other, networks: [127.0.0.8/32]}]\n")  # fmt: skip
+    part = place / "conf.d" / "50-readers.yaml"
+    part.parent.mkdir(exist_ok=True)
+    part.write_text("feeds: {resolvers: [{name: k1, address: 127.0.0.7, type: knot}]}\n")
     said = feed(place, "promote", "--dry-run").output
     assert "dnsmasq, where it is used" in said
     assert "PowerDNS logs no policy hit by itself" in said
-    assert "knot: dnswatch does not read" in said
+    assert "odd, k1: no log tells what such a resolver (Knot, dnsdist) would have blocked" in said
     assert len(json.loads(feed(place, "promote", "--dry-run", "--json").stdout)["unmeasured"]) == 3
 
 
