@@ -180,3 +180,12 @@ def _in_use(path: str, kind: socket.SocketKind) -> bool:
         except OSError:
             return True
     return True
+
+
+async def read(reader: asyncio.StreamReader, within_s: float | None) -> bytes:
+    """Read what has come; nothing at the end, also when the peer broke off. Raises `TimeoutError`."""
+    try:
+        async with asyncio.timeout(within_s):
+            return await reader.read(1 << 16)
+    except ConnectionError:
+        return b""

@@ -18,7 +18,7 @@ from dnswatch.config.ways import split_door
 from dnswatch.core.dnstap.frames import Conversation
 from dnswatch.core.model import Position
 from dnswatch.io.inbox import Inbox
-from dnswatch.io.listener import Listener, Senders
+from dnswatch.io.listener import Listener, Senders, read
 from dnswatch.io.way import UNREAD, Consume, Stream
 
 UNFINISHED_S = 60.0
@@ -79,13 +79,10 @@ class DnstapReceiver(Stream):
         while not (talk.problem or talk.ended):
             limit_s = UNFINISHED_S if talk.unfinished or not talk.started else None
             try:
-                async with asyncio.timeout(limit_s):
-                    data = await reader.read(1 << 16)
+                data = await read(reader, limit_s)
             except TimeoutError:
                 talk.problem = "unfinished frame"
                 break
-            except ConnectionError:
-                data = b""
             if not data:
                 break
             self._listener.heard(writer)

@@ -24,7 +24,7 @@ from dnswatch.config.ways import Door, split_door
 from dnswatch.core.logs.syslog import MOST, Framing, Lines
 from dnswatch.core.model import Position
 from dnswatch.io.inbox import Inbox
-from dnswatch.io.listener import Listener, Senders, cannot_listen, unix_socket
+from dnswatch.io.listener import Listener, Senders, cannot_listen, read, unix_socket
 from dnswatch.io.way import UNREAD, Consume, Stream
 
 DATAGRAMS = 256
@@ -188,13 +188,10 @@ class SyslogReceiver(Stream):
         while not framing.problem:
             limit_s = UNFINISHED_S if framing.unfinished else None
             try:
-                async with asyncio.timeout(limit_s):
-                    data = await reader.read(1 << 16)
+                data = await read(reader, limit_s)
             except TimeoutError:
                 framing.problem = "an unfinished message"
                 break
-            except ConnectionError:
-                data = b""
             if not data:
                 break
             self._listener.heard(writer)
