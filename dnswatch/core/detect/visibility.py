@@ -18,6 +18,10 @@ APP_S = 30.0
 """An app that starts asks for its companions up to 16 s after the interface (measured); twice that is waited."""
 DOH_S = DAY_S
 """So long after a DNS-over-HTTPS name a client's missing lookups mean nothing."""
+DOH_LOOKUPS = 10
+"""So many lookups of a service's interface in sight, and none of its companions: DNS over HTTPS takes a whole program
+out of sight, or now and then a name of it, but not the same names every time."""
+UNATTENDED_ROLES = frozenset({"server", "ci", "iot"})
 MIXED_ROLES = {"forwarder": "many clients", "scanner": "whatever it reads"}
 
 PEOPLES_ROLES = frozenset({"", "workstation"})
@@ -51,19 +55,24 @@ def mixed(past: Past, client: Client, at: float) -> str:
     return "resolves whatever it reads, as mail gateways and sandboxes do" if behaviour.scanner else ""
 
 
-def unseen(past: Past, client: Client, at: float, doh_s: float = DOH_S) -> str:
-    """Say why a name that is missing in the log may have been asked for nonetheless, or ""."""
-    doh = known(past, client, "doh", "doh")
-    if doh is not None and at - doh.last_at <= doh_s:
+def unseen(past: Past, client: Client, service: Service, at: float, doh_s: float = DOH_S) -> str:
+    """Say why companions of a service that are missing in the log may have been asked for nonetheless, or ""."""
+    doh, met = known(past, client, "doh", "doh"), past.client(client.address, service.id)
+    if doh is not None and at - doh.last_at <= doh_s and (met is None or met.count < DOH_LOOKUPS):
         return f"uses DNS over HTTPS, seen {ago(at - doh.last_at)}"
     return mixed(past, client, at)
 
 
 def plain(past: Past, client: Client, service: Service, at: float) -> bool:
-    """Say whether the lookup tells of a script: nobody's app asks for this name, or it would have shown itself."""
+    """Say whether the lookup tells of a script: nobody's app asks for this name, or it would have shown itself.
+
+    Where nobody sits there is no app.
+    """
     if not service.shared:
         return True
-    return service.companion_effect == "exonerates" and not (app(past, client, service, at) or unseen(past, client, at))
+    if service.companion_effect == "exonerates":
+        return not (app(past, client, service, at) or unseen(past, client, service, at))
+    return client.role in UNATTENDED_ROLES or bool(machine(past, client, at))
 
 
 def machine(past: Past, client: Client, at: float) -> str:

@@ -67,7 +67,7 @@ class Companion(Signal):
             return self.finding("companion-known", text, fact=False)
         if not waited or past.learning(at, self.detection.learning_s).active:
             return None
-        why = visibility.unseen(past, client, at, self.options.doh_s)
+        why = visibility.unseen(past, client, service, at, self.options.doh_s)
         if why:
             text = f"no companion of {service.id} seen, which means nothing here: {client.address} {why}"
             return Finding(self.name, 0, (Reason("companion-suspended", text),), fact=False)

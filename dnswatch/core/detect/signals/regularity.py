@@ -2,8 +2,9 @@
 
 Per client and service, per client and category, and over all unexpected services together: some malware rotates over
 names so that none of them alone is regular. Software is as regular as malware, so this never opens an alert nor lifts
-one above low by itself. Names that people's apps share count only where the app would have shown itself and did not:
-chat apps ask again whenever the answer expires, and that is a metronome.
+one above low by itself. Names that people's apps share count only where the app would have shown itself and did not, or
+where nobody sits: chat apps ask again whenever the answer expires, and that is a metronome. Of other shared names the
+rhythm is told and adds nothing.
 
 A stub resolver hides whatever is faster than the answer may be cached, so a period is a lower bound. Never: scores
 expected lookups. Read next: ``../regular.py``.
@@ -84,7 +85,8 @@ class Regularity(Signal):
     def judge(self, sighting: Sighting, past: Past) -> Finding | None:
         """Say how regular the client's lookups are, this one included."""
         alone = 0  # lookups of the narrower series: a wider one of as many says the same
-        for key, what in _keys(sighting):
+        plain = visibility.plain(past, sighting.client, sighting.service, sighting.at)
+        for key, what in _keys(sighting, plain):
             series = self._series.rows.get(key)
             if series is None or sighting.at <= series.last_at:
                 return None
@@ -94,8 +96,8 @@ class Regularity(Signal):
                 continue
             score, period = regularity([*series.gaps, max(1, round(sighting.at - series.last_at))][-GAPS:])
             if score >= self.options.score:
-                if visibility.plain(past, sighting.client, sighting.service, sighting.at):
-                    return self._state(count, what, score, period)
+                if plain or sighting.service.companion_effect != "exonerates":
+                    return self._state(count, what, score, period, plain)
                 return None
         return None
 
@@ -105,9 +107,12 @@ class Regularity(Signal):
             return count >= self.options.lookups
         return count % (SELDOM if count > GAPS else NOW_AND_THEN) == 0
 
-    def _state(self, count: int, what: str, score: float, period: float) -> Finding:
+    def _state(self, count: int, what: str, score: float, period: float, plain: bool) -> Finding:
         pace = f"one every {_span(period)} or faster"
         text = f"a program's rhythm: {count} lookups of {what}, {pace} (regularity {score:.2f})"
+        if not plain:
+            text += "; people's apps and pages have one, too, so it adds nothing"
+            return Finding(self.name, 0, (Reason("regular", text),), fact=False)
         terms = [Reason("regular", text, self.points("regular"))]
         if count >= self.options.long:
             text = f"kept up for {self.options.long} lookups and more"
@@ -116,10 +121,13 @@ class Regularity(Signal):
 
     def observe(self, sighting: Sighting, past: Past) -> None:
         """Remember when an unexpected attempt was."""
-        if sighting.expected or not visibility.plain(past, sighting.client, sighting.service, sighting.at):
+        client, service, at = sighting.client, sighting.service, sighting.at
+        if sighting.expected:
             return
-        at = sighting.at
-        for key, _ in _keys(sighting):
+        plain = visibility.plain(past, client, service, at)
+        if not plain and (visibility.app(past, client, service, at) or visibility.mixed(past, client, at)):
+            return
+        for key, _ in _keys(sighting, plain):
             series = self._series.rows.get(key)
             if series is None:
                 self._series.put(key, Series(at))
@@ -155,11 +163,17 @@ class Regularity(Signal):
         return self._series.evicted
 
 
-def _keys(sighting: Sighting) -> tuple[tuple[str, str], ...]:
-    """Give the three series of an attempt, and what each is called. ``/`` and ``*`` stand in no service id."""
+def _keys(sighting: Sighting, plain: bool) -> tuple[tuple[str, str], ...]:
+    """Give the three series of an attempt, and what each is called. ``/`` and ``*`` stand in no service id.
+
+    What an app may have asked for stands in the first one only, where it disturbs no program's rhythm.
+    """
     address, service = sighting.client.address, sighting.service
+    alone = (f"{address} {service.id}", service.id)
+    if not plain:
+        return (alone,)
     return (
-        (f"{address} {service.id}", service.id),
+        alone,
         (f"{address} /{service.category}", f"{service.category} services together"),
         (f"{address} *", "unexpected services together"),
     )
