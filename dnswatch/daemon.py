@@ -79,7 +79,7 @@ class Daemon:
         self.loaded.config.require_sources()
         self.engine = Engine(self.loaded.policy)
         self.blind_spots = BlindSpots(lambda alerts, size: self.ledger.note(alerts, size))
-        self.watch = Watch(self.blind_spots, lambda: self.engine.counters["flood"])
+        self.watch = Watch(self.blind_spots)
         self.feeds = PublishedFeeds()
         self.feeds.require(token.reveal() for token in self.loaded.config.http.tokens)
         self.jobs = Jobs()
@@ -411,7 +411,7 @@ class Daemon:
                 "sizes": {**self.engine.sizes(), "identity": len(self.engine.identity)},
                 "alerts": dict(sorted(self.ledger.alerts.items())),
             },
-            "health": {"blind_spots": [list(one) for one in self.blind_spots.open()],
+            "health": {"blind_spots": [list(one) for one in self.blind_spots.open() + self.engine.blind_spots()],
                        "untold": self.blind_spots.alarms.dropped},
             **self.following.rows(),
             **self.upkeep.feed_rows,

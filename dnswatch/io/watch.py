@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -38,9 +38,7 @@ LOSSES = "losses"
 class Watch:
     """The monitor with its eyes. One of the ledger's parts: its rows go with each checkpoint."""
 
-    def __init__(self, blind_spots: BlindSpots, flood: Callable[[], int] = lambda: 0) -> None:
-        """``flood``: how many lookups by unknown clients the engine has held back."""
-        self._flood = flood
+    def __init__(self, blind_spots: BlindSpots) -> None:
         self._blind_spots = blind_spots
         self._monitor = Monitor()
         self._losses: dict[str, dict[str, int]] = {}  # as stored
@@ -73,7 +71,6 @@ class Watch:
         files = [reader.path for reader in self._readers.values() if isinstance(reader.tail, FileTail)]
         places = [*directories, *(path.parent for path in files)]
         said += self._monitor.look_at_disks(_disks(places))
-        said += self._monitor.look_at_flood(self._flood())
         for one in said:
             if one.holds:
                 self._blind_spots.report(one.kind, one.subject, one.text)

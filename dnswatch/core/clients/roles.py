@@ -57,11 +57,12 @@ class Activity:
     """One client: the day at hand, the last whole day on which it was active, and its habits before today."""
 
     __slots__ = ("apps", "before", "bits", "busy", "day", "grows", "hours", "https", "n", "samples", "services",
-                 "stretch")  # fmt: skip
+                 "since", "stretch")  # fmt: skip
 
-    def __init__(self, day: int) -> None:
+    def __init__(self, day: int, since: float = 0.0) -> None:
         self.n = 0
         self.day = day
+        self.since = since  # when it was seen first, as far as is remembered
         self.samples = self.https = self.bits = self.hours = self.apps = 0
         self.services: tuple[str, ...] = ()  # tuples: what is empty costs nothing
         self.before = NO_DAY  # samples, HTTPS among them, distinct domains
@@ -104,12 +105,13 @@ class Activity:
             "n": self.n, "day": self.day, "samples": self.samples, "https": self.https, "bits": f"{self.bits:x}",
             "services": list(self.services), "before": list(self.before), "busy": list(self.busy),
             "hours": self.hours, "apps": self.apps, "stretch": self.stretch.row(), "grows": self.grows.row(),
+            "since": self.since,
         }  # fmt: skip
 
     @classmethod
     def of_row(cls, row: Row) -> Activity:
         """Take a stored row; one of before habits were kept has none."""
-        activity = cls(row["day"])
+        activity = cls(row["day"], row.get("since", 0.0))
         activity.n, activity.samples, activity.https = row["n"], row["samples"], row["https"]
         activity.bits, activity.services = int(row["bits"], 16), tuple(row["services"])
         activity.hours, activity.apps = row.get("hours", 0), row.get("apps", 0)
@@ -155,7 +157,7 @@ class Roles:
             return activity
         self._told = None
         if activity is None:
-            activity = Activity(day)
+            activity = Activity(day, at)
             self.clients.put(address, activity)
             self._network(day).clients += 1
         else:

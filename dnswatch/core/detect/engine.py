@@ -25,9 +25,11 @@ from dnswatch.core.detect import judgement, outcomes
 from dnswatch.core.detect.attempts import JOIN_S, Attempt
 from dnswatch.core.detect.changes import Action, Changes, SightingRow
 from dnswatch.core.detect.episodes import Episode
+from dnswatch.core.detect.flood import EXPECTED, MILD, NEWCOMER, SEVERE, TCP
 from dnswatch.core.detect.holds import Hold
 from dnswatch.core.detect.state import State
 from dnswatch.core.model import (
+    SEVERITIES,
     Client,
     Effect,
     Event,
@@ -49,6 +51,11 @@ if TYPE_CHECKING:
     from dnswatch.core.logs.digest import Digested
 
 __all__ = ["Action", "Changes", "Engine", "SightingRow"]
+
+DAY_S = 86400.0
+SEEN_S = 60.0
+"""Who was seen so long ago is known: made-up addresses are used once, or in turns within seconds."""
+GRAVE = SEVERITIES.index("high")
 
 _offset = attrgetter("offset")
 
@@ -86,7 +93,7 @@ class Engine(State):
                 end = bisect_left(events, offset, begun, key=_offset)
                 self._receive(source, path, events[begun:end])
                 begun = end
-                if self._asks(source, sample):
+                if self._asks(source, sample) and self._remembers(sample.client, sample.at):
                     self.history.roles.sampled(sample.client, sample.at, sample.qname, sample.qtype)
         self._receive(source, path, events[begun:] if begun else events)
         return self._take_effects()
@@ -136,11 +143,16 @@ class Engine(State):
             kind, _, trigger = action.alert.partition(" ")
             ended = self._decisions.lift(kind, trigger, self.log_now or action.at, _remark(action))
             return [ended] if ended is not None else []
+        at = self.log_now or action.at
+        if self._strangers.about(action.alert):
+            self._strangers.act(action.kind, at, action.until, Reason("operator", _remark(action)))
+            self._wait_for_strangers()
+            self._tell_of_strangers(at, DONE[action.kind])
+            return self._take_effects()
         episode = self._by_id.get(action.alert)
         if episode is None:
             self.counters["action-unknown-alert"] += 1
             return []
-        at = self.log_now or action.at
         if action.kind != "comment":
             episode.snoozed_until = None
         if action.kind == "ack":
@@ -183,6 +195,8 @@ class Engine(State):
                 self._hold_due(key, deadline)
             elif kind == "review":
                 self._review_due(key, deadline)
+            elif kind == "strangers":
+                self._strangers_due(deadline)
             else:
                 self._snooze_due(key, deadline)
         self.log_now = now
@@ -260,12 +274,14 @@ class Engine(State):
             self._hold(source, path, query)
             return
         attempt = self._open(source, path, api, query, query.at)
-        if self._holds:
+        if self._holds and attempt is not None:
             self._release(source, query, attempt)
 
     def _note(self, path: str, event: Query | Verdict, indicator: Indicator) -> None:
         """Remember a name that is no sighting by itself, for the address and for the host that holds it."""
         address, at = event.client, event.at
+        if not self._remembers(address, at):
+            return
         self._trails.note(path, event, indicator)
         self.history.remember_note(address, indicator.role, indicator.service, at)
         _, mac = self.identity.of(address, at)
@@ -287,16 +303,23 @@ class Engine(State):
 
     def _open(
         self, source: str, path: str, api: Indicator, event: Query | Verdict, at: float, outcome: Outcome | None = None
-    ) -> Attempt:
-        """Judge a new attempt and count it. ``at``: when this is decided; ``outcome``: if it is known at once."""
+    ) -> Attempt | None:
+        """Judge a new attempt and count it. ``at``: when this is decided; ``outcome``: if it is known at once.
+
+        None: it is one of a flood, and nothing that comes later is joined with it.
+        """
         client = judgement.client_of(self.policy, self.identity, event.client, event.at)
         sighting = judgement.sight(self.policy, client, api, event.qname, event.qtype, event.at)
+        held_back = not self._knows(client, sighting) and not self._openings.admit(_lane(sighting, event), sighting.at)
+        if held_back:
+            self._hold_back(sighting, path, event, at)
+            if not self.policy.detection.forwarders and not self._holds:
+                return None  # else it may explain what a forwarder asks
         attempt = Attempt(event.client, event.qname, event.at, source, sighting.service.id, sighting.expected)
         self._attempts.open(attempt, self.log_now)
         self._attempts.note(attempt, source, event)
         self.counters["expected" if sighting.expected else "unexpected"] += 1
-        if not self._knows(client, sighting) and not self._openings.admit(sighting.expected, sighting.at):
-            self.counters["flood"] += 1  # told as a blind spot (core/health/)
+        if held_back:
             return attempt
         self._tally.add(sighting)
         self._trails.note(path, event, api)
@@ -320,13 +343,50 @@ class Engine(State):
         self.history.record(sighting)
         return attempt
 
+    # ── Clients that nobody knows ─────────────────────────────────────────────────────────────────────────────
+
     def _knows(self, client: Client, sighting: Sighting) -> bool:
-        """Say whether a client is one that a forger would have to guess."""
-        return (
-            bool(client.name or client.mac)
-            or client.address in self.history.roles.clients.rows
-            or self.history.client(client.address, sighting.service.id) is not None
-        )
+        """Say whether a client is one that a forger would have to guess: it has a lease, or was seen before.
+
+        Not just before: a forger can let other lookups go ahead. In a flood: before it began, or a day ago.
+        """
+        if client.name or client.mac or self.history.client(client.address, sighting.service.id) is not None:
+            return True
+        activity = self.history.roles.clients.rows.get(client.address)
+        if activity is None:
+            return False
+        began_at = self._strangers.began_at if self._strangers.lasts else sighting.at
+        return activity.since <= max(min(began_at, sighting.at) - SEEN_S, sighting.at - DAY_S)
+
+    def _remembers(self, address: str, at: float) -> bool:
+        """Say whether what a client asks may be remembered of it: made-up ones must not push the others out."""
+        if address in self.history.roles.clients.rows or self._openings.admit(NEWCOMER, at):
+            return True
+        self.counters["flood-forgotten"] += 1
+        return False
+
+    def _hold_back(self, sighting: Sighting, path: str, event: Query | Verdict, at: float) -> None:
+        """Count a lookup in the one alert of all clients that nobody knows."""
+        self.counters["flood"] += 1
+        begun = not self._strangers.lasts
+        cause = self._strangers.add(sighting, path, event.offset, event.line)
+        if begun:
+            self._wait_for_strangers()
+        if cause:
+            self._tell_of_strangers(at, cause)
+
+    def _strangers_due(self, deadline: float) -> None:
+        due_at = self._strangers.due_at()
+        if due_at is not None and due_at <= deadline and (cause := self._strangers.due(deadline)):
+            self._tell_of_strangers(deadline, cause)
+        self._wait_for_strangers()
+
+    def _wait_for_strangers(self) -> None:
+        if (due_at := self._strangers.due_at()) is not None:
+            self._timers.push(due_at, "strangers", "")
+
+    def _tell_of_strangers(self, at: float, cause: str) -> None:
+        self._effects.append(self._strangers.revise(at, cause))
 
     # ── Decisions ─────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -412,6 +472,8 @@ class Engine(State):
         if api is None:  # the catalogue changed meanwhile
             return
         attempt = self._open(hold.source, hold.path, api, query, decided_at)
+        if attempt is None:
+            return
         for further in hold.queries[1:]:
             self._repeat(attempt, hold.source, hold.path, further)
         for verdict in hold.verdicts:
@@ -456,10 +518,13 @@ class Engine(State):
             self._hold(source, path, asked, verdict)
         elif verdict.kind == "answer":
             attempt = self._open(source, path, api, verdict, verdict.at)
-            self._apply(attempt, source, path, verdict, verdict.at)
+            if attempt is not None:
+                self._apply(attempt, source, path, verdict, verdict.at)
         else:
             outcome = self._blocks.of_rewrite(verdict) if verdict.kind == "rewrite" else None
-            self._open(source, path, api, verdict, verdict.at, outcome).settled = True
+            attempt = self._open(source, path, api, verdict, verdict.at, outcome)
+            if attempt is not None:
+                attempt.settled = True
 
     def _apply(self, attempt: Attempt, source: str, path: str, verdict: Verdict, at: float) -> None:
         """Take what the resolver did with an attempt. ``at``: when this is decided."""
@@ -524,6 +589,15 @@ class Engine(State):
     def judge(self, address: str, qname: Name, qtype: str, at: float) -> judgement.Judgement:
         """Say what a lookup would mean, with everything that is known, and remember nothing of it."""
         return judgement.judge(self.policy, self.identity, self._panel.signals, self.history, address, qname, qtype, at)
+
+
+def _lane(sighting: Sighting, event: Query | Verdict) -> str:
+    """Say which allowance an attempt by an unknown client needs."""
+    if sighting.expected:
+        return EXPECTED
+    if type(event) is Query and event.transport == "tcp":
+        return TCP
+    return SEVERE if SEVERITIES.index(sighting.service.base_severity) >= GRAVE else MILD
 
 
 def _remark(action: Action) -> str:

@@ -1,50 +1,71 @@
-"""How many clients that nobody knows may get an alert of their own: a flood of forged senders must not fill the store.
+"""How many clients that nobody knows may get an alert of their own: a flood of forged senders must not bury the rest.
 
-UDP senders can be forged: 5 000 made-up addresses a second that each look up a watched name would be as many alerts.
-Clients that are known (seen at other lookups, by a lease, or with this service before) are never held back; of the
-others a great many at once may come, then a few a second of log time. What is held back is counted, told as a blind
-spot, and leaves no trace in what is remembered of real clients. Never: judges a lookup. Read next: ``engine.py``.
+UDP senders can be forged: 5 000 made-up addresses a second that each look up a watched name would be as many alerts,
+and a real one would wait behind them. Clients that are known (``engine.py``) are never held back. The others go by
+lanes, so that those of one kind cannot use up what another has: so many may come at once, then some a minute. While
+a lane refuses, it is not filled up again: in a flood one more among thousands is a forged one. Whoever is held back
+is told of in one alert (``strangers.py``) and leaves no trace in what is remembered of real clients. Depends on log
+time and on what was asked before alone. Never: judges a lookup. Read next: ``strangers.py``.
 """
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from dnswatch.core.detect.changes import Row
 
-AT_ONCE = 20_000
-"""Unknown clients that may come at once: a network of that many on its first morning, or in a scan without history."""
-PER_S = 5.0
-"""And after that: 430 000 a day, some 60 kB of store a second."""
+
+class Lane(NamedTuple):
+    """What one kind of strangers may do."""
+
+    at_once: int
+    per_s: float = 1.0
+    """60 a minute: a network of 4 000 that comes up within an hour, and more than anybody reads."""
+
+
+MILD, SEVERE, TCP, EXPECTED, NEWCOMER = "mild", "severe", "tcp", "expected", "newcomer"
+LANES: dict[str, Lane] = {
+    MILD: Lane(1_000),  # two batches of a sink: what comes behind them waits for seconds
+    SEVERE: Lane(1_000),  # of services whose base severity is high: mild lookups cannot use these up
+    TCP: Lane(1_000),  # over TCP an address is no forgery, but one host may have 2^64 of them
+    EXPECTED: Lane(10_000),  # makes no alert, only memories of 600 bytes
+    NEWCOMER: Lane(10_000),  # addresses remembered at all; a tenth of the table (core/clients/roles.py)
+}
+CALM_S = 60.0
+"""A lane is filled up again when it has refused nobody for so long."""
 
 
 class Openings:
-    """Allowances for unknown clients, one for lookups that are expected and one for those that are not."""
+    """The lanes, each with what it has left."""
 
     def __init__(self) -> None:
-        self._left: dict[bool, float] = {False: float(AT_ONCE), True: float(AT_ONCE)}
-        self._at = 0.0
+        self._left = {name: float(lane.at_once) for name, lane in LANES.items()}
+        self._at = dict.fromkeys(LANES, 0.0)  # up to when it was filled
         self._changed = False
 
-    def admit(self, expected: bool, at: float) -> bool:
-        """Say whether one more unknown client may come at this log time, and count it."""
-        if at > self._at:
-            if self._at:
-                for each, left in self._left.items():
-                    self._left[each] = min(left + (at - self._at) * PER_S, AT_ONCE)
-            self._at = at
+    def admit(self, name: str, at: float) -> bool:
+        """Say whether one more stranger may come at this log time, and count it."""
         self._changed = True
-        if self._left[expected] < 1.0:
+        lane, filled_at = LANES[name], self._at[name]
+        if at > filled_at:
+            if filled_at:
+                self._left[name] = min(self._left[name] + (at - filled_at) * lane.per_s, lane.at_once)
+            self._at[name] = at
+        if self._left[name] < 1.0:
+            self._at[name] = max(self._at[name], at + CALM_S)
             return False
-        self._left[expected] -= 1.0
+        self._left[name] -= 1.0
         return True
 
     def take_changes(self, into: dict[tuple[str, str], Row | None]) -> None:
         """Write the row if it changed since the last call."""
         if self._changed:
-            into["openings", ""] = {"at": self._at, "left": [self._left[False], self._left[True]]}
+            into["openings", ""] = {"lanes": {name: [self._left[name], self._at[name]] for name in LANES}}
             self._changed = False
 
     def restore(self, rows: list[tuple[str, Row]]) -> None:
-        """Take the stored row."""
+        """Take the stored row; one of before there were lanes has none."""
         for _, row in rows:
-            self._at = row["at"]
-            self._left = {False: row["left"][0], True: row["left"][1]}
+            for name, (left, at) in row.get("lanes", {}).items():
+                if name in LANES:
+                    self._left[name], self._at[name] = left, at

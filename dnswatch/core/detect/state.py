@@ -19,6 +19,7 @@ from dnswatch.core.detect.history import History
 from dnswatch.core.detect.holds import Holds
 from dnswatch.core.detect.panel import Panel
 from dnswatch.core.detect.sources import Sources
+from dnswatch.core.detect.strangers import KIND, SUBJECT, Strangers
 from dnswatch.core.detect.tally import Tally
 from dnswatch.core.detect.timeline import Trails
 from dnswatch.core.detect.timers import Timer, Timers
@@ -47,6 +48,7 @@ class State:
         self._tally = Tally()
         self._decisions = Decisions()
         self._openings = Openings()
+        self._strangers = Strangers()
         self._trails = Trails()
         self._effects: list[Effect] = []
         self._clock_changed = False
@@ -54,6 +56,8 @@ class State:
 
     def alert(self, alert_id: str) -> Alert | None:
         """Give an open alert as it stands now, without making a revision."""
+        if self._strangers.about(alert_id):
+            return self._strangers.snapshot(self.log_now, "now")
         episode = self._by_id.get(alert_id)
         return episode.snapshot(self.log_now, "now") if episode is not None else None
 
@@ -61,6 +65,10 @@ class State:
         """Give the open alert of a client and a service as it stands now."""
         episode = self._episodes.rows.get(f"{address} {service}")
         return episode.snapshot(self.log_now, "now") if episode is not None else None
+
+    def blind_spots(self) -> list[tuple[str, str]]:
+        """Give (kind, subject) of what the engine itself does not see, as `BlindSpots.open` does."""
+        return [(KIND, SUBJECT)] if self._strangers.lasts else []
 
     # ── Rows ──────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -76,6 +84,7 @@ class State:
         self._panel.take_changes(changes.rows)
         self._decisions.take_changes(changes.rows)
         self._openings.take_changes(changes.rows)
+        self._strangers.take_changes(changes.rows)
         for name, gone in self.evicted().items():
             if gone:
                 self.counters[f"evicted:{name}"] = gone
@@ -95,6 +104,7 @@ class State:
         self._panel.take_changes({})
         self._decisions.take_changes({})
         self._openings.take_changes({})
+        self._strangers.take_changes({})
 
     def restore(self, rows: Iterable[tuple[str, str, Row]]) -> None:
         """Take the rows of `changes` back into a new engine. Rows of unknown kinds are counted and left alone."""
@@ -111,6 +121,7 @@ class State:
         self._trails.restore(kinds.pop("trail", []))
         self.identity.restore({address: row["holders"] for address, row in kinds.pop("identity", [])})
         self._openings.restore(kinds.pop("openings", []))
+        self._strangers.restore(kinds.pop("strangers", []))
         self._panel.restore(kinds)
         self._decisions.restore(kinds)
         for kind, found in kinds.items():
@@ -127,6 +138,8 @@ class State:
         timers += [Timer(at, "review", key) for key, e in self._episodes.rows.items() for at in e.reviews]
         timers += [Timer(a.deadline, "leak", f"{a.client} {a.qname}") for a in self._attempts.all() if a.deadline]
         timers += [Timer(hold.deadline, "hold", key) for key, hold in self._holds.table.rows.items()]
+        if (due_at := self._strangers.due_at()) is not None:
+            timers.append(Timer(due_at, "strangers", ""))
         self._timers = Timers(timers)
 
     def _drop_void_timers(self) -> None:

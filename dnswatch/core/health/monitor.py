@@ -47,7 +47,7 @@ SMALL_BYTES, SMALL_SHARE = 64 << 20, 0.10
 FREED = 1.2  # times that, before it is over
 SILENCING = frozenset({"log-stuck", "log-unreadable", "querylog-off", "size-stop"})
 """Kinds that say why a log is silent."""
-HOST, ENGINE = "clock of this host", "unknown clients"
+HOST = "clock of this host"
 
 
 class Seen(NamedTuple):
@@ -121,7 +121,6 @@ class Monitor:
         self._stored: dict[str, Profile] = {}
         self._offset: float | None = None  # wall less monotonic time
         self._full: set[str] = set()
-        self._held = 0
 
     # ── Logs ──────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -309,13 +308,6 @@ class Monitor:
             (self._full.add if full else self._full.discard)(disk.subject)
             text = f"{disk.free >> 20} MiB of {disk.total >> 20} MiB are free"
             yield Said("disk-full", disk.subject, full, text)
-
-    def look_at_flood(self, held: int) -> Iterator[Said]:
-        """Tell that the engine holds back unknown clients; ``held``: how many lookups so far."""
-        before, self._held = self._held, held
-        if held > before:
-            yield Said("client-flood", ENGINE, True, f"{held - before} lookups in the last moment")
-            yield Said("client-flood", ENGINE, False)
 
     def look_at_clock(self, wall: float, monotonic: float) -> Iterator[Said]:
         """Tell a step of our own clock."""
