@@ -73,6 +73,15 @@ def wait_for(condition: Callable[[], object], within_s: float = 10.0, pause_s: f
     return True
 
 
+def seconds_until(look: Callable[[], object], within_s: float = 10.0) -> float:
+    """Give how long it takes until a look shows it, without what a look itself takes: under load that is much."""
+    begun = time.monotonic()
+    assert wait_for(look, within_s)
+    seen = time.monotonic()
+    look()
+    return max(0.0, seen - begun - (time.monotonic() - seen))
+
+
 @contextmanager
 def place() -> Iterator[Path]:
     """Give a directory with a short path (a unix socket's path has 108 octets) that other users may enter."""
