@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from dnswatch.cli.tables import counted, time_text
-from dnswatch.core.alerts.flat import BLIND_SPOT, deviates, flat, reason, who
+from dnswatch.core.alerts.flat import BLIND_SPOT, deviates, flat, met, reason, timeline, who
 from dnswatch.core.alerts.triage import Advice
 from dnswatch.core.catalog import Catalog
-from dnswatch.core.model import Alert
+from dnswatch.core.model import Alert, Client
 from dnswatch.core.propose import NEVER
 from dnswatch.io.around import SPAN_S, Around
 
@@ -43,6 +43,10 @@ class Page:
         return {
             **plain(last, self.advice),
             "cause": last.cause,
+            "timeline": [{"time": time_text(one.at), "until": time_text(one.last_at), "name": one.name,
+                          "role": one.role, "service": one.service, "path": one.path, "offset": one.offset}
+                         for one in last.timeline],
+            "timeline_left_out": last.left_out,
             "evidence": [{"path": line.path, "offset": line.offset, "line": line.line} for line in last.evidence],
             "around": None if self.around is None else _plain_around(self.around, self.catalog),
             "revisions": [{"rev": one.rev, "time": time_text(one.at), "cause": one.cause, "severity": one.severity,
@@ -54,6 +58,8 @@ class Page:
         last, blind = self.last, self.last.category == BLIND_SPOT
         lines = [f"{last.severity.upper()} {last.score}  {reason(last)}", "", *_facts(last)]
         lines += ["", "Why", *(f"  {term}" for term in last.because)]
+        if last.timeline:
+            lines += ["", "Timeline", *(f"  {text}" for _, text in timeline(last))]
         if last.evidence:
             lines += ["", "Lines", *(f"  {one.path}:{one.offset}  {one.line}" for one in last.evidence)]
         if self.around is not None:
@@ -76,12 +82,14 @@ def plain(one: Alert, advice: Advice | None = None) -> dict[str, Any]:
 
 def _facts(last: Alert) -> list[str]:
     client = last.client
-    known = [("group", client.group), ("role", client.role), ("name", client.name), ("MAC", client.mac)]
+    known = [("group", client.group), ("role", client.role), ("name", client.name), ("MAC", client.mac),
+             ("owner", client.owner)]  # fmt: skip
     blind = last.category == BLIND_SPOT
     facts = [
         ("Alert", f"{last.id}, revision {last.rev}, {last.state}"),
         ("About", who(last) if blind else ""),
         ("Client", ", ".join(filter(None, [client.address, *(f"{what} {value}" for what, value in known if value)]))),
+        ("Lease", lease_text(client)),
         ("Service", f"{last.service} ({last.category})"),
         ("Names", ", ".join(last.qnames)),
         ("Seen", _seen(last)),
@@ -90,6 +98,14 @@ def _facts(last: Alert) -> list[str]:
         ("Rule", f"{last.rule_id}  ATT&CK {' '.join(last.mitre)}" if last.mitre else last.rule_id),
     ]
     return [f"{name + ':':9} {text}" for name, text in facts if text]
+
+
+def lease_text(client: Client) -> str:
+    """Say since when and until when a client has its address; "" where no lease tells."""
+    if client.leased_at is None:
+        return ""
+    until = f" until {time_text(client.leased_until)}" if client.leased_until is not None else ", end not told"
+    return f"since {time_text(client.leased_at)}{until}"
 
 
 def _revision(one: Alert, blind: bool) -> str:
@@ -172,8 +188,7 @@ def _mark(qname: str, catalog: Catalog) -> str:
     if not found:
         return ""
     first = next((one for one in found if one.role == "api"), found[0])
-    names = {"api": first.service, "recon": "IP check", "doh": "DNS over HTTPS"}
-    return names.get(first.role, f"{first.role} of {first.service}")
+    return met(first.role, first.service)
 
 
 def _seen(last: Alert) -> str:

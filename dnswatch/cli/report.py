@@ -17,9 +17,10 @@ import click
 
 from dnswatch import __version__
 from dnswatch.cli import config_path
+from dnswatch.cli.alert_page import lease_text
 from dnswatch.cli.tables import counted, time_text
 from dnswatch.config.values import duration, instant
-from dnswatch.core.alerts.flat import reason
+from dnswatch.core.alerts.flat import reason, timeline
 from dnswatch.core.alerts.text import printable
 from dnswatch.errors import DnswatchError
 
@@ -120,6 +121,8 @@ def _environment() -> Environment:
         counted=counted,
         md=_markdown,
         safe_text=printable,
+        lease=lease_text,
+        timeline=timeline,
         reason=lambda alert: printable(reason(alert)),
     )
     return made

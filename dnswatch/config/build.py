@@ -107,7 +107,9 @@ def build_policy(config: Config, catalog: Catalog) -> Policy:
 
 def groups_of(config: Config) -> Groups:
     """Give the client groups."""
-    return Groups(Group(name, tuple(group.networks), group.role) for name, group in config.clients.groups.items())
+    return Groups(
+        Group(name, tuple(group.networks), group.role, group.owner) for name, group in config.clients.groups.items()
+    )
 
 
 def zone_of(name: str) -> ZoneInfo | None:

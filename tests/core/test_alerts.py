@@ -19,7 +19,7 @@ from dnswatch.core.alerts.flat import FIELDS, rfc3339
 from dnswatch.core.alerts.plain import from_plain, to_plain
 from dnswatch.core.alerts.rfc5424 import VALUE_CHARS
 from dnswatch.core.alerts.triage import Triage
-from dnswatch.core.model import Alert, Client, Evidence, Reason
+from dnswatch.core.model import Alert, Client, Evidence, Reason, Trace
 
 GOLDEN = Path(__file__).parent.parent / "golden" / "alerts"
 WRITE = os.environ.get("DNSWATCH_GOLDEN") == "write"
@@ -27,7 +27,8 @@ CONTEXT = Context(sensor="ns1.example", process_id="4711", version="1.2.3", sequ
 
 ALERT = Alert(
     id="RGRG2RDFYBQ3V5NMBM4NN7ZJ7A", rev=2, at=1_795_375_099.2814, state="open", severity="high", score=88,
-    client=Client("10.0.10.7", "servers", "server", "db-2.corp.example", "10:20:30:40:50:59"), service="webhook-site",
+    client=Client("10.0.10.7", "servers", "server", "db-2.corp.example", "10:20:30:40:50:59", "dba@corp.example",
+                  1_795_370_000.0, 1_795_413_200.0), service="webhook-site",
     category="request-bin", rule_id="DNSW-request-bin", mitre=("T1567.004", "T1102"), qname="webhook.site", qtype="A",
     domain="webhook.site", qnames=("webhook.site", "a1b2.webhook.site"), first_at=1_795_375_098.0,
     last_at=1_795_375_099.281, count=12, outcome="would-block", answers=("192.0.2.1", "2001:db8::1"),
@@ -37,16 +38,23 @@ ALERT = Alert(
         Reason("first-seen-network", "webhook-site first seen on this network, in 21 days of log", 15),
     ),
     evidence=(Evidence("/var/log/named/query.log", 4711, "query: webhook.site IN A"),), cause="outcome",
+    timeline=(
+        Trace(1_795_375_090.5, 1_795_375_090.5, "api.ipify.org", "recon", "recon", "/var/log/named/query.log", 4200),
+        Trace(1_795_375_098.0, 1_795_375_398.0, "webhook.site", "api", "webhook-site", "/var/log/query.log", 4711),
+        Trace(1_795_375_099.0, 1_795_375_099.0, "web.telegram.org", "companion", "telegram-bot", "/var/log/q", 4800),
+    ),
 )  # fmt: skip
 PLAIN = replace(
     ALERT, rev=1, severity="low", score=57, outcome="observed", client=Client("fd00:10::7"), qnames=("ntfy.sh",),
     qname="ntfy.sh", domain="ntfy.sh", service="ntfy", category="push-notification", rule_id="DNSW-push-notification",
     answers=(), count=1, mitre=(), because=(Reason("base", "base push-notification low", 21),), cause="opened",
+    timeline=(),
 )  # fmt: skip
 HOSTILE = replace(
     ALERT, client=Client("10.1.0.9", "staff", "", 'a"b]c\\d\x1b[31m\r\n<1>1 - ]', "'; drop"),
     qname='\\"]x.webhook.site', qnames=('\\"]x.webhook.site', "\x00\x7f\u202e.webhook.site"),
-    because=(Reason("expectation", "Бот отдела \u2028\udcff"),),
+    because=(Reason("expectation", "Бот отдела \u2028\udcff"),), left_out=3,
+    timeline=(Trace(1_795_375_090.5, 1_795_375_099.0, '\\"]x.webhook.site | =\n', "api", "w", "/tmp/\x1b|=]", 1),),
 )  # fmt: skip
 SAMPLES = {"full": ALERT, "plain": PLAIN, "hostile": HOSTILE}
 
@@ -73,7 +81,8 @@ def test_flat_fields_are_the_contract() -> None:
     promised = (
         "id rev time state severity score client_ip client_name client_mac client_group qname qnames domain qtype "
         "service category mitre rule_id first_seen last_seen count reason because answers outcome sensor "
-        "escalation questions steps containment block_note suppression_key evidence"
+        "escalation questions steps containment block_note suppression_key evidence client_owner "
+        "lease_start lease_end timeline"
     )
     assert list(flat(ALERT, "ns1")) == promised.split() == list(FIELDS)
     fields = json.loads(render("json", ALERT, CONTEXT))
@@ -152,10 +161,12 @@ NASTY = st.text(alphabet=st.sampled_from('a"\\]=[ <>|\x00\x01\n\r\t\x1b\x7f\x85\
 @st.composite
 def hostile_alerts(draw: st.DrawFn) -> Alert:
     """An alert with rubbish in every text that comes from outside."""
-    client = Client(draw(NASTY), draw(NASTY), "", draw(NASTY), draw(NASTY))
+    client = Client(draw(NASTY), draw(NASTY), "", draw(NASTY), draw(NASTY), draw(NASTY), 1.0, 2.0)
+    trace = Trace(1.0, 2.0, draw(NASTY), "recon", draw(NASTY), draw(NASTY), 5)
     because = (Reason("base", draw(NASTY), 5), Reason("segment", draw(NASTY), 10))
     return replace(ALERT, client=client, qname=draw(NASTY), qnames=(draw(NASTY), draw(NASTY)), qtype=draw(NASTY),
-                   domain=draw(NASTY), answers=(draw(NASTY),), because=because)  # fmt: skip
+                   domain=draw(NASTY), answers=(draw(NASTY),), because=because, timeline=(trace,),
+                   left_out=2)  # fmt: skip
 
 
 @settings(max_examples=100, deadline=None)
@@ -167,7 +178,7 @@ def test_hostile_text_never_reaches_a_terminal(alert: Alert, name: str) -> None:
         text = text.replace("\t", "")  # its separator; that values have none is in test_alerts_siem.py
     lines = text.split("\n")
     assert all(line.isprintable() for line in lines)
-    assert len(lines) == (4 if name == "text" else 1)
+    assert len(lines) == (6 if name == "text" else 1)
 
 
 @settings(max_examples=100, deadline=None)

@@ -25,6 +25,7 @@ class ClientGroup(Section):
 
     networks: Annotated[list[Network], Field(min_length=1), OneOrMany]
     role: ClientRole = ""
+    owner: Annotated[str, Field(max_length=200)] = Field(default="", description="Who answers for its members.")
 
 
 class LeaseFile(Section):

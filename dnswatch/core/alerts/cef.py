@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from dnswatch.core.alerts.context import Context
-from dnswatch.core.alerts.flat import flat
+from dnswatch.core.alerts.flat import flat, timeline
 from dnswatch.core.alerts.text import printable
 from dnswatch.core.model import Alert
 
@@ -61,6 +61,10 @@ def _extension(alert: Alert, fields: dict[str, object]) -> Iterator[tuple[str, o
     yield from _labelled("cn2", "revision", alert.rev)
     yield from _labelled("flexString1", "escalation", fields["escalation"])
     yield from _labelled("flexString2", "suppressionKey", fields["suppression_key"])
+    yield "dnswatchClientOwner", client.owner  # the six custom strings are taken; keys of one's own are named so
+    yield "dnswatchLeaseStart", fields["lease_start"]
+    yield "dnswatchLeaseEnd", fields["lease_end"]
+    yield "dnswatchTimeline", " | ".join(text for _, text in timeline(alert))
     yield "outcome", alert.state
     yield "reason", alert.cause
     yield "dvchost", _host(fields)

@@ -11,7 +11,7 @@ from typing import Any
 
 from dnswatch.core.alerts.attack import technique
 from dnswatch.core.alerts.context import Context
-from dnswatch.core.alerts.flat import BLIND_SPOT, flat, rfc3339
+from dnswatch.core.alerts.flat import BLIND_SPOT, flat, rfc3339, timeline
 from dnswatch.core.alerts.text import is_mac, printable, summary
 from dnswatch.core.model import Alert
 
@@ -81,6 +81,9 @@ def document(alert: Alert, context: Context) -> dict[str, Any]:
             "dnswatch_outcome": alert.outcome, "dnswatch_service": alert.service, "dnswatch_category": alert.category,
             "dnswatch_client_group": client.group, "dnswatch_escalation": fields["escalation"],
             "dnswatch_suppression_key": printable(fields["suppression_key"]),
+            "dnswatch_client_owner": printable(client.owner), "dnswatch_lease_start": fields["lease_start"],
+            "dnswatch_lease_end": fields["lease_end"],
+            "dnswatch_timeline": " | ".join(printable(text) for _, text in timeline(alert)),
             "dnswatch_because": " | ".join(printable(str(term)) for term in alert.because),
         },
         "tags": ["dnswatch", alert.category],

@@ -8,7 +8,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from dnswatch.core.model import Alert, Reason
+from dnswatch.core.model import Alert, IndicatorRole, Reason, Trace
 
 if TYPE_CHECKING:
     from dnswatch.core.alerts.triage import Advice
@@ -17,12 +17,14 @@ FIELDS = (
     "id", "rev", "time", "state", "severity", "score", "client_ip", "client_name", "client_mac", "client_group",
     "qname", "qnames", "domain", "qtype", "service", "category", "mitre", "rule_id", "first_seen", "last_seen",
     "count", "reason", "because", "answers", "outcome", "sensor", "escalation", "questions", "steps", "containment",
-    "block_note", "suppression_key", "evidence",
+    "block_note", "suppression_key", "evidence", "client_owner", "lease_start", "lease_end", "timeline",
 )  # fmt: skip
 """Every field, in order. Operators rely on it: only ever add at the end."""
 
 FACTS_TOLD = 2
 """Further terms that the one-sentence reason repeats; all of them stand in ``because``."""
+FIRST_TRACES = 6
+"""Traces at the beginning of a timeline; what was left out follows them (``core/detect/timeline.py``)."""
 _DEVIATION = "deviation"
 BLIND_SPOT = "blind-spot"
 """Category of alerts on what dnswatch itself cannot see (``core/health/``); the first term of theirs too."""
@@ -44,7 +46,8 @@ def flat(alert: Alert, sensor: str, advice: Advice | None = None) -> dict[str, A
         client.mac, client.group, alert.qname, list(alert.qnames), alert.domain, alert.qtype, alert.service,
         alert.category, list(alert.mitre), alert.rule_id, rfc3339(alert.first_at), rfc3339(alert.last_at),
         alert.count, reason(alert), [str(term) for term in alert.because], list(alert.answers), alert.outcome, sensor,
-        *told, suppression_key(alert), [f"{line.path}:{line.offset}" for line in alert.evidence],
+        *told, suppression_key(alert), [f"{line.path}:{line.offset}" for line in alert.evidence], client.owner,
+        _moment(client.leased_at), _moment(client.leased_until), [text for _, text in timeline(alert)],
     )  # fmt: skip
     return dict(zip(FIELDS, values, strict=True))
 
@@ -60,6 +63,34 @@ def suppression_key(alert: Alert) -> str:
     """Name what this alert stands for while it is open: further lookups make revisions of it, not alerts."""
     about = alert.because[0].text if alert.category == BLIND_SPOT and alert.because else alert.client.address
     return f"{about}/{alert.service}"
+
+
+def timeline(alert: Alert) -> list[tuple[Trace | None, str]]:
+    """Give what the client asked for around the alert, in order of time: each trace and its text.
+
+    Where traces had to be left out, one text without a trace says how many.
+    """
+    told: list[tuple[Trace | None, str]] = [(trace, _trace(trace)) for trace in alert.timeline]
+    if alert.left_out:
+        told.insert(FIRST_TRACES, (None, f"{alert.left_out} more"))
+    return told
+
+
+def _trace(trace: Trace) -> str:
+    """Write ``TIME [to TIME] NAME: WHAT (PATH:OFFSET)``."""
+    until = f" to {rfc3339(trace.last_at)}" if trace.last_at > trace.at else ""
+    what = met(trace.role, trace.service)
+    return f"{rfc3339(trace.at)}{until} {trace.name}: {what} ({trace.path}:{trace.offset})"
+
+
+def met(role: IndicatorRole, service: str) -> str:
+    """Say what a name of the catalogue is a sign of."""
+    words = {"api": service, "recon": "IP check", "doh": "DNS over HTTPS", "ambiguous": f"{service}, an app or a bot"}
+    return words.get(role, f"{service}, its app")
+
+
+def _moment(at: float | None) -> str:
+    return "" if at is None else rfc3339(at)
 
 
 def reason(alert: Alert) -> str:

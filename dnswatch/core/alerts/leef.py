@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 from dnswatch.core.alerts.cef import SEVERITY, VALUE_CHARS
 from dnswatch.core.alerts.context import Context
-from dnswatch.core.alerts.flat import flat
+from dnswatch.core.alerts.flat import flat, timeline
 from dnswatch.core.alerts.text import printable
 from dnswatch.core.model import Alert
 
@@ -60,6 +60,10 @@ def _attributes(alert: Alert, context: Context) -> Iterator[tuple[str, object]]:
     yield "escalation", fields["escalation"]
     yield "suppressionKey", fields["suppression_key"]
     yield "because", " | ".join(str(term) for term in alert.because)
+    yield "clientOwner", client.owner
+    yield "leaseStart", "" if client.leased_at is None else round(client.leased_at * 1000)
+    yield "leaseEnd", "" if client.leased_until is None else round(client.leased_until * 1000)
+    yield "timeline", " | ".join(text for _, text in timeline(alert))
     yield "sensor", "" if context.sensor == "-" else context.sensor
     yield "reason", fields["reason"]
 

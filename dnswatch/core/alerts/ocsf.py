@@ -14,7 +14,7 @@ from dnswatch.core.alerts.attack import Technique, technique
 from dnswatch.core.alerts.context import Context
 from dnswatch.core.alerts.flat import BLIND_SPOT, flat
 from dnswatch.core.alerts.text import is_mac, printable, summary
-from dnswatch.core.model import Alert
+from dnswatch.core.model import Alert, Trace
 
 CLASS = 2004
 SEVERITY = {
@@ -29,7 +29,7 @@ STATUS = {
 }
 UNMAPPED = (
     "rev", "state", "outcome", "service", "category", "client_group", "answers", "because", "sensor", "escalation",
-    "questions", "steps", "block_note", "suppression_key",
+    "questions", "steps", "block_note", "suppression_key", "client_owner", "lease_start", "lease_end",
 )  # fmt: skip
 """Flat fields that the class has no place for."""
 _CREATE, _UPDATE, _CLOSE = 1, 2, 3
@@ -98,6 +98,8 @@ def _device(alert: Alert) -> dict[str, Any]:
         device["hostname"] = printable(client.name)
     if is_mac(client.mac):
         device["mac"] = client.mac
+    if client.owner:
+        device["owner"] = {"name": printable(client.owner)}
     return device
 
 
@@ -112,8 +114,17 @@ def _evidence(alert: Alert) -> dict[str, Any]:
             "qnames": [printable(name) for name in alert.qnames],
             "answers": list(alert.answers),
             "lines": [{"path": printable(one.path), "offset": one.offset, "line": one.line} for one in alert.evidence],
+            "timeline": [_traced(trace) for trace in alert.timeline],
+            "timeline_left_out": alert.left_out,
         },
     }
+
+
+def _traced(trace: Trace) -> dict[str, Any]:
+    return {
+        "time": _ms(trace.at), "end_time": _ms(trace.last_at), "hostname": printable(trace.name), "role": trace.role,
+        "service": trace.service, "path": printable(trace.path), "offset": trace.offset,
+    }  # fmt: skip
 
 
 def _attack(found: Technique) -> dict[str, Any]:

@@ -17,11 +17,14 @@ from dnswatch.core.model import Alert
 MAX_SEQUENCE = 2_147_483_647  # RFC 5424 §7.3.1
 VALUE_CHARS = 1024
 """Longest parameter value: a list of 16 hostile names may be 4 kB, and receivers cut whole messages at 8 KiB."""
-SPARE = ("block_note", "evidence", "because", "qnames", "reason", "escalation", "suppression_key", "answers",
-         "first_seen", "domain", "client_mac", "client_name")  # fmt: skip
+SPARE = ("block_note", "timeline", "evidence", "because", "qnames", "reason", "escalation", "suppression_key",
+         "answers", "lease_start", "lease_end", "first_seen", "domain", "client_owner", "client_mac",
+         "client_name")  # fmt: skip
 """What is left out where a message is too long for its way, the most dispensable first; the text goes before them."""
 LEFT_OUT = frozenset({"questions", "steps", "containment"})
 """Prose of some 3 kB: with it a message would not fit a datagram. JSON carries it, and `alerts show` prints it."""
+PROSE = frozenset({"because", "timeline"})
+"""Lists whose values have commas of their own."""
 _NOT_PRINTUSASCII = re.compile(r"[^\x21-\x7e]")
 _ESCAPE = str.maketrans({"\\": "\\\\", '"': '\\"', "]": "\\]"})  # RFC 5424 §6.3.3
 
@@ -86,7 +89,7 @@ def header_field(text: str, limit: int) -> str:
 
 
 def _value(name: str, value: object) -> str:
-    between = " | " if name == "because" else ","  # its terms are prose, with commas of their own
+    between = " | " if name in PROSE else ","
     text = between.join(str(one) for one in value) if isinstance(value, list) else str(value)
     text = printable(text)
     return (text if len(text) <= VALUE_CHARS else text[: VALUE_CHARS - 3] + "...").translate(_ESCAPE)

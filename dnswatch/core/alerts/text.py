@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 
 from dnswatch.core.alerts.context import Context
-from dnswatch.core.alerts.flat import reason, rfc3339
+from dnswatch.core.alerts.flat import reason, rfc3339, timeline
 from dnswatch.core.model import Alert
 
 _MAC = re.compile(r"(?:[0-9a-f]{2}:){5}[0-9a-f]{2}")
@@ -27,6 +27,7 @@ def render(alert: Alert, context: Context) -> bytes:
         lines.append(f"    {advice.escalation}")
     if alert.answers:
         lines.append(f"    answered with {', '.join(alert.answers)}")
+    lines += [f"    {text}" for _, text in timeline(alert)]
     return "\n".join(printable(line) for line in lines).encode()
 
 

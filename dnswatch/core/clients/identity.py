@@ -29,6 +29,7 @@ class Holder(NamedTuple):
     until: float
     name: str
     mac: str
+    ends_at: float | None = None  # what a server said of the end; ``until`` may be our guess
 
 
 class Identity:
@@ -64,7 +65,7 @@ class Identity:
         if until <= lease.at:
             return False
         holders = self._held.pop(key, [])
-        new = _take(holders, Holder(lease.at, until, name, mac))
+        new = _take(holders, Holder(lease.at, until, name, mac, lease.until))
         del holders[:-MOST_HOLDERS]
         self._held[key] = holders  # again at the end: the freshest news
         self._changed.add(key)
@@ -88,18 +89,25 @@ class Identity:
 
     def of(self, address: str, at: float) -> tuple[str, str]:
         """Give the name and MAC of who held the address at that time, each "" when unknown."""
-        held, static = self._held.get(address), self._static.get(address)
-        if held is None:
-            return static or ("", "")
-        name, mac = "", ""
-        for holder in reversed(held):
-            if holder.at <= at:
-                if at < holder.until:
-                    name, mac = holder.name, holder.mac
-                break
+        static = self._static.get(address)
+        holder = self._holder(address, at)
+        name, mac = (holder.name, holder.mac) if holder is not None else ("", "")
         if static is None or (mac and static[1] and mac != static[1]):
             return name, mac
         return static[0] or name, mac or static[1]
+
+    def lease(self, address: str, at: float) -> tuple[float | None, float | None]:
+        """Say since when who held the address at that time has had it, and when that ends; each None when untold."""
+        holder = self._holder(address, at)
+        if holder is None:
+            return None, None
+        return holder.at, holder.ends_at if holder.ends_at is not None and holder.ends_at > at else None
+
+    def _holder(self, address: str, at: float) -> Holder | None:
+        for holder in reversed(self._held.get(address, ())):
+            if holder.at <= at:
+                return holder if at < holder.until else None
+        return None
 
     def addresses(self, who: Who, at: float) -> tuple[str, ...]:
         """Give the addresses that a host (name or MAC) holds at that time, sorted; of an address: itself."""
@@ -131,7 +139,7 @@ class Identity:
     def restore(self, state: Mapping[str, Sequence[Sequence[Any]]]) -> None:
         """Take in what `state` (or collected `changes`) gave."""
         for address, holders in state.items():
-            self._held[address] = [Holder(float(h[0]), float(h[1]), str(h[2]), str(h[3])) for h in holders]
+            self._held[address] = [Holder(float(h[0]), float(h[1]), str(h[2]), str(h[3]), *h[4:]) for h in holders]
         while len(self._held) > self._most:
             del self._held[next(iter(self._held))]
             self.evicted += 1
@@ -148,13 +156,20 @@ def _take(holders: list[Holder], new: Holder) -> bool:
         until = max(last.until, new.until)
         if i < len(holders):
             until = min(until, holders[i].at)
-        holders[i - 1] = Holder(last.at, until, new.name or last.name, new.mac or last.mac)
+        ends_at = last.ends_at if new.ends_at is None else max(new.ends_at, last.ends_at or 0.0)
+        holders[i - 1] = Holder(last.at, until, new.name or last.name, new.mac or last.mac, ends_at)
         return bool(new.name and not last.name) or bool(new.mac and not last.mac)
     if i < len(holders):
         following = holders[i]
         if _same(following, new) and new.until >= following.at:  # an earlier start of a lease that is known
             del holders[i]
-            new = Holder(new.at, following.until, following.name or new.name, following.mac or new.mac)
+            new = Holder(
+                new.at,
+                following.until,
+                following.name or new.name,
+                following.mac or new.mac,
+                following.ends_at or new.ends_at,
+            )
         else:
             new = new._replace(until=min(new.until, following.at))
     if i:

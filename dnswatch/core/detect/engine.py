@@ -414,6 +414,10 @@ class Engine(State):
         """Give the open episode that a sighting belongs to, or open one."""
         key = f"{sighting.client.address} {sighting.service.id}"
         episode = self._episodes.rows.get(key)
+        mac = sighting.client.mac
+        if episode is not None and mac and episode.client.mac not in ("", mac):
+            self._close(episode, self.log_now, "other-host")  # DHCP has given the address to somebody else
+            episode = None
         if episode is None:
             episode = Episode(sighting)
             self._episodes.put(key, episode)
@@ -558,7 +562,8 @@ class Engine(State):
 
     def _other(self, event: Event) -> None:
         if isinstance(event, Lease):
-            self.identity.learn(event)
+            if self.identity.learn(event):
+                self._trails.hand_over(event.address)
         elif isinstance(event, Weird):
             self.counters[f"weird:{event.why}"] += 1
             if event.client:

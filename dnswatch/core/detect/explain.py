@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from dnswatch.core.alerts.flat import BLIND_SPOT, reason, rfc3339
+from dnswatch.core.alerts.flat import BLIND_SPOT, reason, rfc3339, timeline
 from dnswatch.core.clients.who import parse_address, parse_network
 from dnswatch.core.detect import outcomes
 from dnswatch.core.detect.engine import Engine
@@ -121,6 +121,8 @@ def alert(one: Alert, policy: Policy) -> Explanation:
     gone = Step("service", (("service", f"{one.service}: not in the catalogue any more"),))
     steps.append(_service(service) if service else gone)
     steps.append(Step("score", (("points", str(one.score)), ("severity", one.severity)), one.because))
+    if one.timeline:
+        steps.append(Step("timeline", tuple(("", text) for _, text in timeline(one))))
     lines = tuple((f"{line.path}:{line.offset}", line.line) for line in one.evidence)
     return (*steps, Step("evidence", lines))
 
@@ -174,8 +176,16 @@ def _behaves(engine: Engine, client: Client, at: float) -> str:
 def _client(client: Client, behaves: str = "") -> Step:
     return Step("client", _said([
         ("address", client.address), ("group", client.group or "none (audience any)"), ("role", client.role),
-        ("host name", client.name), ("MAC", client.mac), ("behaves like", behaves),
+        ("host name", client.name), ("MAC", client.mac), ("lease", _lease(client)), ("owner", client.owner),
+        ("behaves like", behaves),
     ]))  # fmt: skip
+
+
+def _lease(client: Client) -> str:
+    if client.leased_at is None:
+        return ""
+    until = "" if client.leased_until is None else f" to {rfc3339(client.leased_until)}"
+    return f"{rfc3339(client.leased_at)}{until}"
 
 
 def feed(engine: Engine, client: Client, service: Service, qname: Name, at: float) -> Step:

@@ -32,9 +32,10 @@ def client_of(policy: Policy, identity: Identity, address: str, at: float) -> Cl
     """Give an address with what is known of it at that time."""
     group = policy.groups.of(address)
     name, mac = identity.of(address, at)
+    leased_at, leased_until = identity.lease(address, at) if name or mac else (None, None)
     if group is None:
-        return Client(address, name=name, mac=mac)
-    return Client(address, group.name, group.role, name, mac)
+        return Client(address, "", "", name, mac, "", leased_at, leased_until)
+    return Client(address, group.name, group.role, name, mac, group.owner, leased_at, leased_until)
 
 
 def api_indicator(indicators: tuple[Indicator, ...]) -> Indicator | None:

@@ -10,7 +10,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from dnswatch.core.alerts.flat import FIRST_TRACES
 from dnswatch.core.clients.identity import Identity
+from dnswatch.core.clients.who import parse_address, same_host
 from dnswatch.core.detect.changes import Row, Table
 from dnswatch.core.detect.episodes import Episode, trace_row
 from dnswatch.core.model import Client, Indicator, IndicatorRole, Query, Trace, Verdict
@@ -30,7 +32,7 @@ CLIENTS = 20_000
 one in ten asks for such a name (measured: one in 40 makes an IP check)."""
 TRACES = 10
 """Names of one client; those asked for last are kept."""
-FIRST, MOST = 6, 20
+FIRST, MOST = FIRST_TRACES, 20
 """A timeline keeps the first traces, which tell how it began, and the newest ones."""
 
 
@@ -50,7 +52,7 @@ class Trail:
     @property
     def last_at(self) -> float:
         """When anything of it was asked for last."""
-        return max(trace.last_at for trace in self.traces.values())
+        return max((trace.last_at for trace in self.traces.values()), default=0.0)
 
 
 class Trails:
@@ -110,6 +112,14 @@ class Trails:
                 return
             self.table.drop(first)
 
+    def hand_over(self, address: str) -> None:
+        """Forget what was asked from an address before its new holder came."""
+        key = str(parse_address(address))
+        trail = self.table.rows.get(key)
+        if trail is not None:  # its place in line stays: numbers must go on after a restart as without one
+            trail.traces.clear()
+            self.table.changed.add(key)
+
     def tell(self, episode: Episode, identity: Identity) -> None:
         """Bring an episode's timeline up to date, before it is revised."""
         trail = self.table.rows.get(episode.client.address)
@@ -135,7 +145,7 @@ def is_another(client: Client, name: str, mac: str) -> bool:
     """Say whether the holder of an address is another host than this client: MACs decide; without them, names."""
     if mac and client.mac:
         return mac != client.mac
-    return bool(name and client.name) and name != client.name
+    return bool(name and client.name) and not (same_host(name, client.name) or same_host(client.name, name))
 
 
 def merge(known: tuple[Trace, ...], found: Iterable[Trace]) -> tuple[tuple[Trace, ...], int]:
