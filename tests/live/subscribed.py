@@ -51,6 +51,8 @@ EXPECT = [("group:build", "slack-webhook"), ("group:servers", "telegram-bot"), (
 QUARANTINED = "127.1.10.200"  # one of build
 VIEWS = {"127.1.2.3": "staff", "127.2.0.9": "servers", "::1": "build", "127.0.0.1": "any"}
 """One client of each."""
+READERS = ("dnsdist", "knot")
+"""They fetch nothing and look at the files: feeds.resolvers names them."""
 INSTALL = re.compile(r"(?://|#|--) install: (/\S+)\n")
 _FILE = re.compile(r"^(?://|#|--) file: \S+\n", re.MULTILINE)
 
@@ -101,15 +103,20 @@ class World:
         views = ", ".join(f"{name}: k-{name}" for name in (*GROUPS, "any"))
         kind = "other" if self.kind == "dnsmasq" else self.kind  # it fetches nothing
         consumer = f"name: ns1, address: 127.0.0.1, port: {self.resolver}, type: {kind}"
+        canary = f"canary: {{every: 1s, grace: {self.grace_s}s}}"
+        readers, is_reader = "", self.kind in READERS
+        if is_reader:
+            ours = ", ".join(one for one in [*VIEWS, "127.1.10.130"] if ":" not in one)
+            readers = f"  resolvers: [{{{consumer}, ask_from: [{ours}]}}]\n  {canary}\n"
         consumer += {"bind": f", views: {{{views}}}", "powerdns": ", key: k-any"}.get(self.kind, "")
         tls = (f'  tls: {{listen: "127.0.0.1:{self.tls}", cert: {self.root}/cert.pem, key: {self.root}/key.pem, '
                f"name: feed.test, ca: {self.root}/cert.pem}}\n") if self.has_tls else ""  # fmt: skip
         cut_off = f"quarantine: {{clients: [{{who: [{QUARANTINED}], because: test}}]}}"
         self.running.configure(
             f"clients: {{groups: {{{groups}}}}}\nexpect: [{expect}]\nwatch: {{exclude: [{exclude}]}}\n"
-            f"feeds:\n  mode: {mode or self.mode}\n  {cut_off}\n  directory: {self.root}/feeds\n"
+            f"feeds:\n  mode: {mode or self.mode}\n  {cut_off}\n  directory: {self.root}/feeds\n{readers}"
             f"dns:\n  listen: 127.0.0.1:{self.dns}\n{tls}  keys: {{{keys}}}\n"
-            f"  canary: {{every: 1s, grace: {self.grace_s}s}}\n  consumers: [{{{consumer}}}]\n"
+            f"  {canary}\n  consumers: [{'' if is_reader else '{' + consumer + '}'}]\n"
         )
 
     def reload(self, zone: str = "any", **changes: str) -> int:
@@ -199,7 +206,8 @@ def world(kind: str, program: type[Running] = Running, **settings: Any) -> Itera
         folder = root / "dnswatch"
         folder.mkdir()
         folder.chmod(0o777)  # the resolver logs there as its own user: dnswatch reads what it says
-        sources = f"sources: [{{type: {kind}, path: {folder}/query.log, timezone: UTC}}]"
+        log = "bind" if kind in READERS else kind  # they write none
+        sources = f"sources: [{{type: {log}, path: {folder}/query.log, timezone: UTC}}]"
         made = World(kind, program(folder, sources=sources), root, upstream, **settings)
         if made.has_tls:
             _certificate(root)
@@ -331,10 +339,63 @@ def _dnsmasq(made: World) -> Server:
     return Server(command, made.root / "dnsmasq.out", lambda: made.ask("127.0.0.1", "localhost").status)
 
 
+# ── Knot Resolver ─────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _knot_operator(made: World) -> None:
+    made.write("/etc/knot-resolver/kresd.conf", f"""
+net.listen('127.0.0.1', {made.resolver})
+net.listen('::1', {made.resolver})
+cache.size = 10 * MB
+trust_anchors.remove('.')
+policy.add(policy.all(policy.STUB('127.0.0.1@{made.upstream.port}')))
+dofile('/etc/knot-resolver/dnswatch.lua')
+""")  # fmt: skip
+
+
+def _knot(made: World) -> Server:
+    cache = made.root / "cache"
+    shutil.rmtree(cache, ignore_errors=True)  # it keeps answers on the disk
+    cache.mkdir()
+    command = [program("kresd", made.root), "-n", "-c", str(made.path("/etc/knot-resolver/kresd.conf")), str(cache)]
+    return Server(command, made.root / "kresd.out", lambda: made.ask("127.0.0.1", "localhost").status)
+
+
+# ── dnsdist ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _dnsdist_operator(made: World) -> None:
+    """A packet cache, as dnsdist is mostly run: it must not tell one client what another was told."""
+    made.write("/etc/dnsdist/dnsdist.conf", f"""
+setSecurityPollSuffix("")
+setLocal("127.0.0.1:{made.resolver}")
+addLocal("[::1]:{made.resolver}")
+newServer({{address = "127.0.0.1:{made.upstream.port}", healthCheckMode = "up"}})
+getPool(""):setCache(newPacketCache(1000))
+dofile("/etc/dnsdist/dnswatch.lua")
+""")  # fmt: skip
+
+
+def _dnsdist(made: World) -> Server:
+    command = [program("dnsdist", made.root), "--supervised", "--disable-syslog", "--config",
+               str(made.path("/etc/dnsdist/dnsdist.conf"))]  # fmt: skip
+    ready = lambda: made.ask("127.0.0.1", "any.canary.dnswatch.invalid").status  # noqa: E731 - it answers that itself
+    return Server(command, made.root / "dnsdist.out", ready)
+
+
 _OPERATOR = {
     "bind": _bind_operator,
+    "dnsdist": _dnsdist_operator,
     "dnsmasq": _dnsmasq_operator,
+    "knot": _knot_operator,
     "powerdns": _powerdns_operator,
     "unbound": _unbound_operator,
 }
-_SERVERS = {"bind": _bind, "dnsmasq": _dnsmasq, "powerdns": _powerdns, "unbound": _unbound}
+_SERVERS = {
+    "bind": _bind,
+    "dnsdist": _dnsdist,
+    "dnsmasq": _dnsmasq,
+    "knot": _knot,
+    "powerdns": _powerdns,
+    "unbound": _unbound,
+}
