@@ -51,6 +51,23 @@ def test_a_scanner_takes_two_busy_days() -> None:
     assert not roles.behaviour("10.1.0.1", D + 12 * DAY_S).scanner
 
 
+def test_a_scanner_that_reads_less_takes_a_week_of_several_services_a_day() -> None:
+    """Enrichment of a SIEM resolves a handful a day; ten services over and over are a rotation, not a scanner."""
+    roles = Roles()
+    for day in range(4):
+        for i in range(4):
+            roles.met("10.1.0.1", D + day * DAY_S, f"service-{day * 4 + i}")
+            roles.met("10.1.0.2", D + day * DAY_S, f"service-{(day * 4 + i) % 10}")
+        roles.met("10.1.0.3", D + day * DAY_S, f"service-{day}")
+        assert not roles.behaviour("10.1.0.1", D + 2 * DAY_S + 60).scanner
+    assert [roles.behaviour(f"10.1.0.{n}", D + 4 * DAY_S).scanner for n in (1, 2, 3)] == [True, False, False]
+    assert not roles.behaviour("10.1.0.1", D + 12 * DAY_S).scanner
+    again = Roles()
+    again.restore("activity", [(key, json.loads(json.dumps(row.row()))) for key, row in roles.clients.rows.items()])
+    again.restore("activity-day", [(key, row.row()) for key, row in roles.days.rows.items()])
+    assert again.behaviour("10.1.0.1", D + 4 * DAY_S).scanner
+
+
 def test_active_clients_are_those_of_a_whole_day() -> None:
     """In the morning the day before counts, later the day itself if it is bigger."""
     roles = network(D)

@@ -22,6 +22,9 @@ BUSY_SERVICES = 12
 infection had 11 names of one kind), a mail gateway or sandbox that resolves every link does."""
 BUSY_DAYS = 2
 BUSY_FOR_DAYS = 7
+SEVERAL, BROAD_DAYS = 3, 3
+"""What reads less is known later: so many watched services on so many days of those, `BUSY_SERVICES` different ones in
+all. People who follow links meet as many in months."""
 CROWD_TIMES = 8
 """A client that is sampled so many times as often as the average other one speaks for a crowd (NAT, forwarder)."""
 CROWD_SAMPLES = 40
@@ -56,8 +59,8 @@ UNKNOWN = Behaviour()
 class Activity:
     """One client: the day at hand, the last whole day on which it was active, and its habits before today."""
 
-    __slots__ = ("apps", "before", "bits", "busy", "day", "grows", "hours", "https", "n", "samples", "services",
-                 "since", "stretch")  # fmt: skip
+    __slots__ = ("apps", "before", "bits", "broad", "busy", "day", "grows", "hours", "https", "lately", "n", "samples",
+                 "services", "since", "stretch")  # fmt: skip
 
     def __init__(self, day: int, since: float = 0.0) -> None:
         self.n = 0
@@ -67,11 +70,13 @@ class Activity:
         self.services: tuple[str, ...] = ()  # tuples: what is empty costs nothing
         self.before = NO_DAY  # samples, HTTPS among them, distinct domains
         self.busy: tuple[int, ...] = ()  # last days with many services
+        self.broad: tuple[int, ...] = ()  # last days with several
+        self.lately: tuple[tuple[str, int], ...] = ()  # the services of those, and the last such day of each
         self.stretch = self.grows = NO_HABIT  # the last whole stretch, and the days since
 
     def roll(self, day: int) -> None:
         """Begin another day."""
-        self.before, self.busy = self.whole(day)
+        self.before, (self.busy, self.broad, self.lately) = self.whole(day), self.services_before(day)
         if day - self.day > FORGET_DAYS:
             self.stretch = self.grows = NO_HABIT
         elif self.samples:
@@ -82,12 +87,27 @@ class Activity:
         self.samples = self.https = self.bits = self.hours = self.apps = 0
         self.services = ()
 
-    def whole(self, day: int) -> tuple[tuple[int, int, int], tuple[int, ...]]:
-        """Give what the last whole day before ``day`` says, and the busy days."""
-        if day <= self.day:
-            return self.before, self.busy
+    def whole(self, day: int) -> tuple[int, int, int]:
+        """Give what the last whole day before ``day`` says."""
+        return self.before if day <= self.day else (self.samples, self.https, distinct(self.bits))
+
+    def services_before(self, day: int) -> tuple[tuple[int, ...], tuple[int, ...], tuple[tuple[str, int], ...]]:
+        """Give the days with many services before ``day``, those with several, and what was met on them."""
+        if day <= self.day or len(self.services) < SEVERAL:
+            return self.busy, self.broad, self.lately
         busy = (*self.busy, self.day)[-BUSY_DAYS:] if len(self.services) >= BUSY_SERVICES else self.busy
-        return (self.samples, self.https, distinct(self.bits)), busy
+        others = [one for one in self.lately if one[0] not in self.services]
+        lately = [*others, *((service, self.day) for service in self.services)][-BUSY_SERVICES:]
+        return busy, (*self.broad, self.day)[-BROAD_DAYS:], tuple(lately)
+
+    def scans(self, day: int) -> bool:
+        """Say whether it resolves whatever it reads: many services on two days of a week, or several on three."""
+        busy, broad, lately = self.services_before(day)
+        since = day - BUSY_FOR_DAYS
+        if len(busy) == BUSY_DAYS and busy[0] >= since:
+            return True
+        many = len(lately) == BUSY_SERVICES and min(one[1] for one in lately) >= since
+        return many and len(broad) == BROAD_DAYS and broad[0] >= since
 
     def habit(self, day: int) -> Habit:
         """Give the habits of the whole days before ``day``."""
@@ -104,6 +124,7 @@ class Activity:
         return {
             "n": self.n, "day": self.day, "samples": self.samples, "https": self.https, "bits": f"{self.bits:x}",
             "services": list(self.services), "before": list(self.before), "busy": list(self.busy),
+            "broad": list(self.broad), "lately": [list(one) for one in self.lately],
             "hours": self.hours, "apps": self.apps, "stretch": self.stretch.row(), "grows": self.grows.row(),
             "since": self.since,
         }  # fmt: skip
@@ -117,6 +138,8 @@ class Activity:
         activity.hours, activity.apps = row.get("hours", 0), row.get("apps", 0)
         samples, https, domains = row["before"]
         activity.before, activity.busy = (samples, https, domains), tuple(row["busy"])
+        activity.broad = tuple(row.get("broad", ()))
+        activity.lately = tuple((service, day) for service, day in row.get("lately", ()))
         activity.stretch, activity.grows = Habit.of_row(row.get("stretch")), Habit.of_row(row.get("grows"))
         return activity
 
@@ -222,12 +245,11 @@ class Roles:
         if activity is None or today is None:
             return UNKNOWN
         day = int(at // DAY_S)
-        (samples, https, domains), busy = activity.whole(day)
+        samples, https, domains = activity.whole(day)
         clients, total = today.before if day <= today.day else (today.clients, today.samples)
         others = max(total - samples, 0) / max(clients - 1, 1)
         crowd = samples >= CROWD_SAMPLES and domains >= CROWD_DOMAINS and samples >= CROWD_TIMES * others
-        recent = [one for one in busy if one >= day - BUSY_FOR_DAYS]
-        return Behaviour(crowd, len(recent) >= BUSY_DAYS, samples, https, activity.habit(day))
+        return Behaviour(crowd, activity.scans(day), samples, https, activity.habit(day))
 
     # ── State ─────────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from dnswatch.core.detect import visibility
+from dnswatch.core.detect.history import Seen
 from dnswatch.core.detect.signal import Past, Signal
 from dnswatch.core.model import Finding, Reason, Sighting
 from dnswatch.core.policy import DAY_S
@@ -44,8 +45,13 @@ class Companion(Signal):
         if sighting.service.companion_effect != "exonerates":
             return None
         before = past.client(sighting.client.address, sighting.service.id)
-        waited = before is not None and self.options.wait_s <= sighting.at - before.last_at <= self.options.memory_s
-        return self._state(sighting, sighting.at, past, waited)
+        return self._state(sighting, sighting.at, past, before is not None and self._waited(before, sighting.at))
+
+    def _waited(self, before: Seen, at: float) -> bool:
+        """Say whether an app behind the lookups before had the time to show itself; some bots never pause so long."""
+        pause, wait_s = at - before.last_at, self.options.wait_s
+        polls = before.count >= visibility.DOH_LOOKUPS and at - before.first_at >= wait_s
+        return pause <= self.options.memory_s and (pause >= wait_s or polls)
 
     def review_after(self, sighting: Sighting) -> float | None:
         """Look again when the companions of an app that just started would be there."""
