@@ -1,8 +1,8 @@
 """Damper: the client resolves whatever it reads, so a lookup is not its own wish.
 
 Mail gateways, link scanners, sandboxes and enrichment of a SIEM meet the whole catalogue. They are known by their group
-(``role: scanner``) or by their days: many watched services on two days of the last week, or as many in all on three days
-of several, not counting today. What they look up is told, and stays low.
+(``role: scanner``) or by their days: many watched services on two days of the last week, or as many in all on three
+days of several, not counting today. What they look up is told, and stays low.
 
 Never: applies to a client for what it does on the day itself. Read next: ``core/clients/roles.py``.
 """
