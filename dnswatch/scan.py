@@ -78,9 +78,8 @@ class Scan:
         self._seen_until = 0.0  # log time that the state it began with knows
         self._prescans: dict[str, Prescan] = {}
         reading = Reading(
-            self._prescan, self.options.kind, self.options.zone, self.options.year, on_progress=on_progress,
-            catalog=policy.catalog,
-        )  # fmt: skip
+            self._prescan, self.options.kind, self.options.zone, self.options.year, on_progress=on_progress
+        )
         self._replay = Replay(families, reading)
 
     @property

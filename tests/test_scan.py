@@ -14,7 +14,7 @@ from dnswatch.core.alerts.plain import to_plain
 from dnswatch.core.model import Alert
 from dnswatch.core.policy import Policy
 from dnswatch.errors import StateError
-from dnswatch.io import replay
+from dnswatch.io import blocks
 from dnswatch.io.archive import discover
 from dnswatch.io.store import FILE
 from dnswatch.scan import Options, Scan, bare_policy
@@ -79,7 +79,7 @@ def test_rotated_and_packed_files_are_one_log(
     (tmp_path / "query.log.0").write_bytes(parts[2])
     (tmp_path / "query.log").write_bytes(parts[3])
     assert plain(run(policy, [tmp_path])[0]) == whole
-    monkeypatch.setattr(replay, "BLOCK", 70_000)
+    monkeypatch.setattr(blocks, "BLOCK", 70_000)
     assert plain(run(policy, [tmp_path])[0]) == whole
 
 

@@ -17,8 +17,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 
-from dnswatch.core.logs.follow import siblings, split_rotation
-
 CHUNK = 32 << 10
 """Compressed bytes taken at a time; zstd takes fewer, for it cannot be told how much it may give (a bomb's 128 KiB
 per 4 bytes)."""
@@ -94,7 +92,11 @@ class LogStream:
         return count
 
     def skip(self, count: int) -> int:
-        """Pass over ``count`` bytes; give how many there were."""
+        """Pass over ``count`` bytes; give how many there were, which a plain file may not know."""
+        if self._new is None and not self._ready and self._raw.seekable():
+            self._raw.seek(count, os.SEEK_CUR)
+            self.raw_bytes += count
+            return count
         view = memoryview(bytearray(256 << 10))
         passed = 0
         while passed < count and (got := self.readinto(view[: count - passed])):
@@ -213,6 +215,8 @@ def discover(paths: Iterable[str], *, with_siblings: bool = False) -> Found:
                 skipped.append((given, "no file matches"))
         else:
             skipped.append((given, "no such file or directory"))
+    from dnswatch.core.logs.follow import split_rotation  # half of what a child of ``apart.py`` would import
+
     seen: set[tuple[int, int]] = set()
     members: dict[str, list[Path]] = {}
     for path in sorted(chosen, key=_in_time):
@@ -227,6 +231,8 @@ def discover(paths: Iterable[str], *, with_siblings: bool = False) -> Found:
 
 
 def _in_time(path: Path) -> tuple[str, tuple[int, str, int], str]:
+    from dnswatch.core.logs.follow import split_rotation
+
     stem, order = split_rotation(path.name)
     return str(path.with_name(stem)), order, path.name
 
@@ -263,6 +269,8 @@ def _is_directory(path: Path) -> bool:
 
 
 def _siblings(path: Path) -> list[str]:
+    from dnswatch.core.logs.follow import siblings
+
     try:
         return siblings(path.name, os.listdir(path.parent))  # noqa: PTH208
     except OSError:

@@ -11,31 +11,27 @@ import math
 import os
 import time
 from collections import Counter
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, tzinfo
 from pathlib import Path
 from typing import BinaryIO, NamedTuple, cast
 
-from dnswatch.core.catalog import Catalog
 from dnswatch.core.dnstap.digest import FrameDigest
 from dnswatch.core.dnstap.frames import is_tap
 from dnswatch.core.dnstap.scan import WireScan
-from dnswatch.core.logs.digest import Digested, Sampling
+from dnswatch.core.logs.digest import Digest, Digested, Sampling
 from dnswatch.core.logs.formats import detect, misfit, shows_stamps
 from dnswatch.core.logs.parsers import PARSERS, read_head
 from dnswatch.core.logs.timestamps import UNSET_BEFORE, Stamps
 from dnswatch.core.model import Lease, Notice, Position, Weird
 from dnswatch.core.reading import DNSTAP, AnyDigest, Scan, build_digest, formats
 from dnswatch.io.access import no_access
-from dnswatch.io.apart import Block, Children, End, is_large
-from dnswatch.io.archive import Family, LogStream, fill, first_bytes, open_log
+from dnswatch.io.apart import Children, Rest, is_large
+from dnswatch.io.archive import Family, LogStream, first_bytes, open_log
+from dnswatch.io.blocks import Blocks
 
-BLOCK = 1 << 19
-"""Twice that of ``tail.py``: each scan of a block drives the interpreter out of the processor's caches, so fewer and
-longer scans are better, as long as a block stays in the second-level cache between being read and being scanned: at
-1 MiB reading takes twice as long (0.09 s instead of 0.2 s a GB)."""
 FIRST_LINES = 50
 """Lines looked at for a file's first stamp."""
 FIRST_BYTES = 16 << 10
@@ -113,7 +109,7 @@ class Reading:
     year: int | None = None  # of year-less stamps; None: the file's time of last change says
     sample: Sampling = "position"
     on_progress: Callable[[int], None] = lambda _bytes: None  # bytes of the files, as they lie there
-    catalog: Catalog | None = None  # that ``prescan_of`` looks for: child processes may help; None: they do not
+    cores: int | None = None  # child processes that may help; None: one a core
 
 
 class Replay:
@@ -123,9 +119,8 @@ class Replay:
         self.tally = Tally()
         self._families = families
         self._reading = reading
-        options = {"kind": reading.kind, "zone": reading.zone, "year": reading.year, "sample": reading.sample}
         self._large = {path for family in families for path in family.files if str(path) != STDIN and is_large(path)}
-        self._children = Children(reading.catalog if len(self._large) > 1 else None, options)
+        self._children = Children(len(families), 0 if reading.sample == "all" else reading.cores)
 
     def pieces(self) -> Iterator[Piece]:
         """Give everything in time order. Several logs are woven together event by event, equal times by name."""
@@ -145,22 +140,21 @@ class Replay:
         source = family.name if family.name == STDIN else str(Path(family.name).absolute())
         at = 0.0
         for number, path in enumerate(files):
-            for later in range(number, len(files)):
-                if files[later] in self._large and not self._children.begin(files[later], follows=later > 0):
-                    break
             if stamps is None:
                 stamps = Stamps(self._reading.zone, self._anchor(path))
             stamps.limit = self._limit(path)
             stamps.arrival = None if stamps.stamped else _written(path)  # lines without stamps: as late as they may be
-            for digested, offset in self._file(path, stamps, digests):
+            for digested, offset in self._file(path, stamps, digests, files[number + 1 :]):
                 first = next((event.at for event in digested.events if event.at > 0), 0.0)
                 sampled = next((event.at for _, event in digested.samples if event is not None and event.at > 0), 0.0)
                 at = max(at, min(filter(None, (first, sampled)), default=0.0))
                 yield Piece(at, source, digested, Position(source, str(path), offset))
         self.tally.zoneless |= stamps is not None and stamps.zoneless
 
-    def _file(self, path: Path, stamps: Stamps, digests: dict[str, AnyDigest]) -> Iterator[tuple[Digested, int]]:
-        """Digest one file; give each block's digest and its offset."""
+    def _file(
+        self, path: Path, stamps: Stamps, digests: dict[str, AnyDigest], later: Sequence[Path]
+    ) -> Iterator[tuple[Digested, int]]:
+        """Digest one file; give each block's digest and its offset. ``later``: the files of this log behind it."""
         tally = self.tally
         try:
             stream = LogStream(_stdin()) if str(path) == STDIN else open_log(path)
@@ -170,7 +164,7 @@ class Replay:
             self._children.end(path)
             return
         try:
-            yield from self._stream(path, stream, stamps, digests)
+            yield from self._stream(path, Blocks(stream), stamps, digests, later)
         except OSError as error:
             tally.skipped.append((str(path), f"cannot be read to its end: {error.strerror or error}"))
             tally.failed += 1
@@ -179,85 +173,85 @@ class Replay:
             self._children.end(path)
 
     def _stream(
-        self, path: Path, stream: LogStream, stamps: Stamps, digests: dict[str, AnyDigest]
+        self, path: Path, blocks: Blocks, stamps: Stamps, digests: dict[str, AnyDigest], later: Sequence[Path]
     ) -> Iterator[tuple[Digested, int]]:
-        tally = self.tally
-        buffer = bytearray(BLOCK)
-        offset, have, taken = 0, 0, 0
-        digest: AnyDigest | None = None
-        kind: str | None = None
-        small = False
-        while True:
-            end = fill(stream, buffer, have)
-            ended = end == have
-            if ended and (not have or kind in (None, DNSTAP)):
-                break
-            stamps.alone = math.inf if ended else -math.inf  # only at the end nothing comes behind a line
-            self._reading.on_progress(stream.raw_bytes - taken)
-            taken = stream.raw_bytes
-            data = buffer if end == BLOCK else bytes(buffer[:end])
-            if digest is None:
-                kind = self._kind(path, bytes(data))
-                if kind is None:
-                    return
-                digest = self._digest(kind, stamps, digests)
-                tally.files += 1
-                tally.formats[kind] += 1
-                stamps.stamped = stamps.stamped or (kind != DNSTAP and shows_stamps(kind, bytes(data)))
-                small = end <= FEW_BYTES and kind != DNSTAP
-                if small:
-                    _judge(tally, kind, bytes(data), stamps.stamped)
-            digested = digest.block(data, offset)
-            count = tally.exact and tally.bytes + digested.consumed <= EXACT_BYTES and kind != DNSTAP
-            tally.add(digested, data.count(b"\n", 0, digested.consumed) if count else None, judged=small)
+        data = blocks.peek()
+        kind = self._kind(path, data) if data else None
+        if kind is None:
+            if not data:
+                self._ended(path, None, blocks)
+            return
+        digest = self._digest(kind, stamps, digests)
+        self.tally.files += 1
+        self.tally.formats[kind] += 1
+        stamps.stamped = stamps.stamped or (kind != DNSTAP and shows_stamps(kind, data))
+        small = len(data) <= FEW_BYTES and kind != DNSTAP
+        if small:
+            _judge(self.tally, kind, data, stamps.stamped)
+        if isinstance(digest, Digest):
+            for each in (path, *later):
+                if each in self._large and not self._children.begin(each, kind, digest.prescan):
+                    break
+            yield from self._of_children(path, kind, blocks, digest)
+        yield from self._blocks(kind, blocks, digest, judged=small)
+        self._ended(path, kind, blocks)
+
+    def _of_children(self, path: Path, kind: str, blocks: Blocks, digest: Digest) -> Iterator[tuple[Digested, int]]:
+        """Digest what child processes leave of a file, as far as they come; read here what they cannot tell."""
+        for said in self._children.siftings(path, kind):
+            self._reading.on_progress(blocks.progress(said.raw_bytes))
+            if isinstance(said, Rest):
+                if said.start == blocks.offset:
+                    blocks.end_with(said.data, said.problem)
+                return
+            digested = digest.sifted(said.sifted) if said.sifted is not None else None
+            if digested is None:
+                yield from self._blocks(kind, blocks, digest, said.until)
+            else:
+                self.tally.add(digested, None, judged=False)
+                yield digested, blocks.offset
+                blocks.move(digested.consumed)
+
+    def _blocks(
+        self, kind: str, blocks: Blocks, digest: AnyDigest, until: int | None = None, *, judged: bool = False
+    ) -> Iterator[tuple[Digested, int]]:
+        """Digest a file's blocks up to the first line that starts at ``until`` or later; None: up to its end."""
+        stamps = digest.parser.stamps if isinstance(digest, Digest) else None
+        while until is None or blocks.offset < until:
+            data = blocks.read()
+            if blocks.ended and (not data or stamps is None):
+                return
+            if stamps is not None:
+                stamps.alone = math.inf if blocks.ended else -math.inf  # only at the end nothing comes behind a line
+            self._reading.on_progress(blocks.progress())
+            offset = blocks.offset
+            if isinstance(digest, Digest):
+                digested = digest.block(data, offset, _stop(data, offset, until))
+            else:
+                digested = digest.block(data, offset)
+            tally = self.tally
+            count = tally.exact and tally.bytes + digested.consumed <= EXACT_BYTES and stamps is not None
+            tally.add(digested, data.count(b"\n", 0, digested.consumed) if count else None, judged=judged)
             yield digested, offset
-            have = end - digested.consumed
-            buffer[:have] = data[digested.consumed : end]
-            offset += digested.consumed
-            if ended:
-                break
-            rest = self._children.rest(path, stamps, digest)
-            if rest is not None:
-                passed, end_of_file = yield from self._of_child(rest, offset, taken, stamps, digest)
-                if end_of_file is not None:
-                    self._ended(path, kind, end_of_file.problem, passed, end_of_file.have)
-                    return
-                have = _move_on(stream, buffer, have, passed - offset)  # it broke: go on from there
-                offset, taken = passed, max(taken, stream.raw_bytes)
-        self._ended(path, kind, stream.problem, offset, have)
+            blocks.move(digested.consumed)
+            if blocks.ended:
+                return
 
-    def _of_child(
-        self, rest: Iterator[Block | End], offset: int, taken: int, stamps: Stamps, digest: AnyDigest
-    ) -> Generator[tuple[Digested, int], None, tuple[int, End | None]]:
-        """Take what a child made of the rest of a file; return how far it came, and what it said at the end."""
-        for said in rest:
-            self._reading.on_progress(said.raw_bytes - taken)
-            taken = said.raw_bytes
-            if isinstance(said, End):
-                return offset, said
-            carried, place = said.state
-            stamps.restore({**carried, "anchor": stamps.anchor, "zoneless": stamps.zoneless or carried["zoneless"]})
-            digest.restore(place)
-            count = self.tally.exact and self.tally.bytes + said.digested.consumed <= EXACT_BYTES
-            self.tally.add(said.digested, said.newlines if count else None, judged=False)
-            yield said.digested, said.offset
-            offset = said.offset + said.digested.consumed
-        return offset, None
-
-    def _ended(self, path: Path, kind: str | None, problem: str, offset: int, have: int) -> None:
-        """Note how a file ended, with ``have`` bytes behind its last whole line."""
+    def _ended(self, path: Path, kind: str | None, blocks: Blocks) -> None:
+        """Note how a file ended."""
+        problem = blocks.problem
         if problem:
-            self.tally.notes.append(f"{path}: {problem}; what comes before was analysed ({offset} bytes)")
+            self.tally.notes.append(f"{path}: {problem}; what comes before was analysed ({blocks.offset} bytes)")
         if kind is None:
             self.tally.skipped.append((str(path), problem or "empty"))
-        elif have:
+        elif blocks.have:
             self.tally.weird["unfinished last frame" if kind == DNSTAP else "unfinished last line"] += 1
 
     def _digest(self, kind: str, stamps: Stamps, digests: dict[str, AnyDigest]) -> AnyDigest:
         if kind not in digests:
             reading = self._reading
             digests[kind] = build_digest(kind, stamps, reading.prescan_of(kind), reading.sample)
-        digests[kind].restore({"at": -1, "sample_at": 0, "inside": ""})  # another file
+        digests[kind].restore({"at": 0, "sample_at": 0, "inside": ""})  # another file
         return digests[kind]
 
     def _kind(self, path: Path, data: bytes) -> str | None:
@@ -339,13 +333,11 @@ def _written(path: Path) -> float:
     return time.time()
 
 
-def _move_on(stream: LogStream, buffer: bytearray, have: int, count: int) -> int:
-    """Pass over ``count`` bytes, of which ``buffer`` has the first; give how many it has of those behind them."""
-    if count > have:
-        stream.skip(count - have)
-        return 0
-    buffer[: have - count] = buffer[count:have]
-    return have - count
+def _stop(data: bytes | bytearray, offset: int, until: int | None) -> int | None:
+    """Give where in ``data`` the first line starts that does so at file offset ``until`` or later; None: not there."""
+    if until is None or until > offset + len(data):
+        return None
+    return data.find(b"\n", until - 1 - offset) + 1 or None
 
 
 def _judge(tally: Tally, kind: str, data: bytes, stamped: bool) -> None:

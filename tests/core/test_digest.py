@@ -2,9 +2,10 @@
 
 import pytest
 
-from dnswatch.core.logs.digest import DENSE_BYTES, HOLE, LONG, MAX_LINE, SAMPLE_EVERY, SPARSE_EVERY, Digest
+from dnswatch.core.logs.digest import Digest
 from dnswatch.core.logs.parsers import PARSERS
 from dnswatch.core.logs.prescan import build_prescan
+from dnswatch.core.logs.stretch import DENSE_BYTES, HOLE, LONG, MAX_LINE, SAMPLE_EVERY, SPARSE_EVERY
 from dnswatch.core.logs.timestamps import Stamps
 from dnswatch.core.model import Query, Weird
 

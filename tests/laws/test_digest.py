@@ -8,9 +8,10 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from dnswatch.core.logs.digest import HOLE, LONG, MAX_LINE, SAMPLE_EVERY, Digest
+from dnswatch.core.logs.digest import Digest
 from dnswatch.core.logs.parsers import PARSERS, Answering
 from dnswatch.core.logs.prescan import Prescan, build_prescan
+from dnswatch.core.logs.stretch import HOLE, LONG, MAX_LINE, SAMPLE_EVERY
 from dnswatch.core.logs.timestamps import Stamps
 from dnswatch.core.model import Event, Match, Query, Verdict, Weird
 

@@ -11,9 +11,10 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from dnswatch.core.logs.digest import ASTRAY, ASTRAY_S, MAX_LINE, NEIGHBOURS, Digest
+from dnswatch.core.logs.digest import ASTRAY, ASTRAY_S, NEIGHBOURS, Digest
 from dnswatch.core.logs.parsers import PARSERS
 from dnswatch.core.logs.prescan import build_prescan
+from dnswatch.core.logs.stretch import MAX_LINE
 from dnswatch.core.logs.timestamps import Stamps
 from dnswatch.core.model import Event, Weird
 

@@ -16,9 +16,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dnswatch.core import logs, names
-from dnswatch.core.logs.digest import KEPT_OF_LONG, MAX_LINE, Digest
+from dnswatch.core.logs.digest import KEPT_OF_LONG, Digest
 from dnswatch.core.logs.parsers import PARSERS, Answering, Headed, Parser
 from dnswatch.core.logs.prescan import build_prescan
+from dnswatch.core.logs.stretch import MAX_LINE
 from dnswatch.core.logs.timestamps import Stamps
 from dnswatch.core.model import Event, Lease, Notice, Query, Verdict, Weird
 

@@ -10,7 +10,8 @@ from __future__ import annotations
 from dnswatch.core.dnstap import message
 from dnswatch.core.dnstap.frames import MOST_CONTROL, MOST_FRAME
 from dnswatch.core.dnstap.scan import WireScan
-from dnswatch.core.logs.digest import Digested, Sampling, spacing
+from dnswatch.core.logs.digest import Digested, Sampling
+from dnswatch.core.logs.stretch import spacing
 from dnswatch.core.logs.timestamps import Stamps
 from dnswatch.core.model import Event, Lease, Query, Verdict, Weird
 

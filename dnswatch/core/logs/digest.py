@@ -13,27 +13,31 @@ the light of the ones before.
 
 from __future__ import annotations
 
-import re
 from typing import Literal, NamedTuple
 
 from dnswatch.core.logs.parsers import Answering, Headed, Parser
-from dnswatch.core.logs.prescan import Buffer, Prescan, line_starts
+from dnswatch.core.logs.prescan import Prescan, line_starts
+from dnswatch.core.logs.sift import CANDIDATE, SAMPLE, Sifted
+from dnswatch.core.logs.stretch import (
+    HOLE,
+    LONG,
+    MAX_LINE,
+    Buffer,
+    Gap,
+    Walk,
+    after_nuls,
+    due_lines,
+    each,
+    line_end,
+    spacing,
+)
 from dnswatch.core.model import Event, Query, Weird
 
 Sampling = Literal["position", "all"]
 
-SAMPLE_EVERY = 8 << 10
-"""One sample in 8 KiB of file, about one line in 57 (DESIGN §4)."""
-DENSE_BYTES = 16 << 20
-SPARSE_EVERY = 64 << 10
-"""Further into a file than `DENSE_BYTES` (2 048 samples) there are enough of them: one in 64 KiB. Where one line in a
-thousand is watched, samples each 8 KiB were most of the work (benchmarks/README.md)."""
-MAX_LINE = 64 << 10
-"""A real line has at most 8 KiB (BIND) or 1 KiB (dnsmasq) (log_formats §1.6): longer is damage, not a line."""
 KEPT_OF_LONG = 256
 """Bytes of an over-long line that its `Weird` keeps."""
 
-LONG, HOLE = "line too long", "hole of NUL bytes"
 ASTRAY = "stamp out of order"
 """A line far ahead of its time: believed, it would end every open episode."""
 ASTRAY_S = 2 * 3600.0
@@ -42,8 +46,6 @@ saving shifts all lines after it, a late line is late: neither stands alone and 
 NEIGHBOURS, NEAR = 20, MAX_LINE
 """So many lines behind it, and lines that end within so many bytes, are asked for a stamp; what dnsmasq says between
 queries is not read. While they may still come, the line is left for the next call (`Stamps.alone`)."""
-
-_NULS = re.compile(rb"\0*")
 
 
 class Digested(NamedTuple):
@@ -93,6 +95,39 @@ class Digest:
         assert isinstance(digested, Digested)
         return digested
 
+    def sifted(self, sifted: Sifted) -> Digested | None:
+        """Digest what a `Sifter` left of a stretch: gives what `block` would give of its bytes.
+
+        None, with nothing changed, where only those bytes can tell: the stretch does not begin where the last one
+        ended, or a line is far ahead of its time, so that its neighbours have a say.
+        """
+        if self._inside or sifted.start != self._at or self.sample == "all" or self.sample_at > sifted.start:
+            return None
+        before, stamps = self.state(), self.parser.stamps.state()
+        events: list[Event] = []
+        samples: list[tuple[int, Event | None]] = []
+        sampled_bytes = 0
+        parse, verdict, clock = self.parser.parse, self.verdict, self.clock
+        for line, offset, mark in zip(sifted.text.split(b"\n"), sifted.offsets, sifted.marks, strict=False):
+            event = parse(line.removesuffix(b"\r"), offset)
+            if event is not None and (at := event.at) > 0.0:
+                if at > clock + ASTRAY_S:
+                    self.restore(before)
+                    self.parser.stamps.restore(stamps)
+                    return None
+                clock = at
+            if mark & CANDIDATE and event is not None:
+                events.append(event)
+                if verdict is not None and type(event) is Query and (said := verdict(event)) is not None:
+                    events.append(said)
+            if mark & SAMPLE:
+                samples.append((offset, event))
+                sampled_bytes += len(line) + 1
+        self._at, self.sample_at, self.clock = sifted.end, sifted.due, clock
+        marks = sifted.marks
+        candidates = marks.count(CANDIDATE) + marks.count(CANDIDATE | SAMPLE)
+        return Digested(events, samples, sifted.end - sifted.start, candidates, sampled_bytes)
+
     def _block(self, data: bytes | bytearray, offset: int, stop: int | None) -> Digested | int:
         """Digest ``data[:stop]``, or give where the line begins that has to wait, having changed nothing but state."""
         if offset != self._at:
@@ -101,7 +136,7 @@ class Digest:
             self.sample_at = -(-offset // every) * every
         if self.sample == "all":
             self.sample_at = offset
-        walk = _Walk(data if stop is None else data[:stop], self._inside)
+        walk = Walk(data, len(data) if stop is None else min(stop, len(data)), self._inside)
         self._inside = walk.inside
         self._at = offset + walk.end
         lines = _Lines(self, data, offset, walk)
@@ -128,74 +163,15 @@ class Digest:
             self.parser.restore(head)
 
 
-def spacing(offset: int) -> int:
-    """Give the distance of samples at this file offset, in bytes; each is a multiple of the one before."""
-    return SAMPLE_EVERY if offset < DENSE_BYTES else SPARSE_EVERY
-
-
-def _each(_offset: int) -> int:
-    return 1
-
-
-class _Gap(NamedTuple):
-    """Bytes that are no line: the rest of one that is too long, or a hole of NUL bytes before one."""
-
-    start: int
-    end: int
-    why: str  # "" = its beginning was reported with an earlier block
-
-
-class _Walk:
-    """Finds how much of a block can be consumed, and the gaps in it, by looking at one newline per 64 KiB."""
-
-    def __init__(self, data: Buffer, inside: str) -> None:
-        self.gaps: list[_Gap] = []
-        self.inside = ""
-        size = len(data)
-        at = 0
-        if inside == "line":
-            at = data.find(b"\n") + 1 or size
-            self.gaps.append(_Gap(0, at, ""))
-            self.inside = "" if at and data[at - 1 : at] == b"\n" else "line"
-        elif inside == "hole":
-            at = _after_nuls(data, 0)
-            self.gaps.append(_Gap(0, at, ""))
-            self.inside = "hole" if at == size else ""
-        while not self.inside:
-            newline = data.rfind(b"\n", at, at + MAX_LINE + 1)
-            if newline != -1:
-                at = newline + 1
-            elif size - at <= MAX_LINE:
-                break
-            elif data[at] == 0:  # copytruncate under a writer without O_APPEND (log_formats §4.3)
-                end = _after_nuls(data, at)
-                self.gaps.append(_Gap(at, end, HOLE))
-                self.inside = "hole" if end == size else ""
-                at = end
-            else:
-                newline = data.find(b"\n", at + MAX_LINE)
-                self.inside = "" if newline != -1 else "line"
-                end = newline + 1 if newline != -1 else size
-                self.gaps.append(_Gap(at, end, LONG))
-                at = end
-        self.end = at
-
-
-def _after_nuls(data: Buffer, at: int) -> int:
-    found = _NULS.match(data, at)
-    assert found is not None
-    return found.end()
-
-
 class _Lines:
     """The lines of one block that get parsed, in order, each once."""
 
-    def __init__(self, digest: Digest, data: Buffer, offset: int, walk: _Walk) -> None:
+    def __init__(self, digest: Digest, data: Buffer, offset: int, walk: Walk) -> None:
         self.digest = digest
         self.data = data
         self.offset = offset
         self.walk = walk
-        self.spacing = _each if digest.sample == "all" else spacing
+        self.spacing = each if digest.sample == "all" else spacing
         self.events: list[Event] = []
         self.samples: list[tuple[int, Event | None]] = []
         self.candidates = 0
@@ -216,7 +192,7 @@ class _Lines:
         self._stretch(at, end, lines)
         return Digested(self.events, self.samples, end, self.candidates, self.sampled_bytes)
 
-    def _report(self, gap: _Gap) -> None:
+    def _report(self, gap: Gap) -> None:
         """Count a gap once, where it begins."""
         at = self.offset + gap.start
         kept = bytes(self.data[gap.start : min(gap.end, gap.start + KEPT_OF_LONG)])
@@ -233,8 +209,10 @@ class _Lines:
         if start >= end:
             return
         if self.walk.gaps:  # a line that follows a hole starts behind it
-            lines = sorted({max(line, start) for line in lines if self._line_end(line) > start and line < end})
-        samples = self._due(start, end)
+            lines = sorted({max(line, start) for line in lines if line_end(self.data, line) > start and line < end})
+        samples, self.digest.sample_at = due_lines(
+            self.data, start, end, self.offset, self.digest.sample_at, self.spacing
+        )
         candidates, sampled = set(lines), set(samples)
         # One loop for both kinds, without a call of its own for each line.
         digest = self.digest
@@ -244,7 +222,7 @@ class _Lines:
             stop = newline - 1 if newline > line and data[newline - 1] == 0x0D else newline
             begin = line
             if data[line] == 0:
-                begin = _after_nuls(data, line)
+                begin = after_nuls(data, line, len(data))
                 self.events.append(Weird(0.0, HOLE, "", b"", offset + line))
             event = parse(bytes(data[begin:stop]), offset + begin)
             if event is not None and (at := event.at) > 0.0:
@@ -293,24 +271,3 @@ class _Lines:
         if astray:
             stamps.back(self.digest.clock)
         return astray
-
-    def _due(self, start: int, end: int) -> list[int]:
-        """Give the lines of ``data[start:end]`` that are samples, and move on to the next one that is due."""
-        data, offset = self.data, self.offset
-        due = self.digest.sample_at - offset
-        line, lines = start, []
-        while line < end:
-            if line < due:  # the first line that starts at or after what is due
-                newline = data.find(b"\n", due - 1, end)
-                if newline == -1 or newline == end - 1:
-                    break
-                line = newline + 1
-            lines.append(line)
-            at = offset + line
-            every = self.spacing(at)
-            due = line + every - at % every
-        self.digest.sample_at = due + offset
-        return lines
-
-    def _line_end(self, line: int) -> int:
-        return self.data.find(b"\n", line) + 1 or len(self.data)

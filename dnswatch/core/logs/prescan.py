@@ -19,11 +19,13 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Sequence
 from itertools import accumulate
-from typing import Any, Literal, Protocol, cast
+from typing import TYPE_CHECKING, Any, Literal, Protocol, cast
 
-from dnswatch.core.model import Match, Name
+from dnswatch.core.logs.stretch import Buffer
 
-Buffer = bytes | bytearray
+if TYPE_CHECKING:
+    from dnswatch.core.model import Match, Name
+
 Tier = Literal["auto", "hyperscan", "pure"]
 
 LEFT = b" \"'\t"
@@ -138,6 +140,25 @@ class HyperScan:
         self._database = hyperscan.Database(mode=hyperscan.HS_MODE_BLOCK)
         self._database.compile(expressions=expressions, ids=ids, elements=len(ids), flags=flags)
         self._scratch = hyperscan.Scratch(self._database)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Give a form that another process takes: the automaton as hyperscan writes it, not compiled anew."""
+        import hyperscan
+
+        state = dict(self.__dict__)
+        if not self._empty:
+            del state["_scratch"]
+            state["_database"] = hyperscan.dumpb(self._database)
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Take that form. Raises `hyperscan.error` for one of another version or kind of processor."""
+        import hyperscan
+
+        self.__dict__ |= state
+        if not self._empty:
+            self._database = hyperscan.loadb(state["_database"], hyperscan.HS_MODE_BLOCK)
+            self._scratch = hyperscan.Scratch(self._database)
 
     def find(self, data: Buffer, end: int) -> list[int]:
         """See `Prescan.find`."""
