@@ -351,10 +351,23 @@ def test_versions_kept_are_bounded() -> None:
 
 def test_the_version_before_is_kept_however_large(monkeypatch: pytest.MonkeyPatch) -> None:
     """Most consumers have that one; older ones have to fit."""
-    monkeypatch.setattr(xfr, "KEPT_RULES", 60)
-    versions = [version(serial, *NAMES) for serial in (3, 2, 1)]
+    monkeypatch.setattr(xfr, "KEPT_OCTETS", 1000)
+    versions = [version(serial, *(f"s{serial}.{name}" for name in NAMES)) for serial in (3, 2, 1)]
     assert set(Served(version(4, *NAMES), versions).past) == {3}
     assert set(Served(version(4), [version(4), *versions]).past) == {3}
+
+
+def test_versions_that_share_their_records_cost_next_to_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is kept is counted by what it adds: fifty versions that differ in a name each are kept, all of them."""
+    names = [f"n{i:05}.example" for i in range(5000)]
+    first = version(1, *names)
+    monkeypatch.setattr(xfr, "KEPT_OCTETS", 4 * sum(len(page.octets) for page in Served(first).pages))
+    served = Served(first)
+    for serial in range(2, KEPT_VERSIONS + 2):
+        served = served.followed_by(version(serial, *names[serial:]))
+    assert len(served.past) == KEPT_VERSIONS
+    assert served.ixfr(1) is not None
+    assert len(set(served.pages) & set(served.past[KEPT_VERSIONS])) > len(served.pages) / 2
 
 
 def test_buckets_fill_with_time_and_are_bounded() -> None:

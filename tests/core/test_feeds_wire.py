@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import dns.message
 import dns.rdatatype
 import dns.zone
@@ -9,7 +11,11 @@ import pytest
 
 from dnswatch.core.feeds import wire
 from dnswatch.core.feeds.formats import FORMATS
+from dnswatch.core.feeds.pages import Page, Pages, records, single
 from dnswatch.core.feeds.publication import plan
+from dnswatch.core.feeds.request import Head, Request
+from dnswatch.core.feeds.triggers import canaries
+from dnswatch.core.feeds.xfr import Served, chunks, messages
 from dnswatch.core.model import Rule, Snapshot, Zone
 from tests.core.feed_worlds import AT, WORLDS
 
@@ -26,8 +32,8 @@ def snapshot(count: int, serial: int = 7) -> Snapshot:
 def transfer(one: Snapshot) -> list[bytes]:
     """Encode a version as messages of an AXFR."""
     asked = wire.question(one.zone.name, wire.AXFR)
-    records = [wire.soa(one.serial), *wire.content(one)]
-    return [wire.message(1, wire.QR, asked, chunk) for chunk in wire.chunks(records)]
+    request = Request(Head(1, 0, (1, 0, 0, 0)), asked, one.zone.name, wire.AXFR, wire.IN, None, None, 0, None)
+    return list(messages(request, [single(wire.soa(one.serial)), *Served(one).pages]))
 
 
 def lines(messages: list[bytes]) -> set[str]:
@@ -57,6 +63,9 @@ def test_messages_hold_exactly_the_rules(count: int) -> None:
     decoded = lines(messages)
     assert {line for line in decoded if " CNAME " in line} == wanted
     assert len(decoded) == count + 5  # SOA, NS and three records of two canaries
+    assert list(records(Served(one).pages)) == [
+        wire.ns(), *(record for rule in (*one.zone.rules, *canaries("any", 7)) for record in wire.encode(rule))
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("world", sorted(WORLDS))
@@ -67,20 +76,25 @@ def test_transfer_and_file_say_the_same(world: str) -> None:
             assert lines(transfer(one)) == file_lines(one)
 
 
-def test_a_rule_is_encoded_once_for_all_zones() -> None:
-    """Two zones share the very bytes of a rule: they do not depend on zone or position."""
-    rule = Rule("hooks.shared.example", "nxdomain")
-    assert wire.encode(rule)[0] is wire.encode(Rule("hooks.shared.example", "nxdomain"))[0]
+def test_zones_and_versions_share_their_pages() -> None:
+    """What is equal is there once, whatever the zone: few groups differ in more than some names."""
+    one, pages = snapshot(5000), Pages()
+    rules = one.zone.rules
+    other = Snapshot(Zone("build.rpz.test.invalid", "build", (*rules[:2500], *rules[2501:])), 9, AT)
+    first, second = set(pages.of(one)), set(pages.of(other))
+    assert len(first - second) <= 5  # name server, canaries, what the name was in, and what begins elsewhere by it
+    equal = Snapshot(Zone("build.rpz.test.invalid", "build", tuple(Rule(r.trigger, r.action) for r in rules)), 9, AT)
+    assert len(first - set(pages.of(equal))) == 2
 
 
 def test_chunks_are_lazy() -> None:
-    """The first message of a large zone needs the first records only."""
+    """The first message of a large zone needs the first pages only."""
     taken: list[int] = []
 
-    def records() -> object:
+    def parts() -> Iterator[Page]:
         for i in range(1000):
             taken.append(i)
-            yield b"x" * 1024
+            yield single(b"x" * 1024)
 
-    next(wire.chunks(records()))  # type: ignore[arg-type]
+    next(chunks(parts()))
     assert len(taken) == 16

@@ -1,21 +1,19 @@
-"""Zones as DNS messages: position-independent records, cut into messages of at most 16 KiB.
+"""Rules as DNS records that do not depend on where they stand, and messages of at most 16 KiB around them.
 
 Every message of a transfer repeats the question, so the zone's name always stands at offset 12 and each record is
 ``relative labels + C0 0C + fixed fields``: the same bytes in every zone and every message. AXFR and IXFR are
 concatenation, and there is no compression table to get wrong (research rpz.md §1; dnslib corrupts names beyond
-16 KiB). Never: decides what a zone holds, knows who asks. Read next: ``xfr.py``.
+16 KiB). Never: decides what a zone holds, knows who asks. Read next: ``pages.py``.
 """
 
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Iterator
-from functools import lru_cache
+from collections.abc import Iterable
 from ipaddress import ip_address
 
 from dnswatch.core.feeds.formats.rpz import EXPIRE, MINIMUM, REFRESH, RETRY, TTL
-from dnswatch.core.feeds.triggers import canaries
-from dnswatch.core.model import Name, Rule, Snapshot
+from dnswatch.core.model import Name, Rule
 from dnswatch.core.names import MAX_LABEL, to_wire
 
 A, NS, CNAME, SOA, AAAA, OPT, TSIG, IXFR, AXFR = 1, 2, 5, 6, 28, 41, 250, 251, 252
@@ -37,9 +35,8 @@ _LENGTHS = tuple(bytes((size,)) for size in range(MAX_LABEL + 1))
 _LOCALHOST = to_wire("localhost")
 
 
-@lru_cache(maxsize=1 << 16)
 def encode(rule: Rule) -> tuple[bytes, ...]:
-    """Give the records of a rule. Zones of all groups share most rules, so each is encoded once.
+    """Give the records of a rule.
 
     Triggers have no escapes: the guard lets letters, digits, ``-``, ``_`` and our own ``*.`` through, nothing else.
     """
@@ -62,15 +59,6 @@ def ns() -> bytes:
     return _record(_APEX, NS, _LOCALHOST)
 
 
-def content(snapshot: Snapshot) -> Iterator[bytes]:
-    """Yield every record of a version but its SOA: the same ones that the zone file has."""
-    yield ns()
-    for rule in snapshot.zone.rules:
-        yield from encode(rule)
-    for rule in canaries(snapshot.zone.audience, snapshot.serial):
-        yield from encode(rule)
-
-
 def _record(owner: bytes, kind: int, data: bytes) -> bytes:
     return owner + _FIXED.pack(kind, IN, TTL, len(data)) + data
 
@@ -91,17 +79,3 @@ def message(
     """Put a message together. ``asked``: the question as it stands on the wire; empty where none could be read."""
     first, last = list(answers), list(additional)
     return b"".join([HEADER.pack(id_, flags, bool(asked), len(first), 0, len(last)), asked, *first, *last])
-
-
-def chunks(records: Iterable[bytes], most: int = BODY) -> Iterator[list[bytes]]:
-    """Cut records into lists of at most ``most`` octets, lazily; every record fits one."""
-    chunk: list[bytes] = []
-    size = 0
-    for record in records:
-        if chunk and size + len(record) > most:
-            yield chunk
-            chunk, size = [], 0
-        chunk.append(record)
-        size += len(record)
-    if chunk:
-        yield chunk
