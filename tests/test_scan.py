@@ -47,8 +47,8 @@ def run(policy: Policy, paths: Sequence[Path], options: Options | None = None) -
 
 
 def plain(alerts: Sequence[Alert]) -> list[dict[str, object]]:
-    """Revisions without the paths of their evidence."""
-    return [{**to_plain(alert), "evidence": None} for alert in alerts]
+    """Revisions without the paths of their evidence and timeline."""
+    return [{**to_plain(alert), "evidence": None, "timeline": None} for alert in alerts]
 
 
 @pytest.fixture
