@@ -68,14 +68,14 @@ def measure(seed: int, given: argparse.Namespace, without: tuple[str, ...] = ())
         return run
 
 
-def _measured(seed: int, given: argparse.Namespace) -> dict[str, Any]:
+def _measured(seed: int, given: argparse.Namespace, without: tuple[str, ...] = ()) -> dict[str, Any]:
     """Measure, or take what an interrupted run with the same settings left behind."""
     if not given.cache:
-        return measure(seed, given)
-    settings = "-".join(str(getattr(given, name)) for name in QUICK if name != "seeds")
+        return measure(seed, given, without)
+    settings = "-".join([*(str(getattr(given, name)) for name in QUICK if name != "seeds"), *without])
     path = given.cache / f"{seed}-{settings}.json"
     if not path.exists():
-        run = measure(seed, given)
+        run = measure(seed, given, without)
         given.cache.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(run))
     read: dict[str, Any] = json.loads(path.read_text())
@@ -88,7 +88,7 @@ def _ablate(given: argparse.Namespace) -> dict[str, list[dict[str, Any]]]:
     with tempfile.TemporaryDirectory(prefix="dnswatch-ablation-") as name:
         small = argparse.Namespace(**{**vars(given), **QUICK, "keep": name})
         for signal in ("", *SIGNALS):
-            found[signal] = [measure(seed, small, (signal,) if signal else ()) for seed in _seeds(given.seeds)[:2]]
+            found[signal] = [_measured(seed, small, (signal,) if signal else ()) for seed in _seeds(given.seeds)[:2]]
     return found
 
 
@@ -115,7 +115,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--out", type=Path, metavar="DIR", help="write the report and results.json here")
     parser.add_argument("--keep", metavar="DIR", help="keep the logs here, and use those that are there")
     parser.add_argument(
-        "--cache", type=Path, metavar="DIR", help="keep each network's results here, and go on from them"
+        "--cache", type=Path, metavar="DIR", help="keep the results of each network here, and go on from them"
     )
     parser.add_argument("--verbose", action="store_true", help="also print what the false alerts and misses were")
     given = parser.parse_args()
