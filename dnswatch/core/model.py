@@ -3,9 +3,9 @@
 Never: behaviour beyond trivial derivations, clocks, input or output. Times are Unix seconds in UTC as floats
 (``at``, ``*_at``), durations are seconds (``*_s``). Read next: ``core/detect/engine.py``.
 
-What a log line becomes (`Query`, `Verdict`, `Lease`, `Notice`, `Weird`) is a NamedTuple: building one costs
-about a third of a frozen dataclass, and these are the only values built once per candidate line. Everything
-else is a frozen, slotted dataclass.
+What a log line becomes (`Query`, `Verdict`, `Lease`, `Notice`, `Weird`), and what an attempt does (`Client`,
+`Sighting`, `Finding`, `Reason`, `Evidence`, `Trace`), is a NamedTuple: building one with eight fields costs 0.3 µs, a
+frozen dataclass 1.4 µs, and these are built for every line or attempt. Everything else is a frozen, slotted dataclass.
 """
 
 from __future__ import annotations
@@ -122,8 +122,7 @@ class Position:
 # ── Judgements ────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-@dataclass(frozen=True, slots=True)
-class Reason:
+class Reason(NamedTuple):
     """Why something was judged as it was. Alerts, ``explain`` and pages print this very value."""
 
     term: str  # stable word: "base", "first-seen-network", "expectation", "group" …
@@ -184,8 +183,7 @@ class Group:
     owner: str = ""  # who answers for its members
 
 
-@dataclass(frozen=True, slots=True)
-class Client:
+class Client(NamedTuple):
     """An address and what was known of it at the time of the event."""
 
     address: str
@@ -227,8 +225,7 @@ class Expectation:
 # ── Detection ─────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-@dataclass(frozen=True, slots=True)
-class Sighting:
+class Sighting(NamedTuple):
     """An attempt that met an api indicator: all lookups of one qname by one client within 5 s are one."""
 
     at: float
@@ -239,10 +236,10 @@ class Sighting:
     qtype: str
     expected: bool
     because: tuple[Reason, ...]
+    pair: str  # client address and service id: the key of what is remembered of both; one string for every table
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
+class Finding(NamedTuple):
     """One signal's statement on (client, service)."""
 
     signal: str
@@ -253,8 +250,7 @@ class Finding:
     ceiling: Severity | None = None  # severity that nothing lifts an alert above while this holds
 
 
-@dataclass(frozen=True, slots=True)
-class Evidence:
+class Evidence(NamedTuple):
     """A log line that an alert rests on, and where it stands."""
 
     path: str
@@ -262,8 +258,7 @@ class Evidence:
     line: str  # rendered escaped: printable ASCII and \\xNN
 
 
-@dataclass(frozen=True, slots=True)
-class Trace:
+class Trace(NamedTuple):
     """A watched, companion or recon name that a client asked for around an alert; repeats are one."""
 
     at: float

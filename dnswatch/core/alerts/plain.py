@@ -12,18 +12,16 @@ from dnswatch.core.model import Alert, Client, Evidence, Reason, Trace
 
 _TUPLES = ("mitre", "qnames", "answers")
 _ALERT = tuple(field.name for field in fields(Alert))
-_CLIENT = tuple(field.name for field in fields(Client))
-_TRACE = tuple(field.name for field in fields(Trace))
 
 
 def to_plain(alert: Alert) -> dict[str, Any]:
     """Give every field of an alert as JSON values. `dataclasses.asdict` would copy every value: ten times the time, and
     a flood stores thousands at once."""
     plain = {name: getattr(alert, name) for name in _ALERT}
-    plain["client"] = {name: getattr(alert.client, name) for name in _CLIENT}
-    plain["because"] = [{"term": one.term, "text": one.text, "points": one.points} for one in alert.because]
-    plain["evidence"] = [{"path": one.path, "offset": one.offset, "line": one.line} for one in alert.evidence]
-    plain["timeline"] = [{name: getattr(one, name) for name in _TRACE} for one in alert.timeline]
+    plain["client"] = alert.client._asdict()
+    plain["because"] = [one._asdict() for one in alert.because]
+    plain["evidence"] = [one._asdict() for one in alert.evidence]
+    plain["timeline"] = [one._asdict() for one in alert.timeline]
     return plain
 
 

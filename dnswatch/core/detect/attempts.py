@@ -47,8 +47,8 @@ class Attempt:
         self.expected = expected
         self.episode: Episode | None = None
         self.alert = ""  # id of an episode that was closed before a restart
-        self.qtypes: list[str] = []
-        self.serials: list[tuple[str, int, int]] = []  # (source, dnsmasq serial, port)
+        self.qtypes: tuple[str, ...] = ()  # tuples: what is empty costs nothing
+        self.serials: tuple[tuple[str, int, int], ...] = ()  # (source, dnsmasq serial, port)
         self.tcp = False  # a line of it came over TCP: its source address is no forgery
         self.settled = False  # the resolver has rewritten, denied or failed it
         self.deadline = 0.0  # when silence of the resolver means that a block leaked; 0.0: not watched
@@ -67,7 +67,8 @@ class Attempt:
         return {
             "n": self.n, "client": self.client, "qname": self.qname, "at": self.at, "last_at": self.last_at,
             "source": self.source, "service": self.service, "expected": self.expected,
-            "episode": self.episode.id if self.episode else self.alert, "qtypes": self.qtypes, "serials": self.serials,
+            "episode": self.episode.id if self.episode else self.alert, "qtypes": list(self.qtypes),
+            "serials": list(self.serials),
             "settled": self.settled, "deadline": self.deadline, "opened_at": self.opened_at, "tcp": self.tcp,
         }  # fmt: skip
 
@@ -109,9 +110,11 @@ class Attempts:
         self._next += 1
         queue.append(attempt)
         self._link(attempt)
-        chain = list(_chain(self.by_name[attempt.qname][attempt.client]))
-        if len(chain) > CHAIN:
-            self._unlink(min(chain, key=lambda one: one.n))
+        newest = self.by_name[attempt.qname][attempt.client]
+        if newest.older is not None:
+            chain = list(_chain(newest))
+            if len(chain) > CHAIN:
+                self._unlink(min(chain, key=lambda one: one.n))
         self.changed[attempt.n] = attempt
 
     def _link(self, attempt: Attempt) -> None:
@@ -132,13 +135,14 @@ class Attempts:
         if event.at > attempt.last_at:
             attempt.last_at = event.at
         if event.qtype not in attempt.qtypes and len(attempt.qtypes) < SERIALS:
-            attempt.qtypes.append(event.qtype)
+            attempt.qtypes += (event.qtype,)
         if event.serial and isinstance(event, Query):
             key = (source, event.serial, event.port)
-            attempt.serials.append(key)
+            attempt.serials += (key,)
             self._by_serial[key] = attempt
             if len(attempt.serials) > SERIALS:
-                self._by_serial.pop(attempt.serials.pop(0), None)
+                self._by_serial.pop(attempt.serials[0], None)
+                attempt.serials = attempt.serials[1:]
         self.changed[attempt.n] = attempt
 
     def judged(self, source: str, verdict: Verdict) -> Attempt | None:
@@ -220,8 +224,8 @@ class Attempts:
     def _of_row(self, row: Row, episodes: dict[str, Episode]) -> Attempt:
         attempt = Attempt(row["client"], row["qname"], row["at"], row["source"], row["service"], row["expected"])
         attempt.n, attempt.last_at, attempt.deadline = row["n"], row["last_at"], row["deadline"]
-        attempt.settled, attempt.qtypes, attempt.opened_at = row["settled"], list(row["qtypes"]), row["opened_at"]
-        attempt.serials = [(source, serial, port) for source, serial, port in row["serials"]]
+        attempt.settled, attempt.qtypes, attempt.opened_at = row["settled"], tuple(row["qtypes"]), row["opened_at"]
+        attempt.serials = tuple((source, serial, port) for source, serial, port in row["serials"])
         attempt.alert, attempt.tcp = row["episode"], row.get("tcp", False)
         attempt.episode = episodes.get(attempt.alert)
         for key in attempt.serials:

@@ -83,16 +83,19 @@ class Table(Generic[V]):
 
     def put(self, key: str, value: V) -> None:
         """Put a value last in line, evicting the first one when the table is full."""
-        if self.rows.pop(key, None) is None and len(self.rows) >= self.limit:
-            first = next(iter(self.rows))
-            gone = self.rows.pop(first)
+        rows = self.rows
+        if key in rows:
+            del rows[key]
+        elif len(rows) >= self.limit:
+            first = next(iter(rows))
+            gone = rows.pop(first)
             self.changed.add(first)
             self.evicted += 1
             if self.on_evict is not None:
                 self.on_evict(first, gone)
         value.n = self._next
         self._next += 1
-        self.rows[key] = value
+        rows[key] = value
         self.changed.add(key)
 
     def drop(self, key: str) -> None:
@@ -101,17 +104,17 @@ class Table(Generic[V]):
             self.changed.add(key)
 
     def take_changes(self, into: dict[tuple[str, str], Row | None]) -> None:
-        """Write what changed since the last call into ``into``, in the order of the keys."""
-        for key in sorted(self.changed):
-            value = self.rows.get(key)
-            into[self.kind, key] = None if value is None else value.row()
-        self.changed.clear()
+        """Write what changed since the last call into ``into``, in no order (the store sorts what it writes)."""
+        kind = self.kind
+        for key, row in self.rows_changed():
+            into[kind, key] = row
 
     def rows_changed(self) -> list[tuple[str, Row | None]]:
-        """Give (key, row) for what changed since the last call; None = gone."""
-        rows: dict[tuple[str, str], Row | None] = {}
-        self.take_changes(rows)
-        return [(key, row) for (_, key), row in rows.items()]
+        """Give (key, row) for what changed since the last call, in no order; None = gone."""
+        rows = self.rows
+        changed = [(key, None if (value := rows.get(key)) is None else value.row()) for key in self.changed]
+        self.changed.clear()
+        return changed
 
     def restore(self, values: list[tuple[str, V]]) -> None:
         """Take stored values, in any order, as if they had been put in then."""

@@ -350,7 +350,7 @@ class Engine(State):
 
         Not just before: a forger can let other lookups go ahead. In a flood: before it began, or a day ago.
         """
-        if client.name or client.mac or self.history.client(client.address, sighting.service.id) is not None:
+        if client.name or client.mac or self.history.client(sighting.pair) is not None:
             return True
         activity = self.history.roles.clients.rows.get(client.address)
         if activity is None:
@@ -412,7 +412,7 @@ class Engine(State):
 
     def _episode(self, sighting: Sighting) -> Episode:
         """Give the open episode that a sighting belongs to, or open one."""
-        key = f"{sighting.client.address} {sighting.service.id}"
+        key = sighting.pair
         episode = self._episodes.rows.get(key)
         mac = sighting.client.mac
         if episode is not None and mac and episode.client.mac not in ("", mac):

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import hashlib
 from collections import deque
+from operator import attrgetter
 from typing import Any
 
 from dnswatch.core.detect.changes import Row
-from dnswatch.core.detect.score import DEVIATION, Score, base_reason, deviation_reason, weigh
+from dnswatch.core.detect.score import DEVIATION, RANK, Score, base_reason, deviation_reason, weigh
 from dnswatch.core.model import (
-    SEVERITIES,
     Alert,
     Client,
     Evidence,
@@ -45,6 +45,7 @@ _BASE32 = [one + other for one in _DIGITS for other in _DIGITS]
 """Ten bits as two digits: thirteen look-ups make an id, a third of the time of ``base64.b32encode``."""
 
 Line = tuple[str, int, bytes]  # path, offset, the line
+UNWEIGHED = Score(0, "info", ())
 
 
 def alert_id(client: str, service: str, opened_at: float, qname: Name) -> str:
@@ -60,7 +61,8 @@ def alert_id(client: str, service: str, opened_at: float, qname: Name) -> str:
 
 def escape(line: bytes) -> str:
     """Render a log line as printable ASCII: every other byte becomes ``\\xNN``."""
-    return line[:LINE_BYTES].decode("latin-1").translate(_ESCAPED)
+    text = line[:LINE_BYTES].decode("latin-1")
+    return text if text.isascii() and text.isprintable() else text.translate(_ESCAPED)
 
 
 class Episode:
@@ -82,7 +84,7 @@ class Episode:
         self.closed = False
         self.client: Client = sighting.client
         self.service = service.id
-        self.key = f"{sighting.client.address} {service.id}"  # in the table of episodes
+        self.key = sighting.pair  # in the table of episodes
         self.category = service.category
         self.mitre = service.attack
         self.qname = sighting.qname
@@ -100,11 +102,11 @@ class Episode:
         self.findings: dict[str, Finding] = {}
         self.remarks: tuple[Reason, ...] = ()
         self.severity: Severity = "info"
-        self.score = Score(0, "info", ())
+        self.score = UNWEIGHED
         self.snoozed_until: float | None = None
         self.reviews: list[float] = []  # when signals look again
         self.first_lines: list[Line] = []
-        self.last_lines: deque[Line] = deque(maxlen=EDGE_LINES)
+        self.last_lines: deque[Line] | None = None  # 600 bytes, which most episodes never need
         self.timeline: tuple[Trace, ...] = ()
         self.left_out = 0  # traces that had to go from the timeline
 
@@ -112,8 +114,10 @@ class Episode:
         """Keep a line as evidence when it is among the first or the last ones."""
         if len(self.first_lines) < EDGE_LINES:
             self.first_lines.append((path, offset, line))
-        else:
-            self.last_lines.append((path, offset, line))
+            return
+        if self.last_lines is None:
+            self.last_lines = deque(maxlen=EDGE_LINES)
+        self.last_lines.append((path, offset, line))
 
     def add_attempt(self, sighting: Sighting, findings: list[Finding]) -> str:
         """Count an attempt; give what it changed enough for a revision: opened, severity, count, rhythm, or ""."""
@@ -121,9 +125,12 @@ class Episode:
         self.client = sighting.client
         if sighting.qname not in self.qnames and len(self.qnames) < QNAMES:
             self.qnames.append(sighting.qname)
-        self.first_at = min(self.first_at, at)
-        self.last_at = max(self.last_at, at)
-        self.attempt_at = max(self.attempt_at, at)
+        if at < self.first_at:
+            self.first_at = at
+        if at > self.attempt_at:
+            self.attempt_at = at
+            if at > self.last_at:
+                self.last_at = at
         self.count += 1
         before, rhythm = self.severity, RHYTHM in self.findings
         news = sighting.because != self.judged
@@ -164,8 +171,9 @@ class Episode:
 
     def weigh(self) -> None:
         """Bring the score up to date. Severity never falls within an episode."""
-        self.score = weigh(self.base, self.judged, (self.findings[name] for name in sorted(self.findings)))
-        self.severity = max(self.severity, self.score.severity, key=SEVERITIES.index)
+        self.score = weigh(self.base, self.judged, [self.findings[name] for name in sorted(self.findings)])
+        if RANK[self.score.severity] > RANK[self.severity]:
+            self.severity = self.score.severity
 
     def set_outcome(self, outcome: Outcome) -> bool:
         """Take what the resolver did with an attempt; True when that is graver than all before."""
@@ -193,8 +201,8 @@ class Episode:
             mitre=self.mitre, qname=self.qname, qtype=self.qtype, domain=self.domain, qnames=tuple(self.qnames),
             first_at=self.first_at, last_at=self.last_at, count=self.count, outcome=self.outcome,
             answers=tuple(self.answers), because=(*self.score.because, *self.remarks),
-            evidence=tuple(Evidence(path, offset, escape(line))
-                           for path, offset, line in (*self.first_lines, *self.last_lines)),
+            evidence=tuple([Evidence(path, offset, escape(line))
+                            for path, offset, line in (*self.first_lines, *(self.last_lines or ()))]),
             cause=cause, timeline=self.timeline, left_out=self.left_out,
         )  # fmt: skip
 
@@ -202,16 +210,16 @@ class Episode:
 
     def row(self) -> Row:
         """Give the plain form."""
-        row: Row = {name: getattr(self, name) for name in _PLAIN}
+        row: Row = dict(zip(_PLAIN, _plain(self), strict=True))
         row["client"], row["tcp"] = _client_row(self.client), self.tcp
         row["mitre"], row["reviews"] = list(self.mitre), list(self.reviews)
-        row["base"] = _reason_row(self.base)
-        row["judged"] = [_reason_row(reason) for reason in self.judged]
-        row["remarks"] = [_reason_row(reason) for reason in self.remarks]
+        row["base"] = list(self.base)
+        row["judged"] = [list(reason) for reason in self.judged]
+        row["remarks"] = [list(reason) for reason in self.remarks]
         row["findings"] = [_finding_row(self.findings[name]) for name in sorted(self.findings)]
         row["first_lines"] = [_line_row(line) for line in self.first_lines]
-        row["last_lines"] = [_line_row(line) for line in self.last_lines]
-        row["timeline"], row["left_out"] = [trace_row(trace) for trace in self.timeline], self.left_out
+        row["last_lines"] = [_line_row(line) for line in self.last_lines or ()]
+        row["timeline"], row["left_out"] = [list(trace) for trace in self.timeline], self.left_out
         return row
 
     @classmethod
@@ -229,7 +237,8 @@ class Episode:
         found = [_finding_of(one) for one in row["findings"]]
         episode.findings = {finding.signal: finding for finding in found}
         episode.first_lines = [_line_of(line) for line in row["first_lines"]]
-        episode.last_lines = deque((_line_of(line) for line in row["last_lines"]), maxlen=EDGE_LINES)
+        last_lines = deque((_line_of(line) for line in row["last_lines"]), maxlen=EDGE_LINES)
+        episode.last_lines = last_lines or None
         episode.timeline = tuple(Trace(*trace) for trace in row.get("timeline", ()))
         episode.left_out = row.get("left_out", 0)
         episode.weigh()
@@ -240,39 +249,28 @@ _PLAIN = (
     "id", "key", "n", "rev", "state", "service", "category", "qname", "qtype", "domain", "qnames", "first_at",
     "last_at", "attempt_at", "count", "next_count", "outcome", "answers", "severity", "snoozed_until",
 )  # fmt: skip
+_plain = attrgetter(*_PLAIN)
 
 
 def _weight(finding: Finding) -> tuple[int, bool, int]:
-    return (finding.points, finding.fact, -1 if finding.floor is None else SEVERITIES.index(finding.floor))
+    return (finding.points, finding.fact, -1 if finding.floor is None else RANK[finding.floor])
 
 
 def _client_row(client: Client) -> list[Any]:
-    row = [client.address, client.group, client.role, client.name, client.mac]
-    if client.owner or client.leased_at is not None:
-        return [*row, client.owner, client.leased_at, client.leased_until]
-    return row
-
-
-def _reason_row(reason: Reason) -> list[Any]:
-    return [reason.term, reason.text, reason.points]
+    return list(client) if client.owner or client.leased_at is not None else list(client[:5])
 
 
 def _finding_row(finding: Finding) -> Row:
     return {
         "signal": finding.signal, "points": finding.points, "fact": finding.fact, "floor": finding.floor,
         "ceiling": finding.ceiling,
-        "because": [_reason_row(reason) for reason in finding.because],
+        "because": [list(reason) for reason in finding.because],
     }  # fmt: skip
 
 
 def _finding_of(row: Row) -> Finding:
     because = tuple(Reason(*reason) for reason in row["because"])
     return Finding(row["signal"], row["points"], because, row["fact"], row["floor"], row.get("ceiling"))
-
-
-def trace_row(trace: Trace) -> list[Any]:
-    """Give the plain form; ``Trace(*row)`` takes it back."""
-    return [trace.at, trace.last_at, trace.name, trace.role, trace.service, trace.path, trace.offset]
 
 
 def _line_row(line: Line) -> list[Any]:

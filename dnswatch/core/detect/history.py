@@ -6,7 +6,7 @@ Never: judges (signals do, they read this through `Past`), grows without bound. 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from dnswatch.core.clients.roles import Behaviour, Roles
 from dnswatch.core.detect.changes import Changes, Row, Table
@@ -43,8 +43,7 @@ class Seen:
         return {"n": self.n, "first_at": self.first_at, "last_at": self.last_at, "count": self.count}
 
 
-@dataclass(frozen=True, slots=True)
-class Learning:
+class Learning(NamedTuple):
     """How far the learning period is: while it is active, some facts do not count yet."""
 
     active: bool
@@ -66,9 +65,9 @@ class History:
 
     # ── Reading (what signals may do) ─────────────────────────────────────────────────────────────────────────
 
-    def client(self, address: str, service: str) -> Seen | None:
-        """Say when this client met the service before."""
-        return self._pairs.rows.get(f"{address} {service}")
+    def client(self, pair: str) -> Seen | None:
+        """Say when this client met the service before (`Sighting.pair`)."""
+        return self._pairs.rows.get(pair)
 
     def group(self, group: str, service: str) -> Seen | None:
         """Say when anybody of this group met the service before."""
@@ -89,7 +88,7 @@ class History:
     def learning(self, at: float, learning_s: float) -> Learning:
         """Say how far the learning period is at this log time."""
         passed = at - self.began_at if self.began_at is not None else 0.0
-        return Learning(passed < learning_s, int(max(passed, 0.0) // 86400) + 1, learning_s / 86400)
+        return Learning(passed < learning_s, int(passed // 86400) + 1 if passed > 0.0 else 1, learning_s / 86400)
 
     def behaviour(self, address: str, at: float) -> Behaviour:
         """Say what the client seems to be, from its days before."""
@@ -104,7 +103,7 @@ class History:
     def record(self, sighting: Sighting) -> None:
         """Remember an attempt, expected or not."""
         service, at, client = sighting.service.id, sighting.at, sighting.client
-        _see(self._pairs, f"{client.address} {service}", at)
+        _see(self._pairs, sighting.pair, at)
         _see(self._network, service, at)
         if client.group:
             _see(self._groups, f"{client.group} {service}", at)

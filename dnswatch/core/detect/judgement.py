@@ -47,7 +47,7 @@ def sight(policy: Policy, client: Client, indicator: Indicator, qname: Name, qty
     """Judge whether a client that meets an api indicator is expected to."""
     service = policy.catalog.services[indicator.service]
     expected, because = policy.expectations.judge(client, service.id, at)
-    return Sighting(at, client, indicator, service, qname, qtype, expected, because)
+    return Sighting(at, client, indicator, service, qname, qtype, expected, because, f"{client.address} {service.id}")
 
 
 def sight_again(policy: Policy, episode: Episode, qtypes: Sequence[str]) -> Sighting | None:
@@ -58,16 +58,17 @@ def sight_again(policy: Policy, episode: Episode, qtypes: Sequence[str]) -> Sigh
     indicator = api_indicator(policy.catalog.find(episode.qname)) or service.indicators[0]
     at, because = episode.first_at, episode.judged
     qtype = next((one for one in qtypes if one in HTTPS_TYPES), episode.qtype if qtypes else "")
-    return Sighting(at, episode.client, indicator, service, episode.qname, qtype, False, because)
+    return Sighting(at, episode.client, indicator, service, episode.qname, qtype, False, because, episode.key)
 
 
 def findings(signals: Iterable[Signal], sighting: Sighting, past: Past) -> list[Finding]:
     """Ask every signal about a sighting that is not in history yet: what it means, or how it departs from habits."""
-    if sighting.expected:
-        found = [signal.deviate(sighting, past) for signal in signals]
-    else:
-        found = [signal.judge(sighting, past) for signal in signals]
-    return [finding for finding in found if finding is not None]
+    found = []
+    for signal in signals:
+        finding = signal.deviate(sighting, past) if sighting.expected else signal.judge(sighting, past)
+        if finding is not None:
+            found.append(finding)
+    return found
 
 
 def judge(

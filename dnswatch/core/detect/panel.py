@@ -27,11 +27,15 @@ class Panel:
         self._reviewers = [one for one in self.signals if type(one).review is not Signal.review]
         self._deviators = [one for one in self.signals if type(one).deviate is not Signal.deviate]
         # Signals that leave a method as it is are not asked: most do, and asking all 15 was an eighth of an attempt.
+        self._judges: dict[str, list[Signal]] = {}  # by service: those that it concerns, two thirds of all
+        self._waits: dict[str, list[float]] = {}  # by service: after how long to look again
 
     def configure(self, detection: Detection) -> None:
         """Take other settings."""
         for signal in self.signals:
             signal.configure(detection)
+        self._judges.clear()
+        self._waits.clear()
 
     def observe(self, sighting: Sighting, past: Past) -> None:
         """Let the signals remember an attempt."""
@@ -45,8 +49,12 @@ class Panel:
 
     def reviews(self, sighting: Sighting) -> list[float]:
         """Give the times at which the signals want to look again at an episode that begins with this attempt."""
-        asked = {after for one in self._impatient if (after := one.review_after(sighting)) is not None}
-        return [sighting.at + after for after in sorted(asked)]
+        service = sighting.service
+        waits = self._waits.get(service.id)
+        if waits is None:
+            asked = {after for one in self._impatient if (after := one.review_after(service)) is not None}
+            waits = self._waits[service.id] = sorted(asked)
+        return [sighting.at + after for after in waits]
 
     def review(self, sighting: Sighting, now: float, past: Past) -> list[Finding]:
         """Ask again about an episode, some time after its first attempt."""
@@ -55,7 +63,13 @@ class Panel:
 
     def asked(self, sighting: Sighting) -> list[Signal]:
         """Give the signals that have a say in an attempt."""
-        return self._deviators if sighting.expected else self.signals
+        if sighting.expected:
+            return self._deviators
+        service = sighting.service
+        judges = self._judges.get(service.id)
+        if judges is None:
+            judges = self._judges[service.id] = [one for one in self.signals if one.concerns(service)]
+        return judges
 
     # ── State ─────────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -7,7 +7,7 @@ together in the project's detection research. Read next: ``episodes.py``.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from dnswatch.core.model import SEVERITIES, Finding, Reason, Service, Severity
 
@@ -46,13 +46,17 @@ POINTS: Mapping[str, int] = {
 DEVIATION = "deviation"
 """Term that stands in the base's place in alerts on expected clients."""
 
+_LEAST = [(severity, BASE[severity]) for severity in reversed(SEVERITIES[1:])]
+
 CAP: Severity = "low"
 """Severity that a lookup cannot exceed until one further fact holds (nearly every public DNS rule that is only a
 list match is rated low or informational by its own authors)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Score:
+RANK: Mapping[Severity, int] = {severity: i for i, severity in enumerate(SEVERITIES)}
+
+
+class Score(NamedTuple):
     """Points 0-100, the severity they mean, and every term."""
 
     points: int
@@ -73,25 +77,30 @@ def deviation_reason(service: Service) -> Reason:
 
 def weigh(base: Reason, judged: Iterable[Reason], findings: Iterable[Finding]) -> Score:
     """Add up the terms and give the severity; without a further fact it stays at most `CAP`."""
-    found = tuple(findings)
-    terms = [base, *judged, *(reason for finding in found for reason in finding.because)]
-    points = max(0, min(100, base.points + sum(finding.points for finding in found)))
-    severity = of_points(points)
-    if not any(finding.fact for finding in found):
-        lid = min(CAP, of_points(base.points), key=SEVERITIES.index)
-        if SEVERITIES.index(severity) > SEVERITIES.index(lid):
-            text = f"held at {lid} until a further fact holds: a lone lookup is no incident"
+    terms, points, facts = [base, *judged], base.points, False
+    floor, ceiling = 0, len(SEVERITIES) - 1
+    for finding in findings:
+        terms += finding.because
+        points += finding.points
+        facts = facts or finding.fact
+        if finding.floor is not None:
+            floor = max(floor, RANK[finding.floor])
+        if finding.ceiling is not None:
+            ceiling = min(ceiling, RANK[finding.ceiling])
+    points = max(0, min(100, points))
+    rank = RANK[of_points(points)]
+    if not facts:
+        lid = min(RANK[CAP], RANK[of_points(base.points)])
+        if rank > lid:
+            text = f"held at {SEVERITIES[lid]} until a further fact holds: a lone lookup is no incident"
             terms.append(Reason("cap", text))
-            severity = lid
-    floors = [finding.floor for finding in found if finding.floor is not None]
-    ceilings = [finding.ceiling for finding in found if finding.ceiling is not None]
-    severity = max([severity, *floors], key=SEVERITIES.index)
-    return Score(points, min([severity, *ceilings], key=SEVERITIES.index), tuple(terms))
+            rank = lid
+    return Score(points, SEVERITIES[min(max(rank, floor), ceiling)], tuple(terms))
 
 
 def of_points(points: int) -> Severity:
     """Give the severity of a number of points."""
-    for severity in reversed(SEVERITIES[1:]):
-        if points >= BASE[severity]:
+    for severity, least in _LEAST:
+        if points >= least:
             return severity
     return "info"

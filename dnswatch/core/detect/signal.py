@@ -15,15 +15,15 @@ from dnswatch.core.clients.roles import Behaviour
 from dnswatch.core.detect.changes import Row
 from dnswatch.core.detect.history import Learning, Seen
 from dnswatch.core.detect.score import POINTS
-from dnswatch.core.model import Finding, Indicator, IndicatorRole, Reason, Sighting
+from dnswatch.core.model import Finding, Indicator, IndicatorRole, Reason, Service, Sighting
 from dnswatch.core.policy import Detection
 
 
 class Past(Protocol):
     """What a signal may read. The attempt at hand is not in it yet."""
 
-    def client(self, address: str, service: str) -> Seen | None:
-        """Say when this client met the service before."""
+    def client(self, pair: str) -> Seen | None:
+        """Say when this client met the service before (`Sighting.pair`)."""
         ...
 
     def group(self, group: str, service: str) -> Seen | None:
@@ -93,7 +93,11 @@ class Signal:
         """State how an expected client departs from its habits; without points, for a deviation is low at most."""
         return None
 
-    def review_after(self, sighting: Sighting) -> float | None:
+    def concerns(self, service: Service) -> bool:
+        """Say whether `judge` may ever say anything of a service; asked once per service, not once per attempt."""
+        return True
+
+    def review_after(self, service: Service) -> float | None:
         """Give how many seconds after an episode's first attempt `review` shall be called, or None."""
         return None
 

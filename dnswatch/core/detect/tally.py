@@ -7,8 +7,6 @@ decides. Read next: ``engine.py``.
 
 from __future__ import annotations
 
-from collections import Counter
-
 from dnswatch.core.detect.changes import SightingRow
 from dnswatch.core.model import Sighting
 
@@ -31,7 +29,7 @@ class Tally:
         self.dropped = 0  # attempts
         self._hour = 0  # the newest one
         self._rows: set[_Key] = set()  # of that hour
-        self._names: Counter[tuple[str, str]] = Counter()  # rows of that hour by client and service
+        self._names: dict[str, int] = {}  # rows of that hour by client and service
 
     def __len__(self) -> int:
         return len(self._counts)
@@ -47,14 +45,15 @@ class Tally:
             self._rows.clear()
             self._names.clear()
         if key not in self._rows:
-            if self._names[client, service] >= NAMES:
+            names = self._names.get(sighting.pair, 0)
+            if names >= NAMES:
                 key = (hour, client, f"*.{sighting.indicator.name}", "", service, sighting.expected)
             if key not in self._rows:
                 if len(self._rows) >= ROWS:
                     self.dropped += 1
                     return
                 self._rows.add(key)
-                self._names[client, service] += 1
+                self._names[sighting.pair] = names + 1
         known = self._counts.get(key)
         self._counts[key] = (at, at, 1) if known is None else (min(known[0], at), max(known[1], at), known[2] + 1)
 

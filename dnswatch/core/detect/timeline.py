@@ -8,13 +8,13 @@ leaves the house tells no one what its client reads. Read next: ``io/around.py``
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from dnswatch.core.alerts.flat import FIRST_TRACES
 from dnswatch.core.clients.identity import Identity
 from dnswatch.core.clients.who import parse_address, same_host
 from dnswatch.core.detect.changes import Row, Table
-from dnswatch.core.detect.episodes import Episode, trace_row
+from dnswatch.core.detect.episodes import Episode
 from dnswatch.core.model import Client, Indicator, IndicatorRole, Query, Trace, Verdict
 
 ROLES: frozenset[IndicatorRole] = frozenset({"ambiguous", "api", "companion", "recon"})
@@ -47,7 +47,7 @@ class Trail:
 
     def row(self) -> Row:
         """Give the plain form."""
-        return {"n": self.n, "traces": [[pattern, *trace_row(trace)] for (pattern, _), trace in self.traces.items()]}
+        return {"n": self.n, "traces": [[pattern, *trace] for (pattern, _), trace in self.traces.items()]}
 
     @property
     def last_at(self) -> float:
@@ -148,11 +148,13 @@ def is_another(client: Client, name: str, mac: str) -> bool:
     return bool(name and client.name) and not (same_host(name, client.name) or same_host(client.name, name))
 
 
-def merge(known: tuple[Trace, ...], found: Iterable[Trace]) -> tuple[tuple[Trace, ...], int]:
+def merge(known: tuple[Trace, ...], found: Sequence[Trace]) -> tuple[tuple[Trace, ...], int]:
     """Put new traces among those told before; give the timeline, in order of time, and how many had to go.
 
     What lies between the first and the newest ones of a full timeline had to go before.
     """
+    if not known and len(found) == 1:
+        return (found[0],), 0
     lower, upper = (known[FIRST - 1].at, known[FIRST].at) if len(known) >= MOST else (0.0, 0.0)
     by_start = {(trace.at, trace.name, trace.service): trace for trace in known}
     for trace in found:

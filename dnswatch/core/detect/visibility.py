@@ -57,7 +57,7 @@ def mixed(past: Past, client: Client, at: float) -> str:
 
 def unseen(past: Past, client: Client, service: Service, at: float, doh_s: float = DOH_S) -> str:
     """Say why companions of a service that are missing in the log may have been asked for nonetheless, or ""."""
-    doh, met = known(past, client, "doh", "doh"), past.client(client.address, service.id)
+    doh, met = known(past, client, "doh", "doh"), past.client(f"{client.address} {service.id}")
     if doh is not None and at - doh.last_at <= doh_s and (met is None or met.count < DOH_LOOKUPS):
         return f"uses DNS over HTTPS, seen {ago(at - doh.last_at)}"
     return mixed(past, client, at)

@@ -11,7 +11,7 @@ Never: speaks on the first day of a log. Read next: ``regularity.py``.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -59,24 +59,42 @@ class Pace:
         self.day = day
         self.last_at = -math.inf
         self.total = 0
-        self.slots: list[list[int]] = []  # slot, lookups in it
+        self.slots: tuple[int, ...] = ()  # slot, lookups in it, and so on: a list of lists took three times as much
         self.peak = 0  # busiest hour of this day
-        self.peaks: list[int] = []  # of earlier active days
+        self.peaks: tuple[int, ...] = ()  # of earlier active days
 
     def hour(self, slot: int) -> int:
         """Count the lookups of the hour that ends with a slot."""
-        return sum(number for one, number in self.slots if slot - SLOTS < one <= slot)
+        slots = self.slots
+        if len(slots) == 2:
+            return slots[1] if slot - SLOTS < slots[0] <= slot else 0
+        return sum(number for one, number in _pairs(slots) if slot - SLOTS < one <= slot)
+
+    def count(self, slot: int) -> None:
+        """Count a lookup; the slot it falls into is the last one from now on."""
+        slots = self.slots
+        if slots and slots[-2] == slot:
+            self.slots = (*slots[:-1], slots[-1] + 1)
+            return
+        kept, here = [], 0
+        for one, number in _pairs(slots):
+            if one == slot:
+                here += number
+            elif one > slot - SLOTS:
+                kept += [one, number]
+        self.slots = (*kept, slot, here + 1)
 
     def row(self) -> Row:
         """Give the plain form."""
-        return {name: getattr(self, name) for name in self.__slots__}
+        return {"day": self.day, "last_at": self.last_at, "n": self.n, "peak": self.peak, "peaks": list(self.peaks),
+                "slots": [list(one) for one in _pairs(self.slots)], "total": self.total}  # fmt: skip
 
     @classmethod
     def of_row(cls, row: Row) -> Pace:
         """Take a stored row."""
         pace = cls(row["day"])
-        for name in cls.__slots__:
-            setattr(pace, name, row[name])
+        pace.last_at, pace.n, pace.peak, pace.total = row["last_at"], row["n"], row["peak"], row["total"]
+        pace.peaks, pace.slots = tuple(row["peaks"]), tuple(number for one in row["slots"] for number in one)
         return pace
 
 
@@ -93,13 +111,15 @@ class Burst(Signal):
 
     def judge(self, sighting: Sighting, past: Past) -> Finding | None:
         """Say how unlikely the last hour is, this lookup included."""
-        pace = self._paces.rows.get(_key(sighting))
+        pace = self._paces.rows.get(sighting.pair)
         at, options = sighting.at, self.options
+        if pace is None or at < pace.last_at:
+            return None
         days = past.learning(at, self.detection.learning_s).day - 1
-        if pace is None or days < options.days or at < pace.last_at:
+        if days < options.days:
             return None
         day = int(at // DAY_S)
-        peaks = pace.peaks if day <= pace.day else [*pace.peaks, pace.peak]
+        peaks = pace.peaks if day <= pace.day else (*pace.peaks, pace.peak)
         if sighting.expected and len(peaks) < options.expected_days:
             return None
         found = pace.hour(int(at // SLOT_S))
@@ -124,26 +144,21 @@ class Burst(Signal):
 
     def observe(self, sighting: Sighting, past: Past) -> None:
         """Count an attempt."""
-        key, at = _key(sighting), sighting.at
+        key, at = sighting.pair, sighting.at
         pace = self._paces.rows.get(key)
         day, slot = int(at // DAY_S), int(at // SLOT_S)
         if pace is None:
             pace = Pace(day)
             self._paces.put(key, pace)
         elif day > pace.day:
-            pace.peaks = [*pace.peaks, pace.peak][-PEAKS:]
+            pace.peaks = (*pace.peaks, pace.peak)[-PEAKS:]
             pace.day, pace.peak = day, 0
             self._paces.put(key, pace)
         if abs(at - pace.last_at) < self.options.collapse_s:
             return
         pace.last_at = max(at, pace.last_at)
         pace.total += 1
-        if pace.slots and pace.slots[-1][0] == slot:
-            pace.slots[-1][1] += 1
-        else:
-            pace.slots = [one for one in pace.slots if one[0] > slot - SLOTS and one[0] != slot] + [
-                [slot, 1 + sum(number for one, number in pace.slots if one == slot)]
-            ]
+        pace.count(slot)
         pace.peak = max(pace.peak, pace.hour(slot))
         self._paces.changed.add(key)
 
@@ -183,7 +198,11 @@ def tail(count: int, shape: float, rate: float, span: float) -> float:
     return min(total, 1.0)
 
 
-def _exceeds(count: int, peaks: list[int], limit: float) -> bool:
+def _pairs(flat: Sequence[int]) -> Iterator[tuple[int, int]]:
+    return zip(flat[::2], flat[1::2], strict=True)
+
+
+def _exceeds(count: int, peaks: Sequence[int], limit: float) -> bool:
     """Say whether an hour's count stands out of the busiest hours of earlier days."""
     if not peaks:
         return True
@@ -191,7 +210,3 @@ def _exceeds(count: int, peaks: list[int], limit: float) -> bool:
     median = quantile(ordered, 0.5)
     deviation = quantile(sorted(abs(peak - median) for peak in ordered), 0.5)
     return Z_SCALE * (count - median) / max(deviation, 1.0, median / 10) > limit
-
-
-def _key(sighting: Sighting) -> str:
-    return f"{sighting.client.address} {sighting.service.id}"

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 from dnswatch.core.detect.signal import Past, Signal
-from dnswatch.core.model import Finding, Reason, Sighting
+from dnswatch.core.model import Finding, Reason, Service, Sighting
 
 DELIBERATE: dict[str, str] = {
     "oob-interaction": "a callback server for exploit testing",
@@ -22,6 +22,10 @@ class Category(Signal):
     """Request bins, OAST callbacks and tunnel agents."""
 
     name: ClassVar[str] = "category"
+
+    def concerns(self, service: Service) -> bool:
+        """Speak of those categories."""
+        return service.category in DELIBERATE
 
     def judge(self, sighting: Sighting, past: Past) -> Finding | None:
         """Say that the category speaks for itself."""

@@ -17,7 +17,7 @@ from typing import ClassVar
 from dnswatch.core.detect import visibility
 from dnswatch.core.detect.history import Seen
 from dnswatch.core.detect.signal import Past, Signal
-from dnswatch.core.model import Finding, Reason, Sighting
+from dnswatch.core.model import Finding, Reason, Service, Sighting
 from dnswatch.core.policy import DAY_S
 
 
@@ -40,11 +40,15 @@ class Companion(Signal):
     options_type = Options
     options: Options
 
+    def concerns(self, service: Service) -> bool:
+        """Speak where companions exonerate."""
+        return service.companion_effect == "exonerates"
+
     def judge(self, sighting: Sighting, past: Past) -> Finding | None:
         """Say that the client is a known app, or that a client long seen here never was."""
         if sighting.service.companion_effect != "exonerates":
             return None
-        before = past.client(sighting.client.address, sighting.service.id)
+        before = past.client(sighting.pair)
         return self._state(sighting, sighting.at, past, before is not None and self._waited(before, sighting.at))
 
     def _waited(self, before: Seen, at: float) -> bool:
@@ -53,9 +57,9 @@ class Companion(Signal):
         polls = before.count >= visibility.DOH_LOOKUPS and at - before.first_at >= wait_s
         return pause <= self.options.memory_s and (pause >= wait_s or polls)
 
-    def review_after(self, sighting: Sighting) -> float | None:
+    def review_after(self, service: Service) -> float | None:
         """Look again when the companions of an app that just started would be there."""
-        return self.options.wait_s if sighting.service.companion_effect == "exonerates" else None
+        return self.options.wait_s if service.companion_effect == "exonerates" else None
 
     def review(self, sighting: Sighting, now: float, past: Past) -> Finding | None:
         """Say whether a companion came meanwhile."""

@@ -21,7 +21,7 @@ class FirstSeen(Signal):
     def judge(self, sighting: Sighting, past: Past) -> Finding | None:
         """Say how wide the first time is."""
         client, service = sighting.client, sighting.service.id
-        if past.client(client.address, service) is not None:
+        if past.client(sighting.pair) is not None:
             return None
         scope, who = "client", f"{client.address}"
         if past.network(service) is None:
@@ -44,7 +44,7 @@ class FirstSeen(Signal):
         """Say that an expectation is used for the first time: by this client, and by nobody else of its group."""
         client, service = sighting.client, sighting.service.id
         learning = past.learning(sighting.at, self.detection.learning_s)
-        if past.client(client.address, service) or learning.active or not learning.days:
+        if past.client(sighting.pair) or learning.active or not learning.days:
             return None  # without a learning period there are no habits to depart from
         if past.network(service) is not None and not (client.group and past.group(client.group, service) is None):
             return None

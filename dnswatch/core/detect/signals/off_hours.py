@@ -15,7 +15,7 @@ from typing import ClassVar
 
 from dnswatch.core.detect import visibility
 from dnswatch.core.detect.signal import Past, Signal
-from dnswatch.core.model import Finding, Sighting
+from dnswatch.core.model import Finding, Service, Sighting
 
 UNATTENDED = frozenset({"server", "ci", "iot", "forwarder", "scanner"})
 SATURDAY = 5
@@ -40,6 +40,10 @@ class OffHours(Signal):
     name: ClassVar[str] = "off-hours"
     options_type = Options
     options: Options
+
+    def concerns(self, service: Service) -> bool:
+        """Speak where the operator says where people are."""
+        return self.detection.zone is not None
 
     def judge(self, sighting: Sighting, past: Past) -> Finding | None:
         """Say what time it is there."""

@@ -132,7 +132,7 @@ class Prevalence(Signal):
         self._users.put(service, users)
 
     def _first_today(self, sighting: Sighting, past: Past) -> bool:
-        seen = past.client(sighting.client.address, sighting.service.id)
+        seen = past.client(sighting.pair)
         return seen is None or int(seen.last_at // DAY_S) < int(sighting.at // DAY_S)
 
     # ── State ─────────────────────────────────────────────────────────────────────────────────────────────────

@@ -16,7 +16,7 @@ from typing import ClassVar
 
 from dnswatch.core.clients.roles import HTTPS_TYPES
 from dnswatch.core.detect.signal import Past, Signal
-from dnswatch.core.model import Finding, Sighting
+from dnswatch.core.model import Finding, Service, Sighting
 
 AFTER_S = 6.0
 """Attempts are over after five seconds (DESIGN §3)."""
@@ -43,7 +43,7 @@ class QueryType(Signal):
         """Say that a browser asks, where its type comes first; else the attempt's other lookups are still to come."""
         return self._browser(sighting) if sighting.qtype in HTTPS_TYPES else None
 
-    def review_after(self, sighting: Sighting) -> float | None:
+    def review_after(self, service: Service) -> float | None:
         """Look again when the attempt is over."""
         return AFTER_S
 

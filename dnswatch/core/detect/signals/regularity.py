@@ -13,7 +13,7 @@ expected lookups. Read next: ``../regular.py``.
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -32,6 +32,8 @@ LONGEST_S = 1 << 30
 NOW_AND_THEN, SELDOM = 6, 24
 """Once a series is long, it is scored again after so many further lookups only."""
 REFRESH_S = 3600.0
+NO_GAPS = array("I")
+"""Of every series of one lookup, and never appended to: most clients meet a service once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,12 +54,12 @@ class Series:
     __slots__ = ("count", "gaps", "last_at", "n", "put_at")
 
     def __init__(
-        self, last_at: float, count: int = 1, gaps: Iterable[int] = (), put_at: float = 0.0, n: int = 0
+        self, last_at: float, count: int = 1, gaps: Sequence[int] = (), put_at: float = 0.0, n: int = 0
     ) -> None:
         self.n = n
         self.last_at = last_at
         self.count = count
-        self.gaps = array("I", gaps)  # four bytes each: there are up to three series for a pair
+        self.gaps = array("I", gaps) if gaps else NO_GAPS  # four bytes each: there are up to three series for a pair
         self.put_at = put_at or last_at
 
     def row(self) -> Row:
@@ -84,6 +86,8 @@ class Regularity(Signal):
 
     def judge(self, sighting: Sighting, past: Past) -> Finding | None:
         """Say how regular the client's lookups are, this one included."""
+        if sighting.pair not in self._series.rows:
+            return None
         alone = 0  # lookups of the narrower series: a wider one of as many says the same
         plain = visibility.plain(past, sighting.client, sighting.service, sighting.at)
         for key, what in _keys(sighting, plain):
@@ -132,6 +136,8 @@ class Regularity(Signal):
             if series is None:
                 self._series.put(key, Series(at))
             elif at > series.last_at:
+                if not series.gaps:
+                    series.gaps = array("I")
                 series.gaps.append(min(max(1, round(at - series.last_at)), LONGEST_S))
                 del series.gaps[:-GAPS]
                 series.last_at = at
@@ -169,7 +175,7 @@ def _keys(sighting: Sighting, plain: bool) -> tuple[tuple[str, str], ...]:
     What an app may have asked for stands in the first one only, where it disturbs no program's rhythm.
     """
     address, service = sighting.client.address, sighting.service
-    alone = (f"{address} {service.id}", service.id)
+    alone = (sighting.pair, service.id)
     if not plain:
         return (alone,)
     return (

@@ -17,7 +17,7 @@ from dnswatch.core.clients.roles import HTTPS_TYPES
 from dnswatch.core.detect import visibility
 from dnswatch.core.detect.changes import Row, Table
 from dnswatch.core.detect.signal import Past, Signal
-from dnswatch.core.model import SEVERITIES, Finding, Indicator, Name, Reason, Severity, Sighting
+from dnswatch.core.model import SEVERITIES, Finding, Indicator, Name, Reason, Service, Severity, Sighting
 from dnswatch.core.policy import DAY_S, Detection
 
 CLIENTS = 20_000
@@ -104,23 +104,23 @@ class Sequence(Signal):
 
     def judge(self, sighting: Sighting, past: Past) -> Finding | None:
         """Say what was checked before."""
-        seen = past.client(sighting.client.address, sighting.service.id)
+        seen = past.client(sighting.pair)
         opens = seen is None or sighting.at - seen.last_at >= self.detection.episode_gap_s
         if opens and sighting.service.companion_effect == "exonerates":
             return None  # an app may still show itself; severity never falls, so `review` speaks
         new = "the first" if seen is None else "one of few" if seen.count <= self.options.seldom else ""
         return self._state(sighting, past, 0.0, new)
 
-    def review_after(self, sighting: Sighting) -> float | None:
+    def review_after(self, service: Service) -> float | None:
         """Look again when a check that came late, or an app that just started, would be there."""
-        exonerates = sighting.service.companion_effect == "exonerates"
+        exonerates = service.companion_effect == "exonerates"
         return max(self.options.after_s, visibility.APP_S if exonerates else 0.0)
 
     def review(self, sighting: Sighting, now: float, past: Past) -> Finding | None:
         """Say what was checked around the first lookup, and whether an app showed itself."""
-        if now < sighting.at + (self.review_after(sighting) or 0.0):
+        if now < sighting.at + (self.review_after(sighting.service) or 0.0):
             return None
-        seen = past.client(sighting.client.address, sighting.service.id)
+        seen = past.client(sighting.pair)
         first = seen is None or seen.first_at >= sighting.at
         few = seen is not None and seen.count <= 2 * self.options.seldom  # those of the half minute are in it
         return self._state(sighting, past, self.options.after_s, "the first" if first else "one of few" if few else "")

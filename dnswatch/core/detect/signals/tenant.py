@@ -18,7 +18,7 @@ from typing import ClassVar
 
 from dnswatch.core.detect.changes import Row, Table
 from dnswatch.core.detect.signal import Past, Signal
-from dnswatch.core.model import Finding, Reason, Sighting
+from dnswatch.core.model import Finding, Reason, Service, Sighting
 from dnswatch.core.policy import Detection
 
 SERVICES = 1_000
@@ -58,6 +58,10 @@ class Tenant(Signal):
     def __init__(self, detection: Detection) -> None:
         super().__init__(detection)
         self._tenants: Table[Tenants] = Table("tenant", SERVICES)
+
+    def concerns(self, service: Service) -> bool:
+        """Speak of services with tenants."""
+        return service.multi_tenant
 
     def judge(self, sighting: Sighting, past: Past) -> Finding | None:
         """Say that the tenant is new here."""

@@ -19,7 +19,7 @@ from dnswatch.core.detect import visibility
 from dnswatch.core.detect.changes import Row, Table
 from dnswatch.core.detect.score import BASE
 from dnswatch.core.detect.signal import Past, Signal
-from dnswatch.core.model import Finding, Reason, Sighting
+from dnswatch.core.model import Finding, Reason, Service, Sighting
 from dnswatch.core.policy import DAY_S, Detection
 
 CLIENTS = 20_000
@@ -59,6 +59,10 @@ class Tunnel(Signal):
     def __init__(self, detection: Detection) -> None:
         super().__init__(detection)
         self._ends: Table[Ends] = Table("tunnel", CLIENTS)
+
+    def concerns(self, service: Service) -> bool:
+        """Speak of either end of a tunnel."""
+        return service.category in (HOST, VISIT)
 
     def judge(self, sighting: Sighting, past: Past) -> Finding | None:
         """Say who hosts, and whose tunnel a visitor visits."""

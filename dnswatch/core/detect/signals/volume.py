@@ -21,7 +21,7 @@ from typing import ClassVar
 from dnswatch.core.detect.changes import Row, Table
 from dnswatch.core.detect.regular import quantile
 from dnswatch.core.detect.signal import Past, Signal
-from dnswatch.core.model import Finding, Sighting
+from dnswatch.core.model import Finding, Service, Sighting
 from dnswatch.core.policy import Detection
 
 PAIRS = 50_000
@@ -114,13 +114,17 @@ class Volume(Signal):
         for load in self._loads.rows.values():
             load.limit = 0
 
+    def concerns(self, service: Service) -> bool:
+        """Stay out of unexpected attempts."""
+        return False
+
     def judge(self, sighting: Sighting, past: Past) -> Finding | None:
         """Say nothing: who may not use the service is judged by other facts."""
         return None
 
     def deviate(self, sighting: Sighting, past: Past) -> Finding | None:
         """Say that the last 24 hours, this lookup included, are too much."""
-        load = self._loads.rows.get(_key(sighting))
+        load = self._loads.rows.get(sighting.pair)
         hour = int(sighting.at) // HOUR_S
         if load is None or hour < load.hour:
             return None
@@ -151,7 +155,7 @@ class Volume(Signal):
         """Count an expected attempt."""
         if not sighting.expected:
             return
-        key, hour = _key(sighting), int(sighting.at) // HOUR_S
+        key, hour = sighting.pair, int(sighting.at) // HOUR_S
         load = self._loads.rows.get(key)
         if load is None:
             load = Load(hour)
@@ -185,7 +189,3 @@ class Volume(Signal):
     def evicted(self) -> int:
         """Give the number of pairs that had to go."""
         return self._loads.evicted
-
-
-def _key(sighting: Sighting) -> str:
-    return f"{sighting.client.address} {sighting.service.id}"
