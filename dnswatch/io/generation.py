@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -232,7 +232,8 @@ def generations(path: Path, olddir: Path | None = None, since: tuple[int, int] |
                     for name in siblings(base.name, os.listdir(directory)):  # noqa: PTH208
                         places.setdefault(split_rotation(name)[1], f"{directory}/{name}")
     found: dict[tuple[int, int], Generation] = {}
-    # From the newest on: a server that renames them while we look shows one twice then, but hides none.
+    # From the newest on: a server that renames them while we look shows one twice then, but hides none except the
+    # oldest, which gets a name that was not listed; and one that is packed may be hidden (`unchanged`).
     for each in (str(path), *(places[order] for order in sorted(places, reverse=True))):
         with suppress(OSError):
             info = os.stat(each)  # noqa: PTH116
@@ -242,3 +243,12 @@ def generations(path: Path, olddir: Path | None = None, since: tuple[int, int] |
                 if key == since:
                     break
     return list(reversed(found.values()))
+
+
+def unchanged(found: Sequence[Generation], path: Path, olddir: Path | None = None) -> bool:
+    """Say whether another look shows what was ``found``: only then it is sure that a file is not there.
+
+    One look may miss a file that is renamed or packed meanwhile, and a name may be of another file when it is opened.
+    """
+    names = [(each.path, each.device, each.inode) for each in found]
+    return names == [(each.path, each.device, each.inode) for each in generations(path, olddir)]

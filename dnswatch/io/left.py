@@ -56,6 +56,11 @@ class Left:
         """Those still open."""
         return [mark.file for mark in self._marks if mark.file is not None]
 
+    @property
+    def found(self) -> bool:
+        """Say whether every one of them is open: after a start, whether each was found."""
+        return all(mark.file is not None for mark in self._marks)
+
     def ids(self) -> set[tuple[int, int]]:
         """Device and inode of those still open."""
         return {file.id for file in self.files}

@@ -13,7 +13,7 @@ from typing import Literal, NamedTuple
 
 from dnswatch.core.logs.follow import COMPRESSED, Generation, newer, unread
 from dnswatch.core.model import Position
-from dnswatch.io.generation import OpenGeneration, generations, open_at
+from dnswatch.io.generation import OpenGeneration, generations, open_at, unchanged
 
 GONE = "rotated away while not running"
 MOMENT = "truncated (copytruncate): lines of that moment, if any"
@@ -71,12 +71,29 @@ def find(path: Path, olddir: Path | None, position: Position) -> tuple[OpenGener
                     read.add(known.id)
                     known.close()
             following = unread(found, position.changed_ns, read) if position.changed_ns else None
-            if following is not None and following.path != str(path):
-                return OpenGeneration(Path(following.path)), GONE if position.head_size else ""
+            older = following is not None and following.path != str(path)
+            file = OpenGeneration(Path(following.path)) if following is not None and older else None
+            if not unchanged(found, path, olddir):
+                if file is not None:
+                    file.close()
+                continue
+            if file is not None:
+                return file, GONE if position.head_size else ""
             break
         except FileNotFoundError:
             continue  # renamed or packed while we looked
     return OpenGeneration(path), GONE if position.head_size else ""
+
+
+def copy_of(path: Path, olddir: Path | None, file: OpenGeneration, position: Position) -> OpenGeneration | None:
+    """Open the copy that was made of ``file`` before it was truncated, at ``position``; None if there is none."""
+    for _ in range(RETRIES):
+        found = generations(path, olddir)
+        with suppress(FileNotFoundError):  # renamed or packed while we looked
+            copy = reopen(position, [each for each in found if (each.device, each.inode) != file.id])
+            if copy is not None or unchanged(found, path, olddir):
+                return copy
+    return None
 
 
 class Successor(NamedTuple):
@@ -104,8 +121,8 @@ def successor(
         if following is None:
             return None
         key = following.device, following.inode
-        if key != agreed:  # two looks must agree: a listing may miss what is renamed meanwhile
-            agreed = key
+        if (key, standing in names) != agreed:  # two looks must agree: one may miss what is renamed meanwhile
+            agreed = (key, standing in names)
             continue
         opened = None
         if key not in left:

@@ -24,10 +24,10 @@ from dnswatch.config.values import Extent
 from dnswatch.core.logs.follow import Facts, decide
 from dnswatch.core.model import Position
 from dnswatch.io.access import no_access
-from dnswatch.io.generation import OpenGeneration, generations
+from dnswatch.io.generation import OpenGeneration, generations, unchanged
 from dnswatch.io.inotify import DIRECTORY, FILE, Inotify
 from dnswatch.io.left import Left
-from dnswatch.io.resume import GONE, MOMENT, RETRIES, Start, begin, find, reopen, successor
+from dnswatch.io.resume import GONE, MOMENT, RETRIES, Start, begin, copy_of, find, successor
 from dnswatch.io.skip import LEFT_OUT, cut_short
 from dnswatch.io.way import Block, Consume
 
@@ -238,6 +238,8 @@ class FileTail:
                 found = generations(self.path, self._olddir)
                 if self._resume is not None:
                     self._left.resume(self._resume.left, found)
+                    if not self._left.found and not unchanged(found, self.path, self._olddir):
+                        continue
                 elif self._start == "end":
                     self._left.begin([each for each in found if each.path != str(self.path)])
                 self._left_known = True
@@ -282,10 +284,7 @@ class FileTail:
         self.generations["truncated"] += 1
         self.at_end = False
         position = file.position(self.source_id, file.offset, file.behind)
-        others = [each for each in generations(self.path, self._olddir) if (each.device, each.inode) != file.id]
-        copy = None
-        with suppress(FileNotFoundError):
-            copy = reopen(position, others)
+        copy = copy_of(self.path, self._olddir, file, position)
         if copy is None and await self._finish(file, consume):
             position = file.position(self.source_id, file.offset, file.behind)
         unread = known > file.offset
