@@ -20,6 +20,7 @@ from dnswatch.config.values import split_listen
 from dnswatch.core.clients.groups import Groups
 from dnswatch.core.feeds.access import Access
 from dnswatch.core.feeds.history import newer
+from dnswatch.core.feeds.pages import Pages
 from dnswatch.core.feeds.responder import Responder
 from dnswatch.core.feeds.xfr import KEPT_VERSIONS, Served
 from dnswatch.core.feeds.zones import EVERYONE
@@ -136,22 +137,28 @@ class Primary:
         async with self._serving:
             if snapshots is None:
                 snapshots = (await self._history.latest_snapshots()).values()
-            zones: dict[Name, Served] = {}
-            for one in snapshots:
-                if one.zone.audience == EVERYONE:
-                    continue
-                served = self._responder.zones.get(one.zone.name)
-                if served is None:
-                    served = Served(one, await self._history.snapshots(one.zone.name, KEPT_VERSIONS))
-                elif newer(served.serial, one.serial):
-                    zones[one.zone.name] = served
-                    continue
-                zones[one.zone.name] = served.followed_by(one)
+            zones = await self._served([one for one in snapshots if one.zone.audience != EVERYONE])
             before, self._responder.zones = self._responder.zones, zones
         for name, served in zones.items():
             known = before.get(name)
             if known is None or known.serial != served.serial:
                 self._notifier.tell(self._targets(name), served.serial)
+
+    async def _served(self, snapshots: Iterable[Snapshot]) -> dict[Name, Served]:
+        """Make pages of these versions, beside the loop: a million rules take seconds the first time."""
+        now = self._responder.zones
+        pages = Pages(page for served in now.values() for page in served.pages)
+        zones: dict[Name, Served] = {}
+        for one in snapshots:
+            served, name = now.get(one.zone.name), one.zone.name
+            if served is None:
+                past = await self._history.snapshots(name, KEPT_VERSIONS)
+                zones[name] = await asyncio.to_thread(Served, one, past, pages)
+            elif newer(served.serial, one.serial):
+                zones[name] = served
+            else:
+                zones[name] = await asyncio.to_thread(served.followed_by, one, pages)
+        return zones
 
     async def stop(self) -> None:
         """Stop serving and telling."""

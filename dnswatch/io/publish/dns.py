@@ -58,6 +58,7 @@ class DnsServer:
         self._servers: list[asyncio.Server] = []
         self._udp: list[asyncio.DatagramTransport] = []
         self._open: dict[asyncio.Task[Any], str] = {}  # connection → its peer's address
+        self._turn = asyncio.Lock()  # to make and write a message of a transfer
         self._stopping = False
         self._requests = Buckets(REQUESTS, REQUESTS_BURST)
         self._errors = Buckets(ERRORS, ERRORS_BURST)
@@ -216,12 +217,18 @@ class DnsServer:
 
     async def _send(self, writer: asyncio.StreamWriter, reply: Reply) -> None:
         octets = 0
-        for message in reply.messages:
-            writer.write(len(message).to_bytes(2) + message)
+        while True:
+            # One message of all transfers together each time round the loop: however many zones are fetched at once,
+            # whatever else the loop does waits for one of them at most. Who reads slowly holds nobody up here.
+            async with self._turn:
+                message = next(reply.messages, b"")
+                if not message:
+                    break
+                writer.write(len(message).to_bytes(2) + message)
             octets += len(message) + 2
             async with asyncio.timeout(SEND_S):
                 await writer.drain()
-            await asyncio.sleep(0)  # a fast reader of a large zone must not keep the loop to itself
+            await asyncio.sleep(0)
         if reply.kind in ("axfr", "ixfr", "current"):
             self.transfers[reply.consumer, reply.zone] = Transfer(reply.kind, reply.serial, time.time(), octets)
 

@@ -6,14 +6,17 @@ next: ``core/feeds/history.py``.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import time
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import delete, func, select
 from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from dnswatch.core.model import Decision, Name, Rule, Snapshot, Zone
 from dnswatch.io.store import schema
@@ -24,24 +27,50 @@ ORDER = "feed-order"
 """Key in ``meta`` of what a person ordered of the next publication."""
 
 
+MOST_RULES = 500_000
+"""Rules of past versions that are read at once, about 100 MB: what is older than that costs a consumer an AXFR."""
+_SLICE = 500
+"""Rules packed or unpacked at once, 1 ms: a thread that does it all in one call keeps everybody else from running."""
+
+
 class Feeds(Database):
     """Keeping and finding snapshots."""
 
+    def __init__(self, path: Path, engine: AsyncEngine) -> None:
+        super().__init__(path, engine)
+        self._read: dict[Name, tuple[int, Snapshot]] = {}  # the newest version of each zone, and its row
+
     @uncancelled
     async def latest_snapshots(self) -> dict[Name, Snapshot]:
-        """Give the last stored snapshot of every zone."""
+        """Give the last stored snapshot of every zone. One that was read or written before is not read again."""
         table = schema.feed_snapshot
-        statement = select(table).where(table.c.seq.in_(select(func.max(table.c.seq)).group_by(table.c.zone)))
+        newest = select(table.c.zone, table.c.serial, table.c.at, func.max(table.c.seq).label("seq"))
         async with self.read() as connection:
-            return {row.zone: _snapshot(row) for row in await connection.execute(statement)}
+            found = {row.zone: row for row in await connection.execute(newest.group_by(table.c.zone))}
+            missing = [row.seq for row in found.values() if self._known(row) is None]
+            rows = (await connection.execute(select(table).where(table.c.seq.in_(missing)))).all() if missing else []
+        if rows:
+            read = await asyncio.to_thread(_snapshots, rows, [one for _, one in self._read.values()])
+            self._read.update((one.zone.name, (row.seq, one)) for row, one in zip(rows, read, strict=True))
+        return {name: self._read[name][1] for name in found if name in self._read}
+
+    def _known(self, row: Any) -> Snapshot | None:
+        seq, one = self._read.get(row.zone, (0, None))
+        return one if one is not None and (seq, one.serial, one.at) == (row.seq, row.serial, row.at) else None
 
     @uncancelled
     async def snapshots(self, zone: Name, most: int = 50) -> list[Snapshot]:
-        """Give the newest snapshots of one zone, the newest first."""
+        """Give the newest snapshots of one zone, the newest first; two, and more while they have room in memory."""
         table = schema.feed_snapshot
-        statement = select(table).where(table.c.zone == zone).order_by(table.c.seq.desc()).limit(most)
+        statement = select(table.c.seq).where(table.c.zone == zone).order_by(table.c.seq.desc()).limit(most)
         async with self.read() as connection:
-            return [_snapshot(row) for row in await connection.execute(statement)]
+            found: list[Snapshot] = []
+            for seq in (await connection.scalars(statement)).all():
+                if len(found) > 1 and sum(len(one.zone.rules) for one in found) > MOST_RULES:
+                    break
+                row = (await connection.execute(select(table).where(table.c.seq == seq))).one()
+                found += await asyncio.to_thread(_snapshots, [row], found[-1:])
+            return found
 
     @uncancelled
     async def snapshot(self, zone: Name, serial: int) -> Snapshot | None:
@@ -50,22 +79,30 @@ class Feeds(Database):
         async with self.read() as connection:
             found = await connection.execute(select(table).where(table.c.zone == zone, table.c.serial == serial))
             row = found.first()
-            return None if row is None else _snapshot(row)
+        return None if row is None else _snapshots([row])[0]
 
     @uncancelled
     async def save_snapshots(self, snapshots: Sequence[Snapshot]) -> None:
         """Store snapshots in one transaction; one that is already there under its serial stays as it is."""
         if not snapshots:
             return
+        table = schema.feed_snapshot
         rows = [
             {
                 "zone": one.zone.name, "serial": one.serial, "audience": one.zone.audience, "at": one.at,
-                "rules": _pack(one),
+                "rules": await asyncio.to_thread(_pack, one),
             }
             for one in snapshots
         ]  # fmt: skip
+        stored = select(table.c.zone, table.c.serial, table.c.at, table.c.seq)
         async with self.write() as connection:
-            await connection.execute(insert(schema.feed_snapshot).on_conflict_do_nothing(), rows)
+            await connection.execute(insert(table).on_conflict_do_nothing(), rows)
+            wanted = stored.where(table.c.zone.in_([one.zone.name for one in snapshots]))
+            seqs = {(row.zone, row.serial, row.at): row.seq for row in await connection.execute(wanted)}
+        for one in snapshots:
+            seq = seqs.get((one.zone.name, one.serial, one.at))
+            if seq is not None:
+                self._read[one.zone.name] = (seq, one)
 
     @uncancelled
     async def forget_snapshots(self) -> None:
@@ -129,13 +166,29 @@ class Feeds(Database):
 
 def _pack(one: Snapshot) -> bytes:
     """Write rules and which of them come from data; a list alone is what earlier versions wrote, and is still read."""
-    rules = [[rule.trigger, rule.action, *rule.addresses] for rule in one.zone.rules]
-    plain: Any = {"rules": rules, "data": sorted(one.data)} if one.data else rules
-    return zlib.compress(json.dumps(plain, separators=(",", ":")).encode())
+    packer, rules, parts = zlib.compressobj(), one.zone.rules, []
+    parts.append(packer.compress(b'{"rules":[' if one.data else b"["))
+    for at in range(0, len(rules), _SLICE):
+        part = [[rule.trigger, rule.action, *rule.addresses] for rule in rules[at : at + _SLICE]]
+        text = json.dumps(part, separators=(",", ":"))[1:-1]
+        parts.append(packer.compress(("," * bool(at) + text).encode()))
+    end = f'],"data":{json.dumps(sorted(one.data), separators=(",", ":"))}}}' if one.data else "]"
+    return b"".join([*parts, packer.compress(end.encode()), packer.flush()])
 
 
-def _snapshot(row: Any) -> Snapshot:
+def _snapshots(rows: Iterable[Any], known: Iterable[Snapshot] = ()) -> list[Snapshot]:
+    """Read rows; a rule that several versions or zones have is there once."""
+    shared = {rule.trigger: rule for one in known for rule in one.zone.rules}
+    return [_snapshot(row, shared) for row in rows]
+
+
+def _snapshot(row: Any, shared: dict[str, Rule]) -> Snapshot:
     plain = json.loads(zlib.decompress(row.rules))
     listed, data = (plain["rules"], plain["data"]) if isinstance(plain, dict) else (plain, ())
-    rules = tuple(Rule(trigger, action, tuple(addresses)) for trigger, action, *addresses in listed)
-    return Snapshot(Zone(row.zone, row.audience, rules), row.serial, row.at, frozenset(data))
+    rules = []
+    for trigger, action, *addresses in listed:
+        rule = shared.get(trigger)
+        if rule is None or rule.action != action or rule.addresses != tuple(addresses):
+            rule = shared[trigger] = Rule(trigger, action, tuple(addresses))
+        rules.append(rule)
+    return Snapshot(Zone(row.zone, row.audience, tuple(rules)), row.serial, row.at, frozenset(data))
