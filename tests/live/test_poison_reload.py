@@ -22,13 +22,10 @@ from tests.live.servers import (
     dig,
     environment,
     free_port,
-    named_with,
     place,
-    program,
-    unbound_with,
     wait_for,
 )
-from tests.live.test_poison import BLOCKED, FILES, HEAD, first, last, named_conf, unbound_conf
+from tests.live.test_poison import BLOCKED, FILES, HEAD, clause, first, last, server_with
 
 Blocks = tuple[bool, bool, bool, bool]
 """Of the first and the last rule, of one that only the old file has, of one that only the new file has, at its end."""
@@ -81,42 +78,11 @@ def resolver(kind: str, folder: Path) -> Iterator[tuple[int, Server]]:
     """Run the resolver with the first version of every row; give its port."""
     folder.chmod(0o777)
     port = free_port()
-    names = {f"{row}.poison.test": folder / f"{row}.zone" for row in ROWS}
+    zones = {f"{row}.poison.test": clause(kind, folder / f"{row}.zone") for row in ROWS}
     with Upstream() as upstream:
-        if kind == "bind":
-            zones = {name: f'type primary; file "{path}";' for name, path in names.items()}
-            server = named_with(named_conf(folder, port, zones, upstream.port), folder, port)
-        elif kind == "unbound":
-            zones = {name: f'zonefile: "{path}"' for name, path in names.items()}
-            server = unbound_with(unbound_conf(folder, port, zones, upstream.port), folder, port)
-        else:
-            server = recursor_with(names, folder, port, upstream.port)
+        server = server_with(kind, folder, port, zones, upstream.port)
         with server:
             yield port, server
-
-
-def recursor_with(names: dict[str, Path], folder: Path, port: int, upstream: int) -> Server:
-    """Give a PowerDNS Recursor that reads the zones' files."""
-    lua = "".join(f'rpzFile("{path}", {{policyName="{name}"}})\n' for name, path in names.items())
-    (folder / "zones.lua").write_text(lua)
-    (folder / "recursor.conf").write_text(f"""
-lua-config-file={folder}/zones.lua
-local-address=127.0.0.1
-local-port={port}
-socket-dir={folder}
-dnssec=off
-dont-query=
-forward-zones-recurse=.=127.0.0.1:{upstream}
-threads=1
-hint-file=no
-security-poll-suffix=
-disable-syslog=yes
-disable-packetcache=yes
-daemon=no
-write-pid=no
-""")
-    command = [program("pdns_recursor", folder), f"--config-dir={folder}"]
-    return Server(command, folder / "recursor.out", lambda: dig(port, "127.0.0.1", "ready.test").status)
 
 
 def reload(kind: str, folder: Path, server: Server) -> None:

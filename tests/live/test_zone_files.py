@@ -1,7 +1,7 @@
 """Knot Resolver and dnsdist on what `consumer-config` prints: they look at the zone files, and at nothing else.
 
 What operators order is live without a word to the resolver: lists, exemptions, quarantine, shadow; and it stays in
-force while dnswatch is down, or the files are gone. Read next: ``test_readings.py``, what each resolver makes of a zone.
+force while dnswatch is down, or the files are gone. Read next: ``test_readings.py``.
 """
 
 from __future__ import annotations
