@@ -12,8 +12,21 @@ from itertools import product
 
 import pytest
 
-from tests.live.servers import PathUnit, dig, version, wait_for
-from tests.live.subscribed import BIN, BLOCKED, OTHER, PASSED, QUARANTINED, SLACK, TELEGRAM, World, resolver, world
+from tests.live.servers import Answer, PathUnit, dig, seconds_until, version, wait_for
+from tests.live.subscribed import (
+    BIN,
+    BLOCKED,
+    OTHER,
+    PASSED,
+    QUARANTINED,
+    READERS,
+    SLACK,
+    TELEGRAM,
+    VIEWS,
+    World,
+    resolver,
+    world,
+)
 from tests.running import quickest
 
 LIVE_S = 2.0
@@ -21,9 +34,12 @@ LIVE_S = 2.0
 CHANGES = [("webhook-site", PASSED), ("", BLOCKED)] * 3
 """What is excluded, and what becomes of it; six tries at most, so that another program's load fails nothing."""
 KINDS = ["bind", "unbound"]  # they heed NOTIFY
-ALL = [*KINDS, "powerdns"]
+LOGGING = [*KINDS, "powerdns"]  # their log tells what they blocked
+ALL = [*LOGGING, *READERS]
 VERSIONS = {
     "bind": ("named", "-v", "BIND 9.18"),
+    "dnsdist": ("dnsdist", "--version", "dnsdist 1.7"),
+    "knot": ("kresd", "--version", "version 5.6"),
     "powerdns": ("pdns_recursor", "--version", "PowerDNS Recursor 4.8"),
     "unbound": ("unbound", "-V", "Version 1.17"),
 }
@@ -91,6 +107,11 @@ def test_a_block_needs_no_upstream(made: World) -> None:
         made.install()
 
 
+def answered_alike(made: World, wanted: Answer) -> bool:
+    """Say whether a client of each view is answered so."""
+    return all(made.ask(client, BIN) == wanted for client in VIEWS)
+
+
 @pytest.mark.parametrize(
     "kind", [*KINDS, *(pytest.param(f"{kind} over TLS", marks=pytest.mark.torture) for kind in KINDS)]
 )
@@ -101,10 +122,7 @@ def test_an_update_is_live_within_two_seconds(kind: str, record_property: Callab
         assert wait_for(made.loaded, 15)
         for exclude, wanted in CHANGES:
             serial = made.reload(exclude=exclude)
-            published_at = time.monotonic()
-            for client in ("127.1.2.3", "127.2.0.9", "::1", "127.0.0.1"):
-                assert wait_for(lambda client=client, wanted=wanted: made.ask(client, BIN) == wanted, 30), client
-            took.append(time.monotonic() - published_at)
+            took.append(seconds_until(partial(answered_alike, made, wanted), 30))
             record_property(f"live in {kind}", f"{took[-1]:.2f} s after publication")
             assert wait_for(partial(made.is_live, serial))
             assert wait_for(made.whole, 30), made.status()
@@ -153,15 +171,14 @@ def test_powerdns_learns_of_a_change_by_asking() -> None:
         assert wait_for(made.loaded, 15)
         for exclude, wanted in (("webhook-site", PASSED), ("", BLOCKED)):
             serial = made.reload(exclude=exclude)
-            for client in ("127.1.2.3", "127.2.0.9", "::1", "127.0.0.1"):
-                assert wait_for(lambda client=client, wanted=wanted: made.ask(client, BIN) == wanted, 10), client
+            assert wait_for(partial(answered_alike, made, wanted), 30)
             assert wait_for(lambda serial=serial: made.is_live(serial), 5)
             assert wait_for(made.whole, 30), made.status()
         assert {one["state"] for one in made.status()["copies"]} == {"live"}
         assert not made.blind_spots()
 
 
-@pytest.mark.parametrize("kind", ALL)
+@pytest.mark.parametrize("kind", LOGGING)
 def test_shadow_is_measured_then_enforced(kind: str) -> None:
     """The resolver's own log tells: would-block while in shadow, blocked after `feed promote`; nobody else is hit."""
     with world(kind, mode="shadow", replaced=PROMPT.get(kind, {})) as made, resolver(made):
