@@ -161,7 +161,8 @@ class Daemon:
         self.watch.restore(saved.health)
         health = self.blind_spots, self.watch
         self.ledger = Ledger(self.engine, self.store, lambda: self.following.states(), health)
-        self.following = Following(self.engine, self.ledger, self.store, self._spawn, self.watch.lost_before)
+        self.following = Following(self.engine, self.ledger, self.store, self._spawn, self.watch.lost_before,
+                                   config.state_dir / "automata")  # fmt: skip
         self.watch.follow(self.following.readers)
         self.following.begin(saved.positions)
         self.primary = Primary(self.store, self.blind_spots)

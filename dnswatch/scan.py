@@ -19,7 +19,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from dnswatch.config.kept import kept_catalogue
+from dnswatch.config.kept import cache_folder, kept_catalogue
 from dnswatch.core.clients.expectations import Expectations
 from dnswatch.core.clients.groups import Groups
 from dnswatch.core.detect.attempts import ATTEMPT_S
@@ -27,9 +27,9 @@ from dnswatch.core.detect.engine import Engine
 from dnswatch.core.model import Alert, Decision, Effect
 from dnswatch.core.policy import Policy
 from dnswatch.core.reading import Scan as Prescan
-from dnswatch.core.reading import build_scan
 from dnswatch.errors import StateError
 from dnswatch.io.archive import Family
+from dnswatch.io.automata import scan_of
 from dnswatch.io.replay import Reading, Replay, Tally
 
 if TYPE_CHECKING:
@@ -180,7 +180,7 @@ class Scan:
 
     def _prescan(self, kind: str) -> Prescan:
         if kind not in self._prescans:
-            self._prescans[kind] = build_scan(kind, self.policy.catalog)
+            self._prescans[kind] = scan_of(kind, self.policy.catalog, cache_folder())
         return self._prescans[kind]
 
 

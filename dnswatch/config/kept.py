@@ -44,7 +44,7 @@ MAX_BYTES = 64 << 20
 
 def kept_catalogue(extra_dirs: Sequence[Path] = ()) -> Catalog:
     """Give what `load_catalogue` gives, sooner where it was asked before. Raises `ConfigError`."""
-    folder = _folder()
+    folder = cache_folder()
     key = _key(extra_dirs) if folder is not None else None
     if folder is None or key is None:
         return _read(extra_dirs)
@@ -63,7 +63,7 @@ def _read(extra_dirs: Sequence[Path]) -> Catalog:
     return load_catalogue(extra_dirs)
 
 
-def _folder() -> Path | None:
+def cache_folder() -> Path | None:
     """Give the folder to keep things in; None without one that is ours alone to write."""
     named = os.environ.get("XDG_CACHE_HOME", "")
     base = Path(named) if named.startswith("/") else Path(os.path.expanduser("~/.cache"))  # noqa: PTH111

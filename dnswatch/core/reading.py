@@ -25,12 +25,12 @@ def formats() -> list[str]:
     return sorted([*PARSERS, DNSTAP])
 
 
-def build_scan(kind: str, catalog: Catalog) -> Scan:
-    """Compile what finds the catalogue's names in a log of this format."""
+def build_scan(kind: str, catalog: Catalog, database: bytes | None = None) -> Scan:
+    """Compile what finds the catalogue's names in a log of this format; ``database``: as `compile_database` gave it."""
     if kind == DNSTAP:
         return WireScan(catalog.names())
     parser = PARSERS[kind]
-    return build_prescan(catalog.names(), parser.literals, tails=parser.tails)
+    return build_prescan(catalog.names(), parser.literals, tails=parser.tails, database=database)
 
 
 def build_digest(kind: str, stamps: Stamps, scan: Scan, sample: Sampling) -> AnyDigest:

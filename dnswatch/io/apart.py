@@ -58,14 +58,14 @@ class Rest(NamedTuple):
 
 
 class Task(NamedTuple):
-    """What a child is told: sift the ranges ``first``, ``first + step`` … below ``count`` of a file."""
+    """What a child is told: sift the ranges ``first``, ``first + step`` … below ``total`` of a file."""
 
     path: Path
     prescan: Prescan
     range_bytes: int
     first: int = 0
     step: int = 1
-    count: int | None = None  # None: unpack the file, and sift all of it
+    total: int | None = None  # None: unpack the file, and sift all of it
 
 
 def is_large(path: Path) -> bool:

@@ -33,17 +33,17 @@ def serve() -> None:
     task = pickle.load(sys.stdin.buffer)  # noqa: S301  # from our own parent
     assert isinstance(task, Task)
     out = _Out(sys.stdout.fileno())
-    for message in unpacked(task) if task.count is None else ranges(task):
+    for message in unpacked(task) if task.total is None else ranges(task):
         out.put(pickle.dumps(message, pickle.HIGHEST_PROTOCOL))
     out.drain(0)
 
 
 def ranges(task: Task) -> Iterator[Sifting]:
     """Sift every n-th range of a plain file."""
-    assert task.count is not None
+    assert task.total is not None
     buffer = bytearray(BLOCK)
     with task.path.open("rb", buffering=0) as file, memoryview(buffer) as view:
-        for number in range(task.first, task.count, task.step):
+        for number in range(task.first, task.total, task.step):
             begin = number * task.range_bytes
             until = begin + task.range_bytes
             start = _next_line(os.pread(file.fileno(), MAX_LINE + 1, begin - 1), begin) if begin else 0

@@ -10,6 +10,7 @@ import logging
 import time
 from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from dnswatch.config.model import Source
@@ -17,7 +18,8 @@ from dnswatch.config.values import time_text
 from dnswatch.config.ways import STDIN
 from dnswatch.core.detect.engine import Engine
 from dnswatch.core.policy import Policy
-from dnswatch.core.reading import Scan, build_scan
+from dnswatch.core.reading import Scan
+from dnswatch.io.automata import scan_of
 from dnswatch.io.discover import log_files
 from dnswatch.io.ingest import Reader
 from dnswatch.io.ledger import Ledger
@@ -38,14 +40,16 @@ class Following:
 
     def __init__(
         self, engine: Engine, ledger: Ledger, store: Store, spawn: Spawn,
-        lost_before: Callable[[str], Mapping[str, int]] = lambda _: {},
+        lost_before: Callable[[str], Mapping[str, int]] = lambda _: {}, automata: Path | None = None,
     ) -> None:  # fmt: skip
+        """``automata``: the folder where large ones are kept."""
         self.readers: dict[str, Reader] = {}
         self._engine = engine
         self._ledger = ledger
         self._store = store
         self._spawn = spawn
         self._lost_before = lost_before
+        self._automata = automata
         self._weave = Weave()
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._stored: dict[str, SourceState] = {}
@@ -65,9 +69,9 @@ class Following:
         """Follow these sources under this policy, and no others. Lines that were read stay read."""
         first = self._policy is None
         if self._policy is None or policy.catalog != self._policy.catalog:
-            self._prescans = {kind: self._build(kind, policy) for kind in sorted({one.type for one in sources})}
+            self._prescans = {kind: await self._build(kind, policy) for kind in sorted({one.type for one in sources})}
         for kind in {one.type for one in sources} - self._prescans.keys():
-            self._prescans[kind] = self._build(kind, policy)
+            self._prescans[kind] = await self._build(kind, policy)
         self._sources, self._policy = tuple(sources), policy
         wanted = {name: one for one in reversed(self._sources) for name in _names(one)}
         for name, reader in list(self.readers.items()):
@@ -185,8 +189,9 @@ class Following:
         if state is not None:
             self._stored[name] = self._left[name] = state
 
-    def _build(self, kind: str, policy: Policy) -> Scan:
-        prescan = build_scan(kind, policy.catalog)
+    async def _build(self, kind: str, policy: Policy) -> Scan:
+        """Compile what finds the policy's names. That can take seconds, in which the one before serves."""
+        prescan = await asyncio.to_thread(scan_of, kind, policy.catalog, self._automata)
         if prescan.why:
             log.warning("%s logs are searched with the %s tier: %s", kind, prescan.tier, prescan.why)
         return prescan

@@ -67,23 +67,24 @@ def build_prescan(
     literals: Sequence[bytes] = (),
     tier: Tier = "auto",
     tails: Sequence[bytes] = (),
+    database: bytes | None = None,
 ) -> Prescan:
     """Compile the names and literals that make a line worth parsing; choose the fastest tier that passes a self-test.
 
     ``literals`` are searched as they are, case included. ``tails``: what this format prints after a qname; without
     them any of `RIGHT`. Raises `ValueError` for a name that no log prints literally, and when ``tier="hyperscan"`` is
-    asked for but does not work.
+    asked for but does not work. ``database``: what `compile_database` gave for the same names and literals.
     """
     kinds = _smallest(names)
     pure = PureScan(kinds, literals, tails or RIGHT)
     if tier == "pure":
         return pure
     try:
-        fast = HyperScan(kinds, literals, tails or RIGHT)
+        fast = HyperScan(kinds, literals, tails or RIGHT, database)
         fault = _self_test(fast, pure, kinds, literals, tails or RIGHT)
     except (ImportError, OSError) as error:
         fault = f"hyperscan cannot be loaded: {error}"
-    except RuntimeError as error:  # hyperscan.error and its kin derive from it
+    except RuntimeError as error:
         fault = f"hyperscan does not work here: {error}"
     if not fault:
         return fast
@@ -91,6 +92,15 @@ def build_prescan(
         raise ValueError(fault)
     pure.why = fault
     return pure
+
+
+def compile_database(names: Iterable[tuple[Name, Match]], literals: Sequence[bytes]) -> bytes:
+    """Give hyperscan's automaton for `build_prescan`, as it writes it; empty where it finds nothing to look for.
+
+    Raises what hyperscan does, and `ImportError` where it is not there.
+    """
+    state = HyperScan(_smallest(names), literals, RIGHT).__getstate__()
+    return bytes(state.get("_database", b""))
 
 
 def _smallest(names: Iterable[tuple[Name, Match]]) -> dict[bytes, int]:
@@ -109,7 +119,7 @@ def _smallest(names: Iterable[tuple[Name, Match]]) -> dict[bytes, int]:
                 break
         else:
             kept[name.encode("ascii")] = kind
-    return kept
+    return dict(sorted(kept.items()))  # an automaton that was kept knows names by their number
 
 
 # ── hyperscan ─────────────────────────────────────────────────────────────────────────────────────────────────
@@ -121,7 +131,9 @@ class HyperScan:
     tier = "hyperscan"
     why = ""
 
-    def __init__(self, kinds: dict[bytes, int], literals: Sequence[bytes], tails: Sequence[bytes]) -> None:
+    def __init__(
+        self, kinds: dict[bytes, int], literals: Sequence[bytes], tails: Sequence[bytes], database: bytes | None = None
+    ) -> None:
         import hyperscan  # not on every platform, and 30 ms that `--help` need not pay
 
         self._tails = tuple(tails)
@@ -129,17 +141,29 @@ class HyperScan:
         sought = [(left + name, len(name), kind) for name, kind in kinds.items() for left in _lefts(name, kind)]
         self._sizes = [*(size for _, size, _ in sought), *(0 for _ in literals)]
         self._kinds = [*(kind for _, _, kind in sought), *(_LITERAL for _ in literals)]
-        expressions = [re.escape(text) for text in (*(text for text, _, _ in sought), *literals)]
-        self._empty = not expressions
+        self._empty = not self._kinds
         if self._empty:
             return
-        flags = [hyperscan.HS_FLAG_CASELESS] * len(sought) + [0] * len(literals)
+        try:
+            if database is not None:
+                self._database = hyperscan.loadb(database, hyperscan.HS_MODE_BLOCK)
+            else:
+                self._database = hyperscan.Database(mode=hyperscan.HS_MODE_BLOCK)
+                self._compile([*(text for text, _, _ in sought), *literals], len(sought))
+            self._scratch = hyperscan.Scratch(self._database)
+        except hyperscan.error as error:
+            raise RuntimeError(f"{type(error).__name__}: {error}") from error
+
+    def _compile(self, texts: list[bytes], names: int) -> None:
+        """Compile ``texts``, of which the first are names: case does not count."""
+        import hyperscan
+
+        flags = [hyperscan.HS_FLAG_CASELESS] * names + [0] * (len(texts) - names)
         # Every pattern has an id of its own: patterns that share one are compiled together, and 10 000 names then take
         # 80 s instead of 0.6 s.
-        ids = list(range(len(expressions)))
-        self._database = hyperscan.Database(mode=hyperscan.HS_MODE_BLOCK)
+        ids = list(range(len(texts)))
+        expressions = [re.escape(text) for text in texts]
         self._database.compile(expressions=expressions, ids=ids, elements=len(ids), flags=flags)
-        self._scratch = hyperscan.Scratch(self._database)
 
     def __getstate__(self) -> dict[str, Any]:
         """Give a form that another process takes: the automaton as hyperscan writes it, not compiled anew."""
