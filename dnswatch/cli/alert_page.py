@@ -69,7 +69,7 @@ class Page:
         if self.others:
             lines += ["", "Other blind spots" if blind else f"Other alerts of {last.client.address}"]
             lines += [f"  {one.id[:SHORT_ID]}  {time_text(one.last_at)}  {one.severity} {one.score}, {one.state}: "
-                      f"{one.service}, {what(one)}" for one in self.others]  # fmt: skip
+                      f"{one.service}, {what(one)}{_by_another(last, one)}" for one in self.others]  # fmt: skip
         if self.advice is not None and last.state != "closed":
             lines += _advice(self.advice)
         return [*lines, "", "Next", *_next(last, call)]
@@ -98,6 +98,12 @@ def _facts(last: Alert) -> list[str]:
         ("Rule", f"{last.rule_id}  ATT&CK {' '.join(last.mitre)}" if last.mitre else last.rule_id),
     ]
     return [f"{name + ':':9} {text}" for name, text in facts if text]
+
+
+def _by_another(last: Alert, one: Alert) -> str:
+    """Say who had the address then, where that was another host."""
+    another = bool(one.client.mac and last.client.mac) and one.client.mac != last.client.mac
+    return f", when it was {one.client.name or one.client.mac}" if another else ""
 
 
 def lease_text(client: Client) -> str:

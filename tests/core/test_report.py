@@ -9,6 +9,7 @@ import pytest
 from dnswatch.config.catalogue import load_catalogue
 from dnswatch.config.triage import triage_of
 from dnswatch.core.detect.changes import SightingRow
+from dnswatch.core.model import Client
 from dnswatch.core.report import Incident, Scope, incident, layer
 from dnswatch.core.report.incident import MOST_LOOKUPS
 from dnswatch.core.report.timeline import LEFT, TICKS, WIDTH
@@ -47,6 +48,13 @@ def test_totals_and_advice() -> None:
     assert all(told.advice is not None for told in found.alerts)
     assert [told.alert.id for told in found.gravest] == [ALERT.id, PLAIN.id]
     assert [client.address for client in found.clients] == ["10.0.10.7", "fd00:10::7"]
+
+
+def test_every_holder_of_an_address_is_named() -> None:
+    """DHCP gave an address to two hosts, and both looked something up: two clients, not the last one alone."""
+    other = replace(PLAIN, client=Client("10.0.10.7", "servers", "", "phone-2", "66:20:30:40:50:60"))
+    found = incident(Scope("", AT - 86_400, AT + 3600), [(ALERT, [ALERT]), (other, [other])], [], TRIAGE)
+    assert sorted(client.name for client in found.clients) == ["db-2.corp.example", "phone-2"]
 
 
 def test_a_busy_month_is_cut_and_counted() -> None:

@@ -103,6 +103,11 @@ class Identity:
             return None, None
         return holder.at, holder.ends_at if holder.ends_at is not None and holder.ends_at > at else None
 
+    def taken_over(self, address: str) -> bool:
+        """Say whether the newest holder of an address is another machine than the one before, as their MACs tell."""
+        macs = [holder.mac for holder in self._held.get(address, ())[-2:]]
+        return len(macs) == 2 and "" not in macs and macs[0] != macs[1]
+
     def _holder(self, address: str, at: float) -> Holder | None:
         for holder in reversed(self._held.get(address, ())):
             if holder.at <= at:

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 
 from dnswatch.core.clients.expectations import until_text
 from dnswatch.core.clients.identity import Identity
+from dnswatch.core.clients.who import parse_address
 from dnswatch.core.detect import judgement, outcomes
 from dnswatch.core.detect.attempts import JOIN_S, Attempt
 from dnswatch.core.detect.changes import Action, Changes, SightingRow
@@ -563,7 +564,10 @@ class Engine(State):
     def _other(self, event: Event) -> None:
         if isinstance(event, Lease):
             if self.identity.learn(event):
-                self._trails.hand_over(event.address)
+                address = str(parse_address(event.address))
+                self._trails.hand_over(address)
+                if self.identity.taken_over(address):
+                    self._panel.hand_over(address)
         elif isinstance(event, Weird):
             self.counters[f"weird:{event.why}"] += 1
             if event.client:

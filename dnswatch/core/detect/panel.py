@@ -26,6 +26,7 @@ class Panel:
         self._impatient = [one for one in self.signals if type(one).review_after is not Signal.review_after]
         self._reviewers = [one for one in self.signals if type(one).review is not Signal.review]
         self._deviators = [one for one in self.signals if type(one).deviate is not Signal.deviate]
+        self._forgetful = [one for one in self.signals if type(one).hand_over is not Signal.hand_over]
         # Signals that leave a method as it is are not asked: most do, and asking all 15 was an eighth of an attempt.
         self._judges: dict[str, list[Signal]] = {}  # by service: those that it concerns, two thirds of all
         self._waits: dict[str, list[float]] = {}  # by service: after how long to look again
@@ -46,6 +47,11 @@ class Panel:
         """Let the signals remember a lookup of a name that is no sighting."""
         for signal in self._note_readers[indicator.role]:
             signal.note(client, indicator, at)
+
+    def hand_over(self, address: str) -> None:
+        """Let the signals forget what the last holder of an address did of late: DHCP gave it to somebody else."""
+        for signal in self._forgetful:
+            signal.hand_over(address)
 
     def reviews(self, sighting: Sighting) -> list[float]:
         """Give the times at which the signals want to look again at an episode that begins with this attempt."""

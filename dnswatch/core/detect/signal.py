@@ -114,6 +114,9 @@ class Signal:
     def note(self, client: str, indicator: Indicator, at: float) -> None:
         """Remember a lookup of a companion, ambiguous, recon or DoH name of `note_roles`; every line of it comes."""
 
+    def hand_over(self, address: str) -> None:
+        """Forget what the last holder of an address did of late. Rows stay in their place, empty: numbers go on."""
+
     def take_changes(self) -> Iterable[tuple[str, Row | None]]:
         """Hand over (key, row) for what changed in the signal's own memory since the last call; None = gone."""
         return ()

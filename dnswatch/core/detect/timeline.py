@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 
 from dnswatch.core.alerts.flat import FIRST_TRACES
 from dnswatch.core.clients.identity import Identity
-from dnswatch.core.clients.who import parse_address, same_host
+from dnswatch.core.clients.who import same_host
 from dnswatch.core.detect.changes import Row, Table
 from dnswatch.core.detect.episodes import Episode
 from dnswatch.core.model import Client, Indicator, IndicatorRole, Query, Trace, Verdict
@@ -114,11 +114,10 @@ class Trails:
 
     def hand_over(self, address: str) -> None:
         """Forget what was asked from an address before its new holder came."""
-        key = str(parse_address(address))
-        trail = self.table.rows.get(key)
+        trail = self.table.rows.get(address)
         if trail is not None:  # its place in line stays: numbers must go on after a restart as without one
             trail.traces.clear()
-            self.table.changed.add(key)
+            self.table.changed.add(address)
 
     def tell(self, episode: Episode, identity: Identity) -> None:
         """Bring an episode's timeline up to date, before it is revised."""

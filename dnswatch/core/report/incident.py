@@ -75,8 +75,9 @@ def incident(
     found = sorted(alerts, key=lambda pair: (pair[0].first_at, pair[0].id))
     many = len(found) > MOST_ADVISED
     told = tuple(Told(alert, tuple(revisions), _advice(alert, triage, many)) for alert, revisions in found)
-    clients = {one.alert.client.address: one.alert.client for one in told if one.alert.client.address}
-    addresses = set(clients) | {scope.client}
+    met = (one.alert.client for one in told if one.alert.client.address)
+    clients = {(client.address, client.mac or client.name): client for client in met}  # an address has several holders
+    addresses = {address for address, _ in clients} | {scope.client}
     wanted = [
         row for row in rows
         if row.last_at >= scope.since and row.first_at <= scope.until and (not scope.client or row.client in addresses)

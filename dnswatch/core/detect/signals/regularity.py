@@ -174,14 +174,15 @@ def _keys(sighting: Sighting, plain: bool) -> tuple[tuple[str, str], ...]:
 
     What an app may have asked for stands in the first one only, where it disturbs no program's rhythm.
     """
-    address, service = sighting.client.address, sighting.service
-    alone = (sighting.pair, service.id)
+    client, service = sighting.client, sighting.service
+    host = f"{client.address}/{client.mac}" if client.mac else client.address  # the next holder has a rhythm of its own
+    alone = (f"{host} {service.id}" if client.mac else sighting.pair, service.id)
     if not plain:
         return (alone,)
     return (
         alone,
-        (f"{address} /{service.category}", f"{service.category} services together"),
-        (f"{address} *", "unexpected services together"),
+        (f"{host} /{service.category}", f"{service.category} services together"),
+        (f"{host} *", "unexpected services together"),
     )
 
 

@@ -104,6 +104,13 @@ class SecondCategory(Signal):
             visibility.mixed(past, client, at)
         )
 
+    def hand_over(self, address: str) -> None:
+        """Forget what an address's last holder met."""
+        lately = self._lately.rows.get(address)
+        if lately is not None:
+            lately.recent.clear()
+            self._lately.changed.add(address)
+
     # ── State ─────────────────────────────────────────────────────────────────────────────────────────────────
 
     def take_changes(self) -> Iterable[tuple[str, Row | None]]:

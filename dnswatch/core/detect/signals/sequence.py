@@ -163,6 +163,14 @@ class Sequence(Signal):
         client, service, at = sighting.client, sighting.service, sighting.at
         return visibility.app(past, client, service, at) is None and not visibility.mixed(past, client, at)
 
+    def hand_over(self, address: str) -> None:
+        """Forget the IP checks of an address's last holder."""
+        checks = self._checks.rows.get(address)
+        if checks is not None:
+            checks.recent.clear()
+            checks.hours.clear()
+            self._checks.changed.add(address)
+
     # ── State ─────────────────────────────────────────────────────────────────────────────────────────────────
 
     def take_changes(self) -> Iterable[tuple[str, Row | None]]:
