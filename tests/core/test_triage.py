@@ -101,7 +101,7 @@ def test_a_blind_spot_needs_no_triage(triage: Triage) -> None:
 
 def test_names_from_logs_are_inserted_not_read(triage: Triage) -> None:
     """Braces in a name or host name do not become fields of a text."""
-    alert = replace(ALERT, qname="{who}.webhook.site", client=replace(ALERT.client, name="{service.__class__}"))
+    alert = replace(ALERT, qname="{who}.webhook.site", client=ALERT.client._replace(name="{service.__class__}"))
     given = advice(triage, alert)
     assert any("{who}.webhook.site" in step for step in given.t2)
     assert any("{service.__class__}" in step for step in given.l1)
