@@ -215,9 +215,11 @@ def _propose(path: Path, found: Findings, prefix: str, call: str, *, ask: bool) 
     if not proposal.lines:
         click.echo("The existing logs suggest no expectations.")
         return
-    count = len(proposal.lines)
+    count = len(proposal.clear)
     _head(f"The existing logs suggest {count} expectation{'s'[: count != 1]}", False)
     click.echo(text(proposal))
+    if not count:
+        return
     command = f"{again} {shlex.join(logs)}"
     if ask and sys.stdin.isatty() and sys.stdout.isatty() and click.confirm("Accept them all?", default=False):
         click.echo(f"Wrote {apply(proposal, path)}")

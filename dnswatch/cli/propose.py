@@ -48,7 +48,7 @@ def propose(ctx: click.Context, paths: tuple[str, ...], since: str | None, apply
     Reads the daemon's store, or the log files, directories and globs given as PATH. A group is proposed when at least
     two thirds of its active clients use a service. Request bins, callback servers and tunnels are never proposed, nor a
     client with a serious alert of another category, nor a use with a high alert before its third day: those are printed
-    as left out, with the reason.
+    as left out, with the reason. A longer use with a high alert is drafted as a comment, which --apply leaves out.
     """
     main = Path(config_path(ctx))
     proposal = from_logs(paths, main, since) if paths else from_store(main, since)
@@ -57,12 +57,14 @@ def propose(ctx: click.Context, paths: tuple[str, ...], since: str | None, apply
     else:
         click.echo(text(proposal), nl=False)
     if not apply_it:
-        if proposal.lines and not as_json and sys.stdout.isatty():
+        if proposal.clear and not as_json and sys.stdout.isatty():
             click.echo("Nothing is written yet: add --apply, or copy what you agree with.", err=True)
         return
-    if proposal.lines:
+    if proposal.clear:
         click.echo(f"Wrote {apply(proposal, main)}", err=True)
         reload(main)
+    else:
+        click.echo("Nothing is written.", err=True)
 
 
 def text(proposal: Proposal) -> str:
@@ -176,11 +178,11 @@ def apply(proposal: Proposal, main: Path) -> Path:
         path = part(main, EXPECT_PART)
         data = read_part(path)
         known: list[Any] = data.get("expect") or []
-        data["expect"] = [*known, *(entry(line) for line in proposal.lines)]
+        data["expect"] = [*known, *(entry(line) for line in proposal.clear)]
         written = render_part(data, EXPECT_WRITER)
         config = load_policy(main, overlay={path: written}).config
         write_part(main, path, written)
-    for line in proposal.lines:
+    for line in proposal.clear:
         note(config, {"kind": "expect propose", **entry(line)})
     return path
 

@@ -2,7 +2,8 @@
 
 Never: applies anything; proposes request bins, callback servers or tunnels, whatever history says; proposes a client
 that has a serious alert of another category, for what it does may be the incident; nor, for the same reason, a use
-that was judged grave and is not yet a habit.
+that was judged grave and is not yet a habit. One that is a habit is drafted and left to the operator: who was infected
+before the log began has habits, too.
 Read next: ``core/clients/expectations.py``.
 """
 
@@ -13,6 +14,7 @@ import json
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass, field
+from typing import Literal
 
 from dnswatch.core.catalog import Catalog
 from dnswatch.core.clients.expectations import Expectations
@@ -30,7 +32,11 @@ SERIOUS = SEVERITIES.index("medium")
 GRAVE = SEVERITIES.index("high")
 HABIT_DAYS = 3
 """A use with a grave alert is proposed when it was seen on so many days: a job is, what was done once is the alert."""
+SURE_DAYS = 5
+"""A group's use on so many days is no accident: a working week."""
 DAY_S = 86400
+Confidence = Literal["high", "medium", "low"]
+"""high: a group's habit; low: too new, or somebody must answer for it."""
 
 
 @dataclass(slots=True)
@@ -71,6 +77,8 @@ class Proposed:
     days: int
     first_at: float
     last_at: float
+    confidence: Confidence = "medium"
+    doubtful: bool = False  # a grave alert lies on it: `--apply` leaves it out
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +99,11 @@ class Proposal:
     lines: tuple[Proposed, ...] = ()
     left_out: tuple[LeftOut, ...] = ()
 
+    @property
+    def clear(self) -> tuple[Proposed, ...]:
+        """What may be accepted as it is."""
+        return tuple(line for line in self.lines if not line.doubtful)
+
 
 def propose(
     rows: Iterable[SightingRow],
@@ -106,9 +119,11 @@ def propose(
     ``active`` gives the clients of each group that asked anything at all; without it, those that met a watched name
     stand in, and no group is proposed that has fewer than two of them.
     """
+    begun_at = float("inf")
     uses: dict[tuple[str, str], Use] = defaultdict(Use)
     seen: dict[str, set[str]] = defaultdict(set)
     for row in rows:
+        begun_at = min(begun_at, row.first_at)
         group = groups.of(row.client)
         if group is not None:
             seen[group.name].add(row.client)
@@ -137,10 +152,10 @@ def propose(
             there = set((active or {}).get(name, ())) | seen[name]
             suspect = any(key == service and _in(groups, address, name) for key, address in held_back)
             if not suspect and _most(len(members), len(there)):
-                lines.append(_line((Who("group", name),), service, members, own, len(there), name))
+                lines.append(_line((Who("group", name),), service, members, own, begun_at, len(there), name))
                 rest = {address: use for address, use in rest.items() if address not in members}
         for address, use in rest.items():
-            lines.append(_line((_who(_client(address, clients, groups)),), service, {address: use}, own))
+            lines.append(_line((_who(_client(address, clients, groups)),), service, {address: use}, own, begun_at))
     return Proposal(tuple(sorted(lines, key=lambda line: (-line.days, -line.count, line.service, line.clients))),
                     tuple(left_out))  # fmt: skip
 
@@ -207,7 +222,7 @@ def _most(members: int, there: int) -> bool:
 
 
 def _line(who: tuple[Who, ...], service: str, members: Mapping[str, Use], own: Mapping[tuple[str, str], Alert],
-          there: int = 0, group: str = "") -> Proposed:  # fmt: skip
+          begun_at: float, there: int = 0, group: str = "") -> Proposed:  # fmt: skip
     total = Use()
     for use in members.values():
         total.join(use)
@@ -225,10 +240,20 @@ def _line(who: tuple[Who, ...], service: str, members: Mapping[str, Use], own: M
         alert = own.get((service, address))
         if alert is not None and SEVERITIES.index(alert.severity) >= SERIOUS:
             evidence.append(f"{address} has a {alert.severity} alert for it: dnswatch explain {alert.id}")
+    worst = max((SEVERITIES.index(own[service, one].severity) for one in members if (service, one) in own), default=0)
+    if not group and worst >= SERIOUS and total.first_at < begun_at + DAY_S:
+        evidence.append("already there when the log begins, as an infection from before it would be")
     since, until = _day(total.first_at), _day(total.last_at)
     because = f"seen on {since}" if since == until else f"seen on {days} days from {since} to {until}"
-    return Proposed(who, service, because, tuple(sorted(members)), tuple(evidence), total.count, days,
-                    total.first_at, total.last_at)  # fmt: skip
+    return Proposed(who, service, because, tuple(sorted(members)), tuple(evidence), total.count, days, total.first_at,
+                    total.last_at, _confidence(days, worst, bool(group)), worst >= GRAVE)  # fmt: skip
+
+
+def _confidence(days: int, worst: int, group: bool) -> Confidence:
+    """Say how far history alone speaks for a line; ``worst``: the gravest alert on it."""
+    if worst >= GRAVE or days < HABIT_DAYS:
+        return "low"
+    return "high" if group and days >= SURE_DAYS and worst < SERIOUS else "medium"
 
 
 def entry(line: Proposed) -> dict[str, object]:
@@ -237,14 +262,32 @@ def entry(line: Proposed) -> dict[str, object]:
 
 
 def to_yaml(proposal: Proposal) -> str:
-    """Write the proposal as a block that can stand in a configuration: evidence as comments, one entry a line."""
-    out = ["expect:"] if proposal.lines else ["# nothing to propose"]
-    for line in proposal.lines:
-        out += [f"  # {text}" for text in line.evidence]
-        who = ", ".join(json.dumps(str(member)) for member in line.who)
-        out.append(f"  - {{who: [{who}], services: [{line.service}], because: {json.dumps(line.because)}}}")
+    """Write the proposal as a block that can stand in a configuration: evidence as comments, one entry a line.
+
+    Doubtful lines are comments, too.
+    """
+    doubtful = [line for line in proposal.lines if line.doubtful]
+    nothing = "# nothing to propose" + (" without doubt" if doubtful else "")
+    out = ["expect:"] if proposal.clear else [nothing]
+    for line in proposal.clear:
+        out += [*_evidence(line), f"  - {_entry(line)}"]
+    if doubtful:
+        out.append(
+            "  # in doubt, each with a grave alert: where somebody answers for it, uncomment its last line"
+        )
+    for line in doubtful:
+        out += [*_evidence(line), f"  # - {_entry(line)}"]
     out += _left_out(proposal.left_out)
     return "\n".join(out) + "\n"
+
+
+def _evidence(line: Proposed) -> list[str]:
+    return [*(f"  # {text}" for text in line.evidence), f"  # confidence: {line.confidence}"]
+
+
+def _entry(line: Proposed) -> str:
+    who = ", ".join(json.dumps(str(member)) for member in line.who)
+    return f"{{who: [{who}], services: [{line.service}], because: {json.dumps(line.because)}}}"
 
 
 def _left_out(items: Iterable[LeftOut]) -> list[str]:
@@ -274,7 +317,8 @@ def to_plain(proposal: Proposal) -> dict[str, object]:
     return {
         "expect": [
             {**entry(line), "clients": list(line.clients), "evidence": list(line.evidence), "count": line.count,
-             "days": line.days, "first_seen": _stamp(line.first_at), "last_seen": _stamp(line.last_at)}
+             "days": line.days, "first_seen": _stamp(line.first_at), "last_seen": _stamp(line.last_at),
+             "confidence": line.confidence, "doubtful": line.doubtful}
             for line in proposal.lines
         ],
         "left_out": [{"client": item.client, "service": item.service, "count": item.count, "why": item.why,

@@ -4,6 +4,7 @@ import dataclasses
 import json
 
 import pytest
+import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -64,6 +65,7 @@ def test_a_client_becomes_a_line_with_its_numbers() -> None:
     assert to_yaml(proposal) == (
         "expect:\n"
         "  # hooks.slack.com: 6 lookups on 3 days, 2026-11-22 00:01 to 2026-11-24 00:01 UTC\n"
+        "  # confidence: medium\n"
         '  - {who: ["10.9.9.9"], services: [slack-webhook], because: "seen on 3 days from 2026-11-22 to 2026-11-24"}\n'
     )
 
@@ -98,7 +100,7 @@ def test_a_client_with_a_serious_alert_elsewhere_is_left_out(severity: Severity,
 def test_an_alert_of_the_same_category_is_shown_not_decisive() -> None:
     """What is proposed has an alert by nature; the line says where to look."""
     proposal = ask([row("10.1.0.5", "telegram-bot")], alert(Client("10.1.0.5"), "telegram-bot", "medium"))
-    assert "dnswatch explain AAAA" in proposal.lines[0].evidence[-1]
+    assert any("dnswatch explain AAAA" in text for text in proposal.lines[0].evidence)
 
 
 @pytest.mark.parametrize(("days", "severity", "proposed"), [
@@ -112,6 +114,34 @@ def test_what_was_judged_grave_must_be_a_habit(days: int, severity: Severity, pr
     if not proposed:
         assert "seen on fewer than 3 days" in proposal.left_out[0].why
         assert severity in proposal.left_out[0].evidence
+
+
+@pytest.mark.parametrize(("clients", "days", "severity", "confidence"), [
+    (3, 5, "low", "high"), (3, 4, "low", "medium"), (3, 5, "medium", "medium"), (1, 9, "low", "medium"),
+    (1, 2, "low", "low"), (3, 9, "high", "low"),
+])  # fmt: skip
+def test_confidence_is_a_group_s_habit_without_alerts(
+    clients: int, days: int, severity: Severity, confidence: str
+) -> None:
+    """A working week of a group that nothing speaks against; a few days or a grave alert are little."""
+    rows = [row(f"10.0.20.{i}", "telegram-bot", day=day) for i in range(clients) for day in range(days)]
+    (line,) = ask(rows, alert(Client("10.0.20.0"), "telegram-bot", severity)).lines
+    assert line.confidence == confidence
+    assert f"# confidence: {confidence}" in to_yaml(Proposal((line,)))
+
+
+def test_a_habit_with_a_grave_alert_is_left_to_the_operator() -> None:
+    """Whoever was infected before the log began has habits, too: the line is a comment, and says so."""
+    rows = [row("10.1.0.5", "telegram-bot", day=day) for day in range(9)] + [row("10.0.20.1", day=d) for d in range(4)]
+    proposal = ask(rows, alert(Client("10.1.0.5"), "telegram-bot", "high"))
+    assert [line.service for line in proposal.clear] == ["slack-webhook"]
+    told = to_yaml(proposal).splitlines()
+    place = next(n for n, one in enumerate(told) if "in doubt" in one)
+    assert "  # already there when the log begins, as an infection from before it would be" in told[place:]
+    assert told[-1].startswith('  # - {who: ["10.1.0.5"], services: [telegram-bot]')
+    assert [one["services"] for one in yaml.safe_load(to_yaml(proposal))["expect"]] == [["slack-webhook"]]
+    alone = Proposal(tuple(line for line in proposal.lines if line.doubtful))
+    assert yaml.safe_load(to_yaml(alone)) is None
 
 
 def test_a_suspect_member_keeps_its_group_out() -> None:
