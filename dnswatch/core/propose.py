@@ -272,9 +272,7 @@ def to_yaml(proposal: Proposal) -> str:
     for line in proposal.clear:
         out += [*_evidence(line), f"  - {_entry(line)}"]
     if doubtful:
-        out.append(
-            "  # in doubt, each with a grave alert: where somebody answers for it, uncomment its last line"
-        )
+        out.append("  # in doubt, each with a grave alert: where somebody answers for it, uncomment its last line")
     for line in doubtful:
         out += [*_evidence(line), f"  # - {_entry(line)}"]
     out += _left_out(proposal.left_out)
