@@ -9,7 +9,7 @@ Never: repairs or drops a rule. Refused is refused; the last good serial stays s
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from ipaddress import ip_address, ip_network
 from typing import Literal, get_args
@@ -18,10 +18,10 @@ from dnswatch.core.feeds.audiences import BY_CLIENT, EXEMPT, PROBE, api_names, b
 from dnswatch.core.feeds.claims import Lookup, Semantics
 from dnswatch.core.feeds.clients import never_cut_off
 from dnswatch.core.feeds.triggers import CANARY, CLIENT_IP, network_of, owner_fault
-from dnswatch.core.feeds.verdicts import covers, manual_blocks, overridden, tenants
+from dnswatch.core.feeds.verdicts import Spoken, manual_blocks, tenants
 from dnswatch.core.model import Match, Name, Rule, Snapshot, Zone
-from dnswatch.core.names import parents, within
-from dnswatch.core.policy import Entry, Policy
+from dnswatch.core.names import parents
+from dnswatch.core.policy import Policy
 from dnswatch.errors import FeedRefused
 
 SHOWN = 10
@@ -140,16 +140,16 @@ def _reach(zone: Zone, policy: Policy, at: float) -> Iterator[str]:
 
     Where an operator wrote a name down themselves, that name bounds it; never-block still guards unless overridden.
     """
-    catalog, blocks = policy.catalog, manual_blocks(policy, zone.audience, at)
-    lookups = _lookups(zone)
-    names = {rule.trigger.removeprefix("*.") for rule in zone.rules}
+    catalog, entries = policy.catalog, manual_blocks(policy, zone.audience, at)
+    blocks, lookups = Spoken(entries), _lookups(zone)
+    names = _names_below(zone, {entry.name for entry in catalog.never_block})
     for entry in catalog.never_block:
         for name in _witnesses(entry.name, entry.match, names):
             rule = _blocking(lookups, name)
-            if rule and not overridden(blocks, name, "never-block"):
+            if rule and not blocks.overrides(name, "never-block"):
                 yield f"{rule.trigger} would block {name}, which is on the never-block list: {entry.reason}"
     registrable = {i.domain for service in catalog.services.values() for i in service.indicators}
-    registrable |= {one.name for one in blocks}
+    registrable |= {one.name for one in entries}
     for rule in zone.rules:
         if _blocks(rule) and registrable.isdisjoint(parents(rule.trigger.removeprefix("*."))):
             yield f"{rule.trigger} reaches further than any registrable domain of the catalogue"
@@ -161,20 +161,19 @@ def _expected(zone: Zone, policy: Policy, at: float) -> Iterator[str]:
     Of what is not safe to block, single names may be: those that were written down by hand, and tenants.
     """
     allowed = expected_services(policy, zone.audience, at)
-    blocks = manual_blocks(policy, zone.audience, at)
+    blocks = Spoken(manual_blocks(policy, zone.audience, at))
     single = {one.trigger for one in tenants(policy, at)}
     lookups = _lookups(zone)
-    names = {rule.trigger.removeprefix("*.") for rule in zone.rules}
-    for service in enabled(policy.catalog):
-        if service.id not in allowed and blockable(policy, service):
-            continue
+    passing = [one for one in enabled(policy.catalog) if one.id in allowed or not blockable(policy, one)]
+    names = _names_below(zone, {indicator.name for service in passing for indicator in api_names(service)})
+    for service in passing:
         why = "is expected" if service.id in allowed else "is not safe to block"
         for indicator in api_names(service):
             for name in _witnesses(indicator.name, indicator.match, names):
                 met = policy.catalog.match(name)
                 # A more specific name may belong to another service, which is judged in its own turn.
                 rule = _blocking(lookups, name) if met and met[0].service == service.id else None
-                if rule and service.id in allowed and overridden(blocks, name, "expected"):
+                if rule and service.id in allowed and blocks.overrides(name, "expected"):
                     continue
                 if rule and service.id not in allowed and _single(single, blocks, name):
                     continue
@@ -182,9 +181,9 @@ def _expected(zone: Zone, policy: Policy, at: float) -> Iterator[str]:
                     yield f"{rule.trigger} would block {name}, but {service.id} {why} for {zone.audience}"
 
 
-def _single(known: set[Name], blocks: Iterable[Entry], name: Name) -> bool:
+def _single(known: set[Name], blocks: Spoken, name: Name) -> bool:
     """Say whether a name of a service that is not blocked as a whole is blocked by itself."""
-    return any(covers(one.name, one.match, name) for one in blocks) or not known.isdisjoint(parents(name))
+    return any(blocks.of(name, "exact")) or not known.isdisjoint(parents(name))
 
 
 def _lookups(zone: Zone) -> tuple[Lookup, ...]:
@@ -198,13 +197,28 @@ def _blocking(lookups: tuple[Lookup, ...], name: Name) -> Rule | None:
     return next((rule for rule in met if rule is not None and _blocks(rule)), None)
 
 
-def _witnesses(name: Name, match: Match, names: set[Name]) -> Iterator[Name]:
+def below(names: Iterable[Name], above: Set[Name]) -> dict[Name, list[Name]]:
+    """Give the names strictly below each of those ``above``, sorted."""
+    found: dict[Name, list[Name]] = {}
+    for name in sorted(set(names)):
+        ancestors = parents(name)
+        next(ancestors)
+        for ancestor in ancestors:
+            if ancestor in above:
+                found.setdefault(ancestor, []).append(name)
+    return found
+
+
+def _names_below(zone: Zone, above: Set[Name]) -> dict[Name, list[Name]]:
+    return below((rule.trigger.removeprefix("*.") for rule in zone.rules), above)
+
+
+def _witnesses(name: Name, match: Match, names: Mapping[Name, Sequence[Name]]) -> Iterator[Name]:
     """Yield names that stand for everything the match covers: itself, any below it, each that has a rule."""
     if match != "subdomains":
         yield name
     if match != "exact":
         yield f"{PROBE}.{name}"
-        for other in sorted(names):
-            if other != name and within(other, name):
-                yield other
-                yield f"{PROBE}.{other}"
+        for other in names.get(name, ()):
+            yield other
+            yield f"{PROBE}.{other}"

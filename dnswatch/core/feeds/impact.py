@@ -15,7 +15,7 @@ from dnswatch.core.detect.changes import SightingRow
 from dnswatch.core.feeds.claims import Lookup
 from dnswatch.core.feeds.guard import Fault
 from dnswatch.core.feeds.triggers import network_of
-from dnswatch.core.feeds.verdicts import manual_blocks, overridden
+from dnswatch.core.feeds.verdicts import Spoken, manual_blocks
 from dnswatch.core.feeds.zones import ANY, BY_CLIENT, EXEMPT, QUARANTINE, compile_zones, with_mode
 from dnswatch.core.model import Client, Name, Zone
 from dnswatch.core.policy import Policy
@@ -54,6 +54,7 @@ def replay(policy: Policy, identity: Identity, at: float, rows: Iterable[Sightin
     """Say what enforcing the policy of ``at`` would have blocked among past attempts, most attempts first."""
     zones = {zone.audience: zone for zone in compile_zones(with_mode(policy, "enforce"), identity, at)}
     lookups = {audience: Lookup(zone.rules) for audience, zone in zones.items() if audience not in BY_CLIENT}
+    spoken = {audience: Spoken(manual_blocks(policy, audience, at)) for audience in lookups}
     exempt, cut_off = _networks(zones[EXEMPT]), _networks(zones[QUARANTINE])
     found: dict[tuple[str, str], Hit] = {}
     for row in rows:
@@ -66,7 +67,7 @@ def replay(policy: Policy, identity: Identity, at: float, rows: Iterable[Sightin
                 continue
         name, mac = identity.of(row.client, row.last_at)
         client = Client(row.client, group.name if group else "", group.role if group else "", name, mac)
-        by_hand = isolated or overridden(manual_blocks(policy, audience, at), row.qname, "expected")
+        by_hand = isolated or spoken[audience].overrides(row.qname, "expected")
         hit = Hit(client, row.service, (row.qname,), row.count, row.last_at, _expected(policy, client, row, at),
                   QUARANTINE if isolated else audience, by_hand)  # fmt: skip
         known = found.get((row.client, row.service))

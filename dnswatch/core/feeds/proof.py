@@ -16,6 +16,7 @@ from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from dnswatch.core.clients.expectations import covers as covers_client
 from dnswatch.core.clients.expectations import describe
 from dnswatch.core.clients.identity import Identity
+from dnswatch.core.feeds import guard
 from dnswatch.core.feeds.audiences import (
     ANY,
     BY_CLIENT,
@@ -32,10 +33,9 @@ from dnswatch.core.feeds.flaws import Flaw
 from dnswatch.core.feeds.formats import FORMATS
 from dnswatch.core.feeds.resolvers import CONSUMERS, ByClient, Dnsmasq, Resolver
 from dnswatch.core.feeds.triggers import network_of
-from dnswatch.core.feeds.verdicts import manual_blocks, overridden
+from dnswatch.core.feeds.verdicts import Spoken, manual_blocks
 from dnswatch.core.feeds.zones import compile_everyone
 from dnswatch.core.model import Client, Name, Rule, Snapshot, Zone
-from dnswatch.core.names import within
 from dnswatch.core.policy import Policy
 
 Network = IPv4Network | IPv6Network
@@ -106,9 +106,10 @@ def expected_of(policy: Policy, client: Client, at: float) -> tuple[str, ...]:
 
 def names_of(policy: Policy, service: str, zones: Iterable[Rule]) -> Iterator[Name]:
     """Yield names that stand for every name of a service: its own, those of rules below, and any below each."""
-    triggers = sorted({rule.trigger.removeprefix("*.") for rule in zones})
-    for indicator in api_names(policy.catalog.services[service]):
-        around = [indicator.name, *(name for name in triggers if within(name, indicator.name))]
+    indicators = tuple(api_names(policy.catalog.services[service]))
+    below = guard.below((rule.trigger.removeprefix("*.") for rule in zones), {one.name for one in indicators})
+    for indicator in indicators:
+        around = [indicator.name, *below.get(indicator.name, ())]
         for name in dict.fromkeys(around):
             for asked in (name, f"{PROBE}.{name}", f"{PROBE}.{PROBE}.{name}"):
                 if service_of(policy.catalog, asked) == service:
@@ -117,10 +118,10 @@ def names_of(policy: Policy, service: str, zones: Iterable[Rule]) -> Iterator[Na
 
 def _broken(policy: Policy, resolvers: dict[str, Resolver], client: Client, service: str, at: float) -> Iterator[str]:
     audience = client.group or ANY
-    blocks = manual_blocks(policy, audience, at)
+    blocks = Spoken(manual_blocks(policy, audience, at))
     rules = resolvers["bind"].rules(audience)
     for name in names_of(policy, service, rules):
-        if overridden(blocks, name, "expected"):
+        if blocks.overrides(name, "expected"):
             continue
         for consumer, resolver in resolvers.items():
             if resolver.blocks(client.address, audience, name):
@@ -132,10 +133,10 @@ def proof_of_dnsmasq(policy: Policy, at: float) -> Iterator[Flaw]:
     """Yield an error for each name in the list for everybody that somebody is expected to use."""
     zone = compile_everyone(policy, at)
     dnsmasq = Dnsmasq(FORMATS["dnsmasq"].render(Snapshot(zone, 1, at)))
-    blocks = manual_blocks(policy, EVERYONE, at)
+    blocks = Spoken(manual_blocks(policy, EVERYONE, at))
     for service in sorted(expected_services(policy, EVERYONE, at)):
         for name in names_of(policy, service, zone.rules):
-            if dnsmasq.blocks(name) and not overridden(blocks, name, "expected"):
+            if dnsmasq.blocks(name) and not blocks.overrides(name, "expected"):
                 text = f"somebody is expected to use {service}, and dnsmasq would block {name} for everybody"
                 yield Flaw("error", "expected-blocked", f"{EVERYONE} {service}", text)
                 break

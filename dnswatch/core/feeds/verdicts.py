@@ -16,7 +16,7 @@ Between manual entries the longer name decides, and between equals passing does.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass
 
 from dnswatch.core.catalog import NeverBlock
@@ -35,8 +35,8 @@ from dnswatch.core.feeds.audiences import (
 from dnswatch.core.feeds.claims import Claim, Verdicts, weigh
 from dnswatch.core.feeds.triggers import name_fault
 from dnswatch.core.model import Decision, Match, Name, Reason, Service, Who
-from dnswatch.core.names import within
-from dnswatch.core.policy import Entry, Policy
+from dnswatch.core.names import parents, within
+from dnswatch.core.policy import Entry, Override, Policy
 
 TENANT = "block-tenant"
 """Action of a `Decision` on a tenant name; its trigger is that name."""
@@ -54,16 +54,16 @@ class LeftOut:
 def verdicts_of(policy: Policy, audience: str, at: float) -> Verdicts:
     """Give what an audience may look up."""
     allowed = expected_services(policy, audience, at)
-    blocks = manual_blocks(policy, audience, at)
-    words = [one for one in blocks if "never-block" in one.override]
+    entries = manual_blocks(policy, audience, at)
+    blocks, words = Spoken(entries), Spoken(one for one in entries if "never-block" in one.override)
     shields = [
-        *(_Shield(one.name, half, tuple(words)) for one in policy.catalog.never_block for half in _halves(one.match)
-          if not any(_speaks_of(word, one.name, half) for word in words)),
+        *(_Shield(one.name, half, words) for one in policy.catalog.never_block for half in _halves(one.match)
+          if not any(words.of(one.name, half))),
         *(_Shield(one.name, half, blocks) for one in manual_allows(policy, audience, at)
           for half in _halves(one.match)),
     ]  # fmt: skip
-    claims = [*_services(policy, allowed, blocks), *_tenants(policy, allowed, audience, at)]
-    return weigh([*_protect(claims, shields), *_blocked_by_hand(policy, allowed, blocks)])
+    claims = [*_services(policy, allowed, entries), *_tenants(policy, allowed, audience, at)]
+    return weigh([*_protect(claims, shields), *_blocked_by_hand(policy, allowed, entries)])
 
 
 def manual_blocks(policy: Policy, audience: str, at: float) -> tuple[Entry, ...]:
@@ -79,19 +79,40 @@ def manual_allows(policy: Policy, audience: str, at: float) -> tuple[Entry, ...]
     return tuple(one for one in policy.feeds.allow if one.holds(at) and (everyone or one.is_for(audience)))
 
 
+class Spoken:
+    """Manual entries by name: which of them speak of a name is found among its parents, however many there are."""
+
+    def __init__(self, entries: Iterable[Entry]) -> None:
+        self._by_name: dict[Name, list[Entry]] = {}
+        for entry in entries:
+            self._by_name.setdefault(entry.name, []).append(entry)
+
+    def of(self, name: Name, half: Match) -> Iterator[Entry]:
+        """Yield the entries that speak of one half of a name: itself (``exact``), or what is below."""
+        if self._by_name:
+            for parent in parents(name):
+                for entry in self._by_name.get(parent, ()):
+                    if _speaks_of(entry, name, half):
+                        yield entry
+
+    def overrides(self, name: Name, word: Override) -> bool:
+        """Say whether an entry covers the name and is stronger than ``word``."""
+        return any(word in one.override for one in self.of(name, "exact"))
+
+
 @dataclass(frozen=True, slots=True)
 class _Shield:
     """One half of a name that passes whatever services say, and the manual blocks that may say otherwise below it."""
 
     name: Name
     half: Match
-    stronger: tuple[Entry, ...]
+    stronger: Spoken
 
     def covers(self, name: Name, half: Match) -> bool:
         """Say whether the shield is above a claim, and no stronger block between the two."""
         if self.half == "exact" or name == self.name or not within(name, self.name):
             return False
-        return not any(_speaks_of(one, name, half) and len(one.name) > len(self.name) for one in self.stronger)
+        return not any(len(one.name) > len(self.name) for one in self.stronger.of(name, half))
 
 
 def covers(name: Name, match: Match, other: Name) -> bool:
@@ -99,11 +120,6 @@ def covers(name: Name, match: Match, other: Name) -> bool:
     if other == name:
         return match != "subdomains"
     return match != "exact" and within(other, name)
-
-
-def overridden(blocks: Iterable[Entry], name: Name, word: str) -> bool:
-    """Say whether a manual block covers the name and is stronger than ``word``."""
-    return any(word in one.override and covers(one.name, one.match, name) for one in blocks)
 
 
 def tenants(policy: Policy, at: float) -> tuple[Decision, ...]:
@@ -121,15 +137,16 @@ def live(policy: Policy, action: str, at: float) -> tuple[Decision, ...]:
     return tuple(sorted(found, key=lambda one: (one.expires_at or 0.0, one.trigger)))
 
 
-def _services(policy: Policy, allowed: frozenset[str], blocks: Iterable[Entry]) -> Iterator[Claim]:
+def _services(policy: Policy, allowed: frozenset[str], blocks: Sequence[Entry]) -> Iterator[Claim]:
     """Yield what every enabled service claims for its names, where no manual block is stronger than its passing."""
-    words = [one for one in blocks if "expected" in one.override]
+    every, words = Spoken(blocks), Spoken(one for one in blocks if "expected" in one.override)
+    none = Spoken(())
     for service in enabled(policy.catalog):
         blocked = blockable(policy, service) and service.id not in allowed
-        stronger = [] if blocked else words if service.id in allowed else list(blocks)
+        stronger = none if blocked else words if service.id in allowed else every
         for indicator in api_names(service):
             for half in _halves(indicator.match):
-                if not any(_speaks_of(one, indicator.name, half) for one in stronger):
+                if not any(stronger.of(indicator.name, half)):
                     yield Claim(indicator.name, half, blocked)
 
 
@@ -161,10 +178,14 @@ def tenant_of(policy: Policy, name: Name) -> str:
 
 def _protect(claims: Iterable[Claim], shields: list[_Shield]) -> Iterator[Claim]:
     """Yield the claims with the shields above them: nothing that one covers is blocked."""
-    wide = [one for one in shields if one.half != "exact"]
+    wide: dict[Name, list[_Shield]] = {}
+    for one in shields:
+        if one.half != "exact":
+            wide.setdefault(one.name, []).append(one)
     for claim in claims:
+        above = [one for parent in parents(claim.name) for one in wide.get(parent, ())] if claim.blocked else []
         for half in _halves(claim.match):
-            under = claim.blocked and any(one.covers(claim.name, half) for one in wide)
+            under = any(one.covers(claim.name, half) for one in above)
             yield Claim(claim.name, half, claim.blocked and not under)
     for one in shields:
         yield Claim(one.name, one.half, False)
@@ -172,10 +193,10 @@ def _protect(claims: Iterable[Claim], shields: list[_Shield]) -> Iterator[Claim]
 
 def _blocked_by_hand(policy: Policy, allowed: frozenset[str], blocks: Iterable[Entry]) -> Iterator[Claim]:
     """Yield what is blocked by hand, but for what is expected or protected and not overridden in so many words."""
+    protected = {one.name for one in policy.catalog.never_block if one.match != "exact"}
     for entry in blocks:
         if "never-block" not in entry.override and any(
-            one.match != "exact" and within(entry.name, one.name) and one.name != entry.name
-            for one in policy.catalog.never_block
+            parent in protected and parent != entry.name for parent in parents(entry.name)
         ):
             continue
         expected_too = "expected" in entry.override
@@ -202,17 +223,27 @@ def left_out(policy: Policy, audience: str, at: float) -> tuple[LeftOut, ...]:
             text = f"blocking {service.name} would also break people or common applications"
             found.append(LeftOut(service.id, "", (Reason("collateral", text),)))
     blocked = {service.id for service in enabled(policy.catalog)} - {entry.service for entry in found}
-    blocks = manual_blocks(policy, audience, at)
+    blocks = Spoken(manual_blocks(policy, audience, at))
     shields = [
         *((one.name, one.match, _why_protected(one)) for one in policy.catalog.never_block),
         *((one.name, one.match, _why_by_hand(one)) for one in manual_allows(policy, audience, at)),
     ]  # fmt: skip
+    below = _named_below(policy, sorted(blocked), {name for name, _, _ in shields})
     for name, match, why in shields:
-        for service_id in sorted(blocked):
-            names = (indicator.name for indicator in api_names(policy.catalog.services[service_id]))
-            found.extend(LeftOut(service_id, one, (why,)) for one in names
-                         if covers(name, match, one) and not overridden(blocks, one, "never-block"))  # fmt: skip
+        found.extend(LeftOut(service_id, one, (why,)) for service_id, one in below.get(name, ())
+                     if covers(name, match, one) and not blocks.overrides(one, "never-block"))  # fmt: skip
     return (*found, *_without_effect(policy, audience, at))
+
+
+def _named_below(policy: Policy, services: Iterable[str], names: Set[Name]) -> dict[Name, list[tuple[str, Name]]]:
+    """Give the api names of services, each with its service, that are one of ``names`` or below it."""
+    found: dict[Name, list[tuple[str, Name]]] = {}
+    for service in services:
+        for indicator in api_names(policy.catalog.services[service]):
+            for parent in parents(indicator.name):
+                if parent in names:
+                    found.setdefault(parent, []).append((service, indicator.name))
+    return found
 
 
 def added(policy: Policy, audience: str, at: float) -> dict[Name, Reason]:
