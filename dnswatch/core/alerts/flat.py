@@ -6,6 +6,7 @@ Never: nested objects (Wazuh cannot read arrays of objects), fields in another o
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from dnswatch.core.model import Alert, IndicatorRole, Reason, Trace
@@ -122,8 +123,14 @@ def who(alert: Alert) -> str:
 
 def rfc3339(at: float) -> str:
     """Write a time as RFC 3339 UTC with milliseconds."""
-    at = round(at * 1000) / 1000
-    return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    second, thousandths = divmod(round(at * 1000), 1000)
+    return f"{_second(second)}.{thousandths:03}Z"
+
+
+@lru_cache(maxsize=4_096)
+def _second(at: int) -> str:
+    """Write a whole second: an alert has five to twenty times, most of them close together (1.6 µs, again 0.1 µs)."""
+    return datetime.fromtimestamp(at, UTC).isoformat()[:19]
 
 
 def _facts(alert: Alert) -> list[Reason]:
