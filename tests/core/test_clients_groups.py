@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dnswatch.core.clients import groups as module
-from dnswatch.core.clients.groups import Groups
+from dnswatch.core.clients.groups import Groups, _ipv4
+from dnswatch.core.clients.who import parse_address
 from dnswatch.core.model import Group
 
 NESTED = Groups([
@@ -75,3 +76,18 @@ def test_groups_agree_with_a_slow_search(networks: list[IPv4Network | IPv6Networ
         holding = [(n.prefixlen, i) for i, n in enumerate(networks) if n.version == address.version and address in n]
         found = groups.of(str(address))
         assert (found.name if found else None) == (f"g{max(holding)[1]}" if holding else None)
+
+
+@given(st.one_of(
+    st.ip_addresses().map(str),
+    st.from_regex(r"[0-9 _+.-]{1,16}", fullmatch=True),
+    st.lists(st.integers(-2, 300).map(str), min_size=3, max_size=5).map(".".join),
+    st.sampled_from(["010.1.2.3", "1.2.3.٤", " 1.2.3.4", "1.2.3.4%eth0", "::ffff:10.0.0.1", "1.2.3", ""]),
+))  # fmt: skip
+@settings(deadline=None, max_examples=200)
+def test_addresses_are_read_as_the_library_reads_them(text: str) -> None:
+    """The quick way to a group finds what the slow one finds, whatever the text."""
+    quick, slow = _ipv4(text), parse_address(text)
+    assert quick is None or (slow is not None and (slow.version, int(slow)) == (4, quick))
+    if slow is not None and slow.version == 4 and str(slow) == text:
+        assert quick == int(slow)

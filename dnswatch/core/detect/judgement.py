@@ -43,11 +43,14 @@ def api_indicator(indicators: tuple[Indicator, ...]) -> Indicator | None:
     return indicators[0] if indicators and indicators[0].role == "api" else None
 
 
-def sight(policy: Policy, client: Client, indicator: Indicator, qname: Name, qtype: str, at: float) -> Sighting:
+def sight(
+    policy: Policy, past: Past, client: Client, indicator: Indicator, qname: Name, qtype: str, at: float
+) -> Sighting:
     """Judge whether a client that meets an api indicator is expected to."""
     service = policy.catalog.services[indicator.service]
     expected, because = policy.expectations.judge(client, service.id, at)
-    return Sighting(at, client, indicator, service, qname, qtype, expected, because, f"{client.address} {service.id}")
+    pair = past.pair(client.address, service.id)
+    return Sighting(at, client, indicator, service, qname, qtype, expected, because, pair)
 
 
 def sight_again(policy: Policy, episode: Episode, qtypes: Sequence[str]) -> Sighting | None:
@@ -81,7 +84,7 @@ def judge(
     api = api_indicator(indicators)
     if api is None:
         return Judgement(client, indicators)
-    sighting = sight(policy, client, api, qname, qtype, at)
+    sighting = sight(policy, past, client, api, qname, qtype, at)
     if sighting.expected:
         return Judgement(client, indicators, sighting)
     found = findings(signals, sighting, past)

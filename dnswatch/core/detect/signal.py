@@ -22,6 +22,10 @@ from dnswatch.core.policy import Detection
 class Past(Protocol):
     """What a signal may read. The attempt at hand is not in it yet."""
 
+    def pair(self, address: str, service: str) -> str:
+        """Give the key of a client and a service: the string that is kept, so that every table holds the same one."""
+        ...
+
     def client(self, pair: str) -> Seen | None:
         """Say when this client met the service before (`Sighting.pair`)."""
         ...

@@ -109,8 +109,9 @@ class State:
     def restore(self, rows: Iterable[tuple[str, str, Row]]) -> None:
         """Take the rows of `changes` back into a new engine. Rows of unknown kinds are counted and left alone."""
         kinds: dict[str, list[tuple[str, Row]]] = {}
+        keys: dict[str, str] = {}  # one string a pair, as `History.pair` gives it, however many tables have it
         for kind, key, row in rows:
-            kinds.setdefault(kind, []).append((key, row))
+            kinds.setdefault(kind, []).append((keys.setdefault(key, key), row))
         clock = kinds.pop("clock", [("", {"log_now": 0.0, "began_at": None})])[0][1]
         self.log_now, self.history.began_at = clock["log_now"], clock["began_at"]
         self._episodes.restore([(key, Episode.of_row(row)) for key, row in kinds.pop("episode", [])])

@@ -108,6 +108,7 @@ class Burst(Signal):
     def __init__(self, detection: Detection) -> None:
         super().__init__(detection)
         self._paces: Table[Pace] = Table("burst", PAIRS)
+        self._day = self._slot = 0  # of the last attempt: its numbers, 32 bytes each, are every pair's of that time
 
     def judge(self, sighting: Sighting, past: Past) -> Finding | None:
         """Say how unlikely the last hour is, this lookup included."""
@@ -146,7 +147,11 @@ class Burst(Signal):
         """Count an attempt."""
         key, at = sighting.pair, sighting.at
         pace = self._paces.rows.get(key)
-        day, slot = int(at // DAY_S), int(at // SLOT_S)
+        if (slot := int(at // SLOT_S)) != self._slot:
+            self._slot = slot
+        if (day := int(at // DAY_S)) != self._day:
+            self._day = day
+        day, slot = self._day, self._slot
         if pace is None:
             pace = Pace(day)
             self._paces.put(key, pace)

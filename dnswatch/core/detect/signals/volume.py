@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import math
 from array import array
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -32,6 +32,8 @@ DAYS = 28
 """Active days remembered: the end of the last month is among them."""
 REFRESH_HOURS = 24
 Z_SCALE = 0.6745  # modified z-score (Iglewicz and Hoaglin); also the MAD of a normal distribution, in deviations
+MOST_NARROW = 255
+"""Lookups an hour that fit into a byte: 24 hours take 90 bytes so and 160 in four bytes each."""
 NEVER = 1 << 62
 
 
@@ -56,16 +58,16 @@ class Load:
     def __init__(self, hour: int) -> None:
         self.n = 0
         self.hour = hour  # the newest one, counted from the epoch
-        self.hours = array("I", [0] * HOURS)  # by hour of the day (UTC)
+        self.hours = array("B", bytes(HOURS))  # by hour of the day (UTC); wider once one does not fit
         self.total = 0  # of those hours
         self.today = 0  # since midnight UTC
-        self.days: list[int] = []
+        self.days: tuple[int, ...] = ()  # a tuple: what is empty costs nothing
         self.limit = 0  # lookups in 24 hours that are too many; 0: to be worked out
 
-    def before(self, hour: int) -> list[int]:
+    def before(self, hour: int) -> tuple[int, ...]:
         """Give the active days before the day of an hour that is not over yet."""
         if self.today and hour // HOURS > self.hour // HOURS:
-            return [*self.days, self.today][-DAYS:]
+            return (*self.days, self.today)[-DAYS:]
         return self.days
 
     def count(self, hour: int) -> int:
@@ -85,14 +87,15 @@ class Load:
 
     def row(self) -> Row:
         """Give the plain form."""
-        return {"n": self.n, "hour": self.hour, "hours": list(self.hours), "today": self.today, "days": self.days}
+        return {"n": self.n, "hour": self.hour, "hours": list(self.hours), "today": self.today,
+                "days": list(self.days)}  # fmt: skip
 
     @classmethod
     def of_row(cls, row: Row) -> Load:
         """Take a stored row."""
         load = cls(row["hour"])
-        load.n, load.today, load.days = row["n"], row["today"], list(row["days"])
-        load.hours = array("I", row["hours"])
+        load.n, load.today, load.days = row["n"], row["today"], tuple(row["days"])
+        load.hours = array("B" if max(row["hours"]) <= MOST_NARROW else "I", row["hours"])
         load.total = sum(load.hours)
         return load
 
@@ -140,7 +143,7 @@ class Volume(Signal):
                 f"is {median:g}, the busiest had {busiest}")  # fmt: skip
         return self.finding("volume", text)
 
-    def _limit(self, days: list[int]) -> int:
+    def _limit(self, days: Sequence[int]) -> int:
         """Give the least number of lookups in 24 hours that is too many after such days."""
         if len(days) < self.options.days or not days:
             return NEVER
@@ -167,6 +170,8 @@ class Volume(Signal):
                 self._loads.put(key, load)
         elif hour <= load.hour - HOURS:
             return  # a line that late changes no day any more
+        if load.hours[hour % HOURS] == MOST_NARROW and load.hours.typecode == "B":
+            load.hours = array("I", load.hours)
         load.hours[hour % HOURS] += 1
         load.total += 1
         load.today += hour // HOURS == load.hour // HOURS
