@@ -12,6 +12,7 @@ import json
 import os
 import re
 import shutil
+import subprocess
 import sys
 import sysconfig
 from collections.abc import Callable
@@ -72,8 +73,9 @@ def _program(name: str) -> str | None:
 # ── The product ───────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _scan(*options: str, before: str = "") -> Callable[[Job], Run]:
+def _scan(*options: str, before: str = "", packed: bool = False) -> Callable[[Job], Run]:
     def run(job: Job) -> Run:
+        log = _packed(job) if packed else job.log
         config = job.work / "full.yaml"
         config.write_text("watch: {profile: extended}\n", "ascii")
         dnswatch = [str(Path(sysconfig.get_path("scripts")) / "dnswatch")]
@@ -83,9 +85,17 @@ def _scan(*options: str, before: str = "") -> Callable[[Job], Run]:
         shutil.rmtree(state, ignore_errors=True)
         given = [str(state) if option == "STATE" else option for option in options]
         return measure.run([*dnswatch, "--config", str(config), "scan", "--format", "json", *given,
-                            "--year", str(reference.YEAR), str(job.log)], keep=True)  # fmt: skip
+                            "--year", str(reference.YEAR), str(log)], keep=True)  # fmt: skip
 
     return run
+
+
+def _packed(job: Job) -> Path:
+    """Give the log as ``gzip`` packs it; packed once."""
+    packed = job.work / f"{job.log.name}.gz"
+    if not packed.exists():
+        subprocess.run(["gzip", "-k", "-c", str(job.log)], stdout=packed.open("wb"), check=True)
+    return packed
 
 
 def _same_digest(job: Job, run: Run) -> Verdict:
@@ -115,10 +125,17 @@ def _wc(job: Job) -> Run:
     return measure.run(["wc", "-l", str(job.log)], keep=True)
 
 
-def _rg(job: Job) -> Run:
+def _rg(job: Job, *, packed: bool = False) -> Run:
     file = job.work / "patterns"
     file.write_text("\n".join(patterns(job.names)) + "\n", "ascii")
-    return measure.run(["rg", "--no-config", "-N", "-i", "-F", "-f", str(file), str(job.log)])
+    search = ["rg", "--no-config", "-N", "-i", "-F", "-f", str(file)]
+    if packed:
+        return measure.run(["sh", "-c", 'zcat "$0" | "$@" -', str(_packed(job)), *search])
+    return measure.run([*search, str(job.log)])
+
+
+def _zcat_rg(job: Job) -> Run:
+    return _rg(job, packed=True)
 
 
 def _perline(*command: str) -> Callable[[Job], Run]:
@@ -246,6 +263,8 @@ CONTENDERS: tuple[Contender, ...] = (
     Contender("dnswatch scan --state", "the same, and everything kept in a new store", _scan("--state", "STATE"),
               _same_digest),
     Contender("dnswatch scan, pure tier", "the same without hyperscan", _scan(before=PURE), _same_digest),
+    Contender("dnswatch scan of .gz", "the same log, packed", _scan(packed=True), _same_digest, ("gzip",)),
+    Contender("zcat and ripgrep", "the same", _zcat_rg, _matching, ("zcat", "rg"), "apt-get install ripgrep"),
     Contender("ripgrep -F -i -f", "print matching lines", _rg, _matching, ("rg",), "apt-get install ripgrep"),
     Contender("mawk", "names by label, hash look-up", _perline("mawk", "-f", str(HERE / "perline.awk"), "form=FORM",
               "NAMES", "LOG"), _queries, ("mawk",), "apt-get install mawk"),

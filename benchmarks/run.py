@@ -150,15 +150,15 @@ def table(case: Case) -> str:
         f"of the lines match a watched name; {about['sightings']:,} lookups of api names are {about['attempts']:,} "
         f"attempts ({100 * about['repeats']:.0f} % repeats) and {about['alerts']:,} alerts.",
         "",
-        "| program | M lines / CPU s | dnswatch is | CPU s (min–max) | lines read | RSS MB | |",
-        "| --- | ---: | ---: | ---: | ---: | ---: | --- |",
+        "| program | M lines / CPU s | dnswatch is | CPU s (min–max) | wall s | lines read | RSS MB | |",
+        "| --- | ---: | ---: | ---: | ---: | ---: | ---: | --- |",
     ]
     for name, one in case.results.items():
         bar = "█" * max(1, round(24 * (one["lines_per_cpu_s"] / quick) ** 0.5))
         times = "1" if name == PRODUCT else f"{factor.get(name, 0):.3g} ×"
         rows.append(f"| {name} | {one['lines_per_cpu_s'] / 1e6:.3f} | {times} | {one['cpu_s']:.2f} "
-                    f"({one['cpu_min_s']:.2f}–{one['cpu_max_s']:.2f}) | {one['lines']:,} | {one['rss_mb']:.0f} "
-                    f"| {bar} |")  # fmt: skip
+                    f"({one['cpu_min_s']:.2f}–{one['cpu_max_s']:.2f}) | {one['wall_s']:.2f} | {one['lines']:,} "
+                    f"| {one['rss_mb']:.0f} | {bar} |")  # fmt: skip
     skipped = {**case.skipped, **LEFT_OUT}
     rows += ["", "Skipped: " + "; ".join(f"{name} ({why})" for name, why in skipped.items()) + "."]
     return "\n".join(rows)
@@ -268,6 +268,7 @@ def main() -> int:
                 print("\n" + table(case) + "\n", flush=True)
             if not given.log:
                 case.log.unlink()
+                case.log.with_name(f"{case.log.name}.gz").unlink(missing_ok=True)
             cases.append(case)
     if given.quick:
         compare(cases)
