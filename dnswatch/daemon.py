@@ -411,6 +411,8 @@ class Daemon:
                 "log_now": self.engine.log_now, "counters": dict(sorted(self.engine.counters.items())),
                 "sizes": {**self.engine.sizes(), "identity": len(self.engine.identity)},
                 "alerts": dict(sorted(self.ledger.alerts.items())),
+                "began_at": self.engine.history.began_at,
+                "learning_s": self.loaded.policy.detection.learning_s,
             },
             "health": {"blind_spots": [list(one) for one in self.blind_spots.open() + self.engine.blind_spots()],
                        "untold": self.blind_spots.alarms.dropped},

@@ -19,6 +19,7 @@ from dnswatch.core.health.kinds import KINDS
 from dnswatch.errors import EXIT_FAILED, EXIT_OK, NeverRan
 from dnswatch.io.lock import running_pid
 
+DAY_S = 86400.0
 STALE_S = 10.0
 """Rows are written every 2 s: older ones of a living process mean that its loop or its disk hangs."""
 
@@ -111,6 +112,21 @@ def _print(rows: Rows, pid: int | None, age_s: float, unready: list[str]) -> Non
     _engine(rows.get("engine", {}))
 
 
+def _learning(row: dict[str, Any]) -> str:
+    """Say how far learning is: until it ends, what is new here and rare cannot count."""
+    began_at, days = row["began_at"], float(row["learning_s"]) / DAY_S
+    if not days:
+        return "Learning is off: whatever is new counts as new."
+    if began_at is None:
+        return f"Learning: no line yet; it takes {days:g} days of log."
+    ends_at = float(began_at) + days * DAY_S
+    if float(row["log_now"]) >= ends_at:
+        return f"Learnt: {days:g} days from {time_text(began_at)}."
+    day = int((float(row["log_now"]) - float(began_at)) // DAY_S) + 1
+    return (f"Learning: day {day} of {days:g}, until {time_text(ends_at)}; till then first uses by a group or the "
+            "network, rare services, missing apps and unknown tenants do not count.")  # fmt: skip
+
+
 def _state(copy: dict[str, Any]) -> str:
     if copy["state"] in ("", "live"):
         return copy["state"] or "not asked yet"
@@ -134,6 +150,8 @@ def _source(row: dict[str, Any]) -> list[str]:
 
 def _engine(row: dict[str, Any]) -> None:
     counters, sizes = row.get("counters", {}), row.get("sizes", {})
+    if "learning_s" in row:  # a daemon of before says nothing of it
+        click.echo(f"\n{_learning(row)}")
     if counters:
         click.echo("\nCounted: " + ", ".join(f"{count} {what}" for what, count in counters.items()))
     if any(sizes.values()):

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from dnswatch.cli import main
+from dnswatch.cli.status import _learning
 from dnswatch.cli.tables import amount, span
 from dnswatch.io.lock import StateLock
 from dnswatch.io.store import FILE
@@ -67,6 +68,19 @@ def test_not_running_shows_what_was_last(ran: InLoop, capsys: pytest.CaptureFixt
     assert plain["rows"][f"source:{ran.log}"]["candidates"] == 1
     assert plain["rows"][f"sink:file:{ran.alerts_file}"]["sent"] == 1
     assert plain["rows"]["run"]["stopped_at"]
+
+
+def test_how_far_learning_is(ran: InLoop, capsys: pytest.CaptureFixture[str]) -> None:
+    """The day and what does not count till when; afterwards since when; or that it is off."""
+    assert "Learning: day 1 of 14, until " in Status(ran.config, capsys)()[1]
+    row = Status(ran.config, capsys).json()[1]["rows"]["engine"]
+    assert row["learning_s"] == 14 * 86400
+    told = {key: _learning({**row, **other}) for key, other in {
+        "later": {"log_now": row["began_at"] + 14 * 86400}, "off": {"learning_s": 0.0}, "none": {"began_at": None},
+    }.items()}  # fmt: skip
+    assert told["later"].startswith("Learnt: 14 days from ")
+    assert told["off"] == "Learning is off: whatever is new counts as new."
+    assert told["none"] == "Learning: no line yet; it takes 14 days of log."
 
 
 def test_running_and_ready(ran: InLoop, capsys: pytest.CaptureFixture[str]) -> None:
