@@ -96,6 +96,7 @@ def build_policy(config: Config, catalog: Catalog) -> Policy:
         detection=Detection(
             learning_s=config.detect.learning.days * DAY_S,
             episode_gap_s=config.detect.episode_gap,
+            strangers=config.detect.unknown_clients.lane,
             forwarders={source.path: frozenset(source.forwarders) for source in config.sources if source.forwarders},
             points=config.detect.points,
             options=read_options(config.detect.signals),

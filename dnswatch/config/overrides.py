@@ -50,4 +50,6 @@ def overridden(detection: Detection, path: Path) -> Detection:
         changed = replace(changed, learning_s=given.learning.days * DAY_S)
     if "episode_gap" in given.model_fields_set:
         changed = replace(changed, episode_gap_s=given.episode_gap)
+    if "unknown_clients" in given.model_fields_set:
+        changed = replace(changed, strangers=given.unknown_clients.lane)
     return changed

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import tzinfo
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from dnswatch.core.catalog import Catalog
 from dnswatch.core.clients.expectations import Expectations
@@ -16,6 +16,18 @@ from dnswatch.core.clients.groups import Groups
 from dnswatch.core.model import Decision, Match, Mode, Name, Severity, Who
 
 DAY_S = 86400.0
+
+
+class Lane(NamedTuple):
+    """How many of one kind may come: so many at once, then so many a second of log time."""
+
+    at_once: int
+    per_s: float
+
+
+STRANGERS = Lane(1_000, 1.0)
+"""Two batches of a sink, so that what comes behind them waits for seconds; then 60 a minute: a network of 4 000 that
+comes up within an hour, and more than anybody reads."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +38,8 @@ class Detection:
     """Log time during which first-seen (group, network), prevalence and companion absence do not count yet."""
     episode_gap_s: float = 7 * DAY_S
     """An episode ends after this much log time without an attempt."""
+    strangers: Lane = STRANGERS
+    """How many clients that nobody knows may open alerts: mild ones, grave ones, and over TCP each."""
     forwarders: dict[str, frozenset[str]] = field(default_factory=dict)
     """Source id → client addresses that are other resolvers of ours: their lookups are joined with front lookups."""
     points: Mapping[str, int] = field(default_factory=dict)

@@ -28,6 +28,9 @@ URGENT_APART_S = 0.005
 IDLE_S = 30.0
 """Log time that passes without a line is stored this often only."""
 EVERY_BYTES = 8 << 20
+MOST_ATTEMPTS = 10_000
+"""Attempts at which a checkpoint is made and sources wait for it: a second or two of a flood of made-up names, 20 MB of
+rows and half a second of the disk. 8 MiB of such a log would be five times that."""
 MOST_REVISIONS = 10_000
 """Uncommitted revisions at which sources wait too: some 30 MB."""
 
@@ -97,7 +100,7 @@ class Ledger:
                 self._held.decisions.append(effect)
             self._urgent.set()
         self._bytes += consumed
-        if self._bytes >= EVERY_BYTES:
+        if self._bytes >= EVERY_BYTES or self._engine.unsaved >= MOST_ATTEMPTS:
             self._urgent.set()
 
     async def room(self) -> None:
@@ -108,7 +111,7 @@ class Ledger:
 
     def _full(self) -> bool:
         waiting = len(self._held.revisions) + (len(self._failed.revisions) if self._failed else 0)
-        return self._bytes >= EVERY_BYTES or waiting >= MOST_REVISIONS
+        return self._bytes >= EVERY_BYTES or waiting >= MOST_REVISIONS or self._engine.unsaved >= MOST_ATTEMPTS
 
     @uncancelled
     async def commit(self, final: bool = False) -> None:

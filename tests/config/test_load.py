@@ -31,7 +31,7 @@ expect:
   - {who: [group:build], services: [slack-webhook], because: deploy notifications, owner: platform, until: 2027-06-30}
   - {who: [10.0.10.7, "name:printer-3", "mac:10:20:30:40:50:59"], services: [telegram-bot], because: ops bot}
 watch: {profile: core, include: [category:tunnel-visit], exclude: [httpbin]}
-detect: {learning: {days: 3}, episode_gap: 36h}
+detect: {learning: {days: 3}, episode_gap: 36h, unknown_clients: {at_once: 50, per_minute: 30}}
 sinks:
   - {type: syslog, address: "udp://siem.example", format: rfc5424, min_severity: low, enterprise_id: 4711}
   - {type: file, path: /var/log/dnswatch/alerts.jsonl, format: json}
@@ -74,6 +74,7 @@ def test_every_key_of_the_contract(tmp_path: Path) -> None:
         ("/var/lib/misc/dnsmasq.leases", "auto"), ("/var/lib/kea/kea-leases4.csv", "kea")]  # fmt: skip
     assert config.expect[1].who == ["10.0.10.7", "name:printer-3", "mac:10:20:30:40:50:59"]
     assert (config.detect.learning.days, config.detect.episode_gap) == (3.0, 129_600.0)
+    assert config.detect.unknown_clients.lane == (50, 0.5)
     syslog, file, stdout = config.sinks
     assert isinstance(syslog, SyslogSink)
     assert isinstance(file, FileSink)

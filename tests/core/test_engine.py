@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from dnswatch.core.detect import flood
 from dnswatch.core.detect.attempts import Attempt, Attempts
 from dnswatch.core.detect.engine import Action, Engine, SightingRow
 from dnswatch.core.detect.episodes import alert_id
 from dnswatch.core.model import Lease, Notice, Weird
-from dnswatch.core.policy import DAY_S
+from dnswatch.core.policy import DAY_S, Lane
 from tests.core.detection import T0, alerts, brief, feed, policy, query, verdict
 
 TELEGRAM = "api.telegram.org"
@@ -251,8 +252,8 @@ def test_tables_stay_bounded_under_a_flood(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr("dnswatch.core.detect.attempts.LIMIT", 40)
     monkeypatch.setattr("dnswatch.core.detect.history.PAIRS", 30)
     monkeypatch.setattr("dnswatch.core.detect.timers.SLACK", 10)
-    monkeypatch.setitem(flood.LANES, flood.SEVERE, flood.Lane(5_000))
-    engine = Engine(policy())
+    judged_by = policy()
+    engine = Engine(replace(judged_by, detection=replace(judged_by.detection, strangers=Lane(5_000, 1.0))))
     made = feed(engine, [query(i * 0.01, f"10.1.{i // 250}.{i % 250}", f"x{i}.webhook.site") for i in range(2000)])
     sizes, evicted = engine.sizes(), engine.evicted()
     assert sizes["episodes"] == 50

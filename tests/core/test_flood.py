@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import tracemalloc
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
@@ -14,7 +15,7 @@ from dnswatch.core.detect.changes import Action
 from dnswatch.core.detect.engine import Engine
 from dnswatch.core.logs.digest import Digested
 from dnswatch.core.model import Alert, Position, Query
-from dnswatch.core.policy import Policy
+from dnswatch.core.policy import Lane, Policy
 from tests.core.detection import T0, policy
 
 PER_S = 5_000
@@ -143,14 +144,17 @@ def test_made_up_clients(eighth: float) -> None:
     kept = bounded(eighth, clients, 6)
     assert kept.engine.counters["flood"] > 5_000
     assert kept.engine.evicted()["pair"] == 0
-    assert kept.engine.sizes()["activity"] <= flood.LANES[flood.MILD].at_once + 2
+    assert kept.engine.sizes()["activity"] <= policy().detection.strangers.at_once + 2
 
 
-@pytest.fixture
-def tenth(monkeypatch: pytest.MonkeyPatch) -> float:
-    """A tenth of everything: of the allowance, and of a load that uses it up in a second."""
-    monkeypatch.setitem(flood.LANES, flood.MILD, flood.Lane(100))
-    return 1 / 50
+TENTH = 1 / 50
+"""Of a load that uses up a tenth of the allowance in a second."""
+
+
+def tenth() -> Policy:
+    """Give a policy with a tenth of the allowance."""
+    whole = policy()
+    return replace(whole, detection=replace(whole.detection, strangers=Lane(100, 1.0)))
 
 
 # ── The one alert ─────────────────────────────────────────────────────────────────────────────────────────────
@@ -201,10 +205,10 @@ def test_the_alert_of_a_flood_can_be_closed_and_snoozed() -> None:
     assert kept.told()[0].at >= T0 + 86_400
 
 
-def test_interrupted_or_not_a_flood_is_the_same(tenth: float) -> None:
+def test_interrupted_or_not_a_flood_is_the_same() -> None:
     """Restored after every second, the same clients have alerts of their own and the one alert has the same counts."""
-    whole, torn = Kept(), Kept()
-    load = [*clients(tenth, 4), *clients(tenth / 10, 3, T0 + 90), *clients(tenth, 2, T0 + 900)]
+    whole, torn = Kept(tenth()), Kept(tenth())
+    load = [*clients(TENTH, 4), *clients(TENTH / 10, 3, T0 + 90), *clients(TENTH, 2, T0 + 900)]
     whole.feed(iter(load))
     for second in load:
         torn.feed(iter([second]))
@@ -213,10 +217,10 @@ def test_interrupted_or_not_a_flood_is_the_same(tenth: float) -> None:
     assert len(whole.told()) > 4
 
 
-def test_a_flood_does_not_depend_on_blocks(tenth: float) -> None:
+def test_a_flood_does_not_depend_on_blocks() -> None:
     """The same lines in one block or in many: the same alerts."""
-    load = [*clients(tenth, 4), *clients(tenth / 10, 3, T0 + 90)]
-    whole, single = Kept(), Kept()
+    load = [*clients(TENTH, 4), *clients(TENTH / 10, 3, T0 + 90)]
+    whole, single = Kept(tenth()), Kept(tenth())
     whole.feed(iter([[one for second in load for one in second]]))
     single.feed(iter([[one] for second in load for one in second]))
     assert whole.alerts == single.alerts
@@ -254,7 +258,7 @@ def test_who_looks_known_only_since_the_flood_is_held_back() -> None:
 
 def test_made_up_clients_do_not_push_out_who_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
     """So many addresses are remembered at all; what is known of real ones, and their apps, stays."""
-    monkeypatch.setitem(flood.LANES, flood.NEWCOMER, flood.Lane(50))
+    monkeypatch.setattr(flood, "SILENT", {**flood.SILENT, flood.NEWCOMER: Lane(50, 1.0)})
     kept = Kept()
     kept.feed(iter([[query(T0 - 3600, REAL, "web.telegram.org")]]))
     made_up = [query(T0 + n / 5000, f"198.18.{n >> 8}.{n & 255}", "web.telegram.org") for n in range(5_000)]
@@ -304,12 +308,12 @@ def test_a_flood_at_the_front_explains_its_forwarder() -> None:
 
 def test_the_allowance_survives_a_restart() -> None:
     """Interrupted or not, the same clients are let in; a lane that refused is filled again after a calm minute only."""
-    one, rows = flood.Openings(), {}
-    admitted = sum(one.admit(flood.MILD, T0) for _ in range(flood.LANES[flood.MILD].at_once + 9))
+    one, rows = flood.Openings(Lane(10, 1.0)), {}
+    admitted = sum(one.admit(flood.MILD, T0) for _ in range(19))
     one.take_changes(rows)
-    again = flood.Openings()
+    again = flood.Openings(Lane(10, 1.0))
     again.restore([("", row) for row in rows.values() if row])
-    assert admitted == flood.LANES[flood.MILD].at_once
+    assert admitted == 10
     for openings in (one, again):
         said = [openings.admit(flood.MILD, T0 + after) for after in (0, 30, 80, 141.5, 141.6)]
         assert said == [False, False, False, True, False]

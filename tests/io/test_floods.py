@@ -16,17 +16,21 @@ from typing import Any
 
 import pytest
 
-from dnswatch.core.detect.flood import LANES, MILD, NEWCOMER
+from dnswatch.core.detect.flood import NEWCOMER, SILENT
+from dnswatch.core.policy import Detection
 from tests.running import Running, bind_line, until
 
 REAL, EARLY = "10.0.10.7", "10.0.10.8"
-AT_ONCE = LANES[MILD].at_once
+AT_ONCE = Detection().strangers.at_once
 OTHERS = 100
 """Alerts beside those: revisions of the flood's own, unknown clients that come when it pauses."""
-AT_FIRST_S, LATER_S = 12.0, 6.0
-"""Seconds of processor time until a real alert is in the sink. Measured: 4 and 1, most of it what is read meanwhile."""
+NEEDED_S = 12.0
+"""Seconds of processor time until a real alert is in the sink: for what is read before it, what is stored with it and
+the flood's first alerts. Measured: 1 to 4; three times that where others use the caches, too."""
 PER_S = 5_000
-STEP_S = 0.1
+STEPS = 10  # in a second
+BEHIND_S = 6
+"""So many seconds' lines may wait to be read; two until `status` says so, the rest for checkpoints."""
 
 Line = Callable[[int, float], str]
 
@@ -57,18 +61,26 @@ class Flood:
         self._asked: dict[str, float] = {}  # real client → `burned` when it asked
         self.needed: dict[str, float] = {}  # … and how much more until its alert had come
 
-    def rain(self, seconds: float) -> Iterator[float]:
-        """Write for so long, as a server would; give the resident memory, in MiB, each second."""
-        begun, steps = time.monotonic(), 0
-        while time.monotonic() < begun + seconds:
-            at, count = time.time(), int(self._per_s * STEP_S)
-            self.running.write("".join(self._line(self._number + n, at) for n in range(count)))
-            self._number += count
-            steps += 1
-            time.sleep(max(begun + steps * STEP_S - time.monotonic(), 0.0))
-            if steps % int(1 / STEP_S) == 0:
-                self.look()
-                yield self.memory()
+    def rain(self, seconds: int) -> Iterator[float]:
+        """Write what comes in so many seconds, as a server would; give the resident memory, in MiB, after each second.
+
+        On a machine that is busy with other things it waits for the daemon: what is measured is its work.
+        """
+        for _ in range(seconds):
+            for _ in range(STEPS):
+                before, at, count = time.monotonic(), time.time(), self._per_s // STEPS
+                self.running.write("".join(self._line(self._number + n, at) for n in range(count)))
+                self._number += count
+                time.sleep(max(before + 1 / STEPS - time.monotonic(), 0.0))
+            self.look()
+            yield self.memory()
+            until(lambda: self.behind() < BEHIND_S * self._per_s, 120)
+
+    def behind(self) -> float:
+        """How many lines are not read yet, or so few seconds ago that `status` does not show it."""
+        row = self.running.status().get(f"source:{self.running.log}", {"offset": 0})
+        size = self.running.log.stat().st_size
+        return (size - float(row["offset"])) / max(size, 1) * self._number
 
     def burned(self) -> float:
         """Seconds of processor time that the daemon has used."""
@@ -112,7 +124,7 @@ class Flood:
 
 
 def endure(
-    folder: Path, line: Line, per_s: int, warm_s: float, seconds: float, grown: tuple[float, float] = (8, 8)
+    folder: Path, line: Line, per_s: int, warm_s: int, seconds: int, grown: tuple[float, float] = (8, 8)
 ) -> dict[str, Any]:
     """Flood it; give the status rows. Once it is warm memory and store grow by no more than so many MiB.
 
@@ -123,14 +135,13 @@ def endure(
         list(flood.rain(1))
         flood.real_alert(EARLY)
         list(flood.rain(warm_s))
-        first = list(flood.rain(seconds / 2))
+        first = list(flood.rain(seconds // 2))
         store = flood.stored()
         flood.real_alert(REAL)
-        second = list(flood.rain(seconds / 2))
+        second = list(flood.rain(seconds // 2))
         until(flood.look, 60 + 4 * seconds)
         said = f"MiB resident {first} then {second}; store {store:.1f}, then {flood.stored():.1f} MiB; {flood.needed}"
-        assert flood.needed[EARLY] < AT_FIRST_S, said
-        assert flood.needed[REAL] < LATER_S, said
+        assert max(flood.needed.values()) < NEEDED_S, said
         assert median(second) <= median(first) * 1.1 + grown[0], said  # a checkpoint needs some for a moment
         assert flood.stored() <= store * 1.25 + grown[1], said
         flood.caught_up()
@@ -162,19 +173,19 @@ def test_made_up_clients(tmp_path: Path) -> None:
 
 
 @pytest.mark.torture
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1800)
 def test_made_up_names_at_full_size(tmp_path: Path) -> None:
-    """5 000 new names a second for minutes."""
-    rows = endure(tmp_path, made_up_name, PER_S, 60, 90)
+    """5 000 new names a second for minutes: every table is full long before the end, and says what had to go."""
+    rows = endure(tmp_path, made_up_name, PER_S, 40, 60)
     assert rows["engine"]["sizes"]["episodes"] <= 12
     assert any(name.startswith("evicted:") for name in rows["engine"]["counters"]), rows["engine"]
 
 
 @pytest.mark.torture
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1800)
 def test_made_up_clients_at_full_size(tmp_path: Path) -> None:
     """5 000 new senders a second for minutes: a thousand have their alert, the others are one."""
     rows = endure(tmp_path, made_up_client, PER_S, 30, 90)
     assert rows["engine"]["counters"]["flood"] > 100_000
-    assert rows["engine"]["sizes"]["activity"] <= AT_ONCE + LANES[NEWCOMER].at_once + OTHERS
+    assert rows["engine"]["sizes"]["activity"] <= AT_ONCE + SILENT[NEWCOMER].at_once + OTHERS
     assert ["client-flood", "unknown clients"] in [list(one) for one in rows["health"]["blind_spots"]]

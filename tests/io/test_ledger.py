@@ -23,8 +23,10 @@ class Engine:
     def __init__(self) -> None:
         self.prepared: list[Changes] = []
         self.asked: list[Action] = []
+        self.unsaved = 0
 
     def changes(self) -> Changes:
+        self.unsaved = 0
         return self.prepared.pop(0) if self.prepared else Changes()
 
     def act(self, action: Action) -> list[Alert]:
@@ -147,6 +149,21 @@ async def test_sources_wait_while_too_much_is_uncommitted(tmp_path: Path, monkey
             await waiting
         assert made.ledger.commits == 1
         await made.ledger.room()
+
+
+async def test_many_attempts_are_stored_before_more_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A flood of made-up names is little log and many rows: these bound what is uncommitted, too."""
+    monkeypatch.setattr(module, "MOST_ATTEMPTS", 10)
+    async with world(tmp_path, runs=False) as made:
+        made.engine.unsaved = 10
+        made.engine.prepared.append(Changes({("attempt", "10.1.0.9 x.webhook.site 7"): {"n": 7}}))
+        made.ledger.note([], 1)
+        waiting = asyncio.create_task(made.ledger.room())
+        await asyncio.sleep(0)
+        assert not waiting.done()
+        await made.ledger.commit()
+        async with asyncio.timeout(60):
+            await waiting
 
 
 async def test_actions_are_applied_once(tmp_path: Path) -> None:

@@ -80,6 +80,7 @@ class Engine(State):
         self._blocks = outcomes.Blocks(policy)
         self._match = policy.catalog.match
         self._panel.configure(policy.detection)
+        self._openings.configure(policy.detection.strangers)
 
     # ── In ────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -311,6 +312,7 @@ class Engine(State):
         """
         client = judgement.client_of(self.policy, self.identity, event.client, event.at)
         sighting = judgement.sight(self.policy, self.history, client, api, event.qname, event.qtype, event.at)
+        self.counters["expected" if sighting.expected else "unexpected"] += 1
         held_back = not self._knows(client, sighting) and not self._openings.admit(_lane(sighting, event), sighting.at)
         if held_back:
             self._hold_back(sighting, path, event, at)
@@ -319,7 +321,6 @@ class Engine(State):
         attempt = Attempt(event.client, event.qname, event.at, source, sighting.service.id, sighting.expected)
         self._attempts.open(attempt, self.log_now)
         self._attempts.note(attempt, source, event)
-        self.counters["expected" if sighting.expected else "unexpected"] += 1
         if held_back:
             return attempt
         self._tally.add(sighting)

@@ -10,26 +10,22 @@ time and on what was asked before alone. Never: judges a lookup. Read next: ``st
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Mapping
 
 from dnswatch.core.detect.changes import Row
+from dnswatch.core.policy import Lane
 
-
-class Lane(NamedTuple):
-    """What one kind of strangers may do."""
-
-    at_once: int
-    per_s: float = 1.0
-    """60 a minute: a network of 4 000 that comes up within an hour, and more than anybody reads."""
-
-
-MILD, SEVERE, TCP, EXPECTED, NEWCOMER = "mild", "severe", "tcp", "expected", "newcomer"
-LANES: dict[str, Lane] = {
-    MILD: Lane(1_000),  # two batches of a sink: what comes behind them waits for seconds
-    SEVERE: Lane(1_000),  # of services whose base severity is high: mild lookups cannot use these up
-    TCP: Lane(1_000),  # over TCP an address is no forgery, but one host may have 2^64 of them
-    EXPECTED: Lane(10_000),  # makes no alert, only memories of 600 bytes
-    NEWCOMER: Lane(10_000),  # addresses remembered at all; a tenth of the table (core/clients/roles.py)
+MILD = "mild"
+SEVERE = "severe"
+"""Of services whose base severity is high: mild lookups cannot use this lane up."""
+TCP = "tcp"
+"""Over TCP an address is no forgery, but one host may have 2^64 of them."""
+EXPECTED = "expected"
+NEWCOMER = "newcomer"
+"""Of addresses that are remembered at all."""
+SILENT: Mapping[str, Lane] = {
+    EXPECTED: Lane(10_000, 1.0),  # makes no alert, only memories of 600 bytes
+    NEWCOMER: Lane(10_000, 1.0),  # a tenth of the table (core/clients/roles.py)
 }
 CALM_S = 60.0
 """A lane is filled up again when it has refused nobody for so long."""
@@ -38,15 +34,20 @@ CALM_S = 60.0
 class Openings:
     """The lanes, each with what it has left."""
 
-    def __init__(self) -> None:
-        self._left = {name: float(lane.at_once) for name, lane in LANES.items()}
-        self._at = dict.fromkeys(LANES, 0.0)  # up to when it was filled
+    def __init__(self, alerts: Lane) -> None:
+        self.configure(alerts)
+        self._left = {name: float(lane.at_once) for name, lane in self._lanes.items()}
+        self._at = dict.fromkeys(self._lanes, 0.0)  # up to when it was filled
         self._changed = False
+
+    def configure(self, alerts: Lane) -> None:
+        """Take what each lane may do whose strangers have alerts."""
+        self._lanes = {MILD: alerts, SEVERE: alerts, TCP: alerts, **SILENT}
 
     def admit(self, name: str, at: float) -> bool:
         """Say whether one more stranger may come at this log time, and count it."""
         self._changed = True
-        lane, filled_at = LANES[name], self._at[name]
+        lane, filled_at = self._lanes[name], self._at[name]
         if at > filled_at:
             if filled_at:
                 self._left[name] = min(self._left[name] + (at - filled_at) * lane.per_s, lane.at_once)
@@ -60,12 +61,12 @@ class Openings:
     def take_changes(self, into: dict[tuple[str, str], Row | None]) -> None:
         """Write the row if it changed since the last call."""
         if self._changed:
-            into["openings", ""] = {"lanes": {name: [self._left[name], self._at[name]] for name in LANES}}
+            into["openings", ""] = {"lanes": {name: [self._left[name], self._at[name]] for name in self._lanes}}
             self._changed = False
 
     def restore(self, rows: list[tuple[str, Row]]) -> None:
         """Take the stored row; one of before there were lanes has none."""
         for _, row in rows:
             for name, (left, at) in row.get("lanes", {}).items():
-                if name in LANES:
+                if name in self._lanes:
                     self._left[name], self._at[name] = left, at

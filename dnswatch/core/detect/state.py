@@ -47,7 +47,7 @@ class State:
         self._timers = Timers()
         self._tally = Tally()
         self._decisions = Decisions()
-        self._openings = Openings()
+        self._openings = Openings(policy.detection.strangers)
         self._strangers = Strangers()
         self._trails = Trails()
         self._effects: list[Effect] = []
@@ -92,6 +92,12 @@ class State:
             changes.rows["clock", ""] = {"log_now": self.log_now, "began_at": self.history.began_at}
             self._clock_changed = False
         return changes
+
+    @property
+    def unsaved(self) -> int:
+        """How many attempts changed since the last call of `changes`: what making and storing the rows costs goes by
+        these."""
+        return len(self._attempts.changed)
 
     def forget_changes(self) -> None:
         """Drop what `changes` would give, where nobody keeps it: making the rows takes an eighth of a scan's time."""
