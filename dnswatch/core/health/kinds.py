@@ -31,7 +31,7 @@ KINDS: dict[str, Kind] = {
     "client-flood": Kind(
         "high", "a flood of lookups by clients that nobody knows", "",
         "they are counted here only: a real client that was never seen before may hide among them, and whoever wants "
-        "to hide may have sent them. Known clients, and the first thousand, have alerts of their own",
+        "to hide may have sent them. Known clients, and the first that came, have alerts of their own",
         "look at the services and networks: see who asks, in the log; senders are forged, or a network is new. Let the "
         "server refuse strangers (BIND: allow-query), and the network forged senders (RFC 2827)",
         EVENT_S,
