@@ -206,8 +206,9 @@ def world(kind: str, program: type[Running] = Running, **settings: Any) -> Itera
         folder = root / "dnswatch"
         folder.mkdir()
         folder.chmod(0o777)  # the resolver logs there as its own user: dnswatch reads what it says
-        log = "bind" if kind in READERS else kind  # they write none
-        sources = f"sources: [{{type: {log}, path: {folder}/query.log, timezone: UTC}}]"
+        sources = f"sources: [{{type: {kind}, path: {folder}/query.log, timezone: UTC}}]"
+        if kind in READERS:  # their logs name no client
+            sources = f'sources: [{{type: dnstap, listen: "unix://{folder}/tap"}}]'
         made = World(kind, program(folder, sources=sources), root, upstream, **settings)
         if made.has_tls:
             _certificate(root)
@@ -348,6 +349,8 @@ net.listen('127.0.0.1', {made.resolver})
 net.listen('::1', {made.resolver})
 cache.size = 10 * MB
 trust_anchors.remove('.')
+modules.load('dnstap')
+dnstap.config({{socket_path = '{made.running.folder}/tap', client = {{log_queries = true, log_responses = true}}}})
 policy.add(policy.all(policy.STUB('127.0.0.1@{made.upstream.port}')))
 dofile('/etc/knot-resolver/dnswatch.lua')
 """)  # fmt: skip
@@ -372,6 +375,10 @@ setLocal("127.0.0.1:{made.resolver}")
 addLocal("[::1]:{made.resolver}")
 newServer({{address = "127.0.0.1:{made.upstream.port}", healthCheckMode = "up"}})
 getPool(""):setCache(newPacketCache(1000))
+local tap = newFrameStreamUnixLogger("{made.running.folder}/tap")
+addResponseAction(AllRule(), DnstapLogResponseAction("dnsdist", tap))
+addCacheHitResponseAction(AllRule(), DnstapLogResponseAction("dnsdist", tap))
+addSelfAnsweredResponseAction(AllRule(), DnstapLogResponseAction("dnsdist", tap))
 dofile("/etc/dnsdist/dnswatch.lua")
 """)  # fmt: skip
 

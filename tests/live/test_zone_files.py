@@ -54,7 +54,8 @@ def answered(made: World, client: str, name: str, wanted: object) -> bool:
 def test_what_is_ordered_is_live_without_a_word_to_the_resolver(
     kind: str, record_property: Callable[[str, object], None]
 ) -> None:
-    """Lists, a single exemption, quarantine of who is exempt, shadow and back; dnswatch sees each version itself."""
+    """Lists, a single exemption, quarantine of who is exempt, shadow and back; dnswatch sees each version itself, and
+    by dnstap who was refused what."""
     with world(kind) as made, resolver(made):
         assert wait_for(made.loaded, 15)
         assert wait_for(made.whole, 30), made.status()
@@ -69,6 +70,7 @@ def test_what_is_ordered_is_live_without_a_word_to_the_resolver(
         made.reload("exempt", also=STAFF)
         assert wait_for(partial(answered, made, STAFF, SLACK, PASSED))
         assert made.ask(OTHERS, SLACK) == BLOCKED
+        assert wait_for(lambda: made.outcomes(OTHERS, "slack-webhook") == ["observed"], 15), made.running.alerts()
         order(made, "quarantine", "add", EXEMPT, "--because", "case 4711")
         assert wait_for(partial(answered, made, EXEMPT, OTHER, BLOCKED))
         order(made, "quarantine", "remove", EXEMPT, "--because", "reinstalled")
@@ -101,7 +103,7 @@ def test_it_goes_on_with_what_it_has(kind: str) -> None:
             assert f"dnswatch: any.{PARENT} stays as it was" in said
 
 
-@pytest.mark.parametrize("kind", READERS)
+@pytest.mark.parametrize("kind", ["dnsdist", pytest.param("knot", marks=pytest.mark.torture)])
 def test_a_copy_that_is_not_fetched_is_told_of(kind: str) -> None:
     """Its files are a copy, as on a host of its own: an alert says which version it lacks, until it has it."""
     with world(kind, grace_s=2) as made:
