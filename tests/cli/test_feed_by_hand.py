@@ -139,7 +139,7 @@ def test_lint_proves_a_clean_policy(place: Path) -> None:
     said = feed(place, "lint")
     assert said.exit_code == 0, said.output
     assert said.stderr.startswith("proven for ")
-    assert "bind, powerdns, unbound, dnsmasq: 0 errors, 0 warnings" in said.stderr
+    assert "bind, dnsdist, knot, powerdns, unbound, dnsmasq: 0 errors, 0 warnings" in said.stderr
 
 
 def test_impact_counts_by_audience_and_names_expected_clients(place: Path) -> None:

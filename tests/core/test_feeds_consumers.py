@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from dnswatch.core.clients.groups import Groups
 from dnswatch.core.feeds.consumers import CONSUMERS
+from dnswatch.core.feeds.resolvers import CONSUMERS as READINGS
 from dnswatch.core.feeds.subscription import PRIVATE, Audience, Origin, Subscription, audience_networks
 from dnswatch.core.feeds.tsig import Key
 from dnswatch.core.feeds.zones import ANY
@@ -74,6 +75,11 @@ def test_files_say_where_they_go_and_keep_secrets_apart(kind: str) -> None:
             assert file.text.isascii()
             assert file.text.endswith("\n")
             assert file.private or "secret" not in file.text
+
+
+def test_what_every_resolver_makes_of_a_zone_is_known() -> None:
+    """Else `feed lint` would prove nothing of it; dnsmasq has no zones, only one list."""
+    assert {kind for kind, writer in CONSUMERS.items() if writer.tells_clients} == set(READINGS)
 
 
 NETWORKS = st.builds(

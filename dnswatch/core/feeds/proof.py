@@ -28,6 +28,7 @@ from dnswatch.core.feeds.audiences import (
     expected_services,
     service_of,
 )
+from dnswatch.core.feeds.claims import Semantics
 from dnswatch.core.feeds.clients import networks_of
 from dnswatch.core.feeds.flaws import Flaw
 from dnswatch.core.feeds.formats import FORMATS
@@ -43,7 +44,10 @@ Network = IPv4Network | IPv6Network
 
 def proof(policy: Policy, identity: Identity, at: float, zones: tuple[Zone, ...]) -> Iterator[Flaw]:
     """Yield an error for each (cell of clients, service) that is expected and blocked in some resolver."""
-    resolvers = {consumer: Resolver(zones, consumer) for consumer in CONSUMERS}
+    alike: dict[Semantics, list[str]] = {}
+    for consumer, reading in CONSUMERS.items():
+        alike.setdefault(reading, []).append(consumer)
+    resolvers = {", ".join(consumers): Resolver(zones, consumers[0]) for consumers in alike.values()}
     by_audience = {zone.audience: zone for zone in zones}
     cut_off, exempt = ByClient(by_audience[QUARANTINE]), ByClient(by_audience[EXEMPT])
     broken: dict[tuple[str, str], list[str]] = {}
@@ -119,7 +123,7 @@ def names_of(policy: Policy, service: str, zones: Iterable[Rule]) -> Iterator[Na
 def _broken(policy: Policy, resolvers: dict[str, Resolver], client: Client, service: str, at: float) -> Iterator[str]:
     audience = client.group or ANY
     blocks = Spoken(manual_blocks(policy, audience, at))
-    rules = resolvers["bind"].rules(audience)
+    rules = next(iter(resolvers.values())).rules(audience)
     for name in names_of(policy, service, rules):
         if blocks.overrides(name, "expected"):
             continue
