@@ -65,12 +65,7 @@ def find(path: Path, olddir: Path | None, position: Position) -> tuple[OpenGener
         try:
             if position.head_size and (file := reopen(position, found, must=str(path))) is not None:
                 return file, _perhaps_lost(file, position, found)
-            read = set()
-            for left in position.left:
-                if (known := reopen(left, found)) is not None:
-                    read.add(known.id)
-                    known.close()
-            following = unread(found, position.changed_ns, read) if position.changed_ns else None
+            following = _unread(position, found)
             older = following is not None and following.path != str(path)
             file = OpenGeneration(Path(following.path)) if following is not None and older else None
             if not unchanged(found, path, olddir):
@@ -83,6 +78,33 @@ def find(path: Path, olddir: Path | None, position: Position) -> tuple[OpenGener
         except FileNotFoundError:
             continue  # renamed or packed while we looked
     return OpenGeneration(path), GONE if position.head_size else ""
+
+
+def _unread(position: Position, found: Sequence[Generation]) -> Generation | None:
+    """Choose the oldest of the ``found`` files that is newer than ``position`` and was not read by then."""
+    read = set()
+    for left in position.left:
+        if (known := reopen(left, found)) is not None:
+            read.add(known.id)
+            known.close()
+    return unread(found, position.changed_ns, read) if position.changed_ns else None
+
+
+def overlooked(path: Path, olddir: Path | None, file: OpenGeneration, position: Position) -> OpenGeneration | None:
+    """Open the oldest copy that was made of ``file`` since it stood empty at ``position``; None if there is none.
+
+    It grew, and was copied and truncated again, between two looks: nothing in the file itself tells.
+    """
+    for _ in range(RETRIES):
+        found = generations(path, olddir)
+        with suppress(FileNotFoundError):  # renamed or packed while we looked
+            copy = _unread(position, [each for each in found if (each.device, each.inode) != file.id])
+            opened = OpenGeneration(Path(copy.path)) if copy is not None else None
+            if unchanged(found, path, olddir):
+                return opened
+            if opened is not None:
+                opened.close()
+    return None
 
 
 def copy_of(path: Path, olddir: Path | None, file: OpenGeneration, position: Position) -> OpenGeneration | None:

@@ -27,7 +27,7 @@ from dnswatch.io.access import no_access
 from dnswatch.io.generation import OpenGeneration, generations, unchanged
 from dnswatch.io.inotify import DIRECTORY, FILE, Inotify
 from dnswatch.io.left import Left
-from dnswatch.io.resume import GONE, MOMENT, RETRIES, Start, begin, copy_of, find, successor
+from dnswatch.io.resume import GONE, MOMENT, RETRIES, Start, begin, copy_of, find, overlooked, successor
 from dnswatch.io.skip import LEFT_OUT, cut_short
 from dnswatch.io.way import Block, Consume
 
@@ -75,6 +75,7 @@ class FileTail:
         self._file: OpenGeneration | None = None
         self._left = Left(source_id, drain_s, self.losses)
         self._left_known = False
+        self._emptied: Position | None = None  # of a file that is truncated at rotations, while nothing of it is read
         self._buffer = bytearray(BLOCK)
         self._inotify: Inotify | None = None
         self._began: tuple[tuple[int, int], int] | None = None  # identity and size of the file when we began
@@ -158,7 +159,7 @@ class FileTail:
             await self._truncated(file, consume, known)
             return True
         if step == "read":
-            return await self._read(file, consume) or busy
+            return self._go_back(file) or await self._read(file, consume) or busy
         if step == "next":
             return await self._finish(file, consume) or self._next(file) or busy
         if not self.at_end and path_id == file.id:
@@ -274,6 +275,8 @@ class FileTail:
         self._file, self.size = opened, 0
         self.generations["rotated"] += 1
         self.at_end = False
+        if not opened.read:
+            self._begins(opened)
         return True
 
     async def _truncated(self, file: OpenGeneration, consume: Consume, known: int) -> None:
@@ -295,6 +298,26 @@ class FileTail:
             return
         self._left.note(position)
         file.restart()
+        self._begins(file)
+
+    def _begins(self, file: OpenGeneration) -> None:
+        """Remember from when on a log that is truncated at its rotations has nothing that was read."""
+        if self.generations["truncated"] and file.path == self.path:
+            self._emptied = replace(file.position(self.source_id, 0, b""), left=self._left.positions)
+
+    def _go_back(self, file: OpenGeneration) -> bool:
+        """Before its first line is read: go to what was copied and truncated since, if anything."""
+        emptied, self._emptied = self._emptied, None
+        if emptied is None or file.read:
+            return False
+        copy = overlooked(self.path, self._olddir, file, emptied)
+        if copy is None:
+            return False
+        self.generations["truncated"] += 1
+        self.losses[MOMENT] += 1
+        file.close()
+        self._file = copy
+        return True
 
     # ── Reading ───────────────────────────────────────────────────────────────────────────────────────────────
 

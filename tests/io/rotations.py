@@ -306,6 +306,8 @@ class Replaced(Rotation):
     """The directory is moved away and made anew."""
 
     lossy = frozenset({"terminated", "killed", "down"})
+    pause_s = 0.5  # a reader that stalls for as long misses a whole directory, and says so
+    rounds = 6
 
     def __init__(self) -> None:
         self._number = 0

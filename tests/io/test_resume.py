@@ -133,3 +133,33 @@ async def test_a_copy_that_is_packed_meanwhile(log: Path, monkeypatch: pytest.Mo
         reader.gate.set()
         add(log, "c")
         await reader.reads("b", "c")
+
+
+@pytest.mark.parametrize("packed", [False, True])
+async def test_copied_and_truncated_twice_between_two_looks(log: Path, packed: bool) -> None:
+    """Nothing was read of what was copied the second time: the copies are read first, in order."""
+    add(log, "a")
+    async with following(log, start="start") as reader:
+        await reader.reads("a")
+        copy_and_truncate(log, packed)
+        await reader.until(lambda: reader.tail.generations["truncated"] == 1)
+        for text in "bcd":  # in one step of the loop: the reader does not look meanwhile
+            add(log, text)
+            if text != "d":
+                copy_and_truncate(log, packed)
+        await reader.reads("b", "c", "d")
+        assert set(reader.tail.losses) == {resume.MOMENT}
+        add(log, "e")
+        await reader.reads("e")
+
+
+def copy_and_truncate(log: Path, packed: bool) -> None:
+    """Do what logrotate does with copytruncate, and compress."""
+    ending = ".gz" if packed else ""
+    for number in (3, 2, 1):
+        old = log.with_name(f"{log.name}.{number}{ending}")
+        if old.exists():
+            old.rename(log.with_name(f"{log.name}.{number + 1}{ending}"))
+    data = log.read_bytes()
+    log.with_name(f"{log.name}.1{ending}").write_bytes(gzip.compress(data) if packed else data)
+    os.truncate(log, 0)
