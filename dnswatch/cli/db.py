@@ -55,7 +55,7 @@ def check(ctx: click.Context) -> None:
         click.echo(f"{path}: {text}")
     click.echo(
         "Stop dnswatch, move the file away and put a backup in its place (dnswatch db backup makes them); "
-        "without one, dnswatch starts afresh and reads the logs that are still there.",
+        "without one a new store is made: sources are read from where `from` says, and learning starts again.",
         err=True,
     )
     ctx.exit(EXIT_FAILED)

@@ -40,6 +40,7 @@ def test_a_sound_store_and_a_damaged_one(ran: InLoop, capsys: pytest.CaptureFixt
     code, _, err = db(ran.config, capsys, "check")
     assert code == 1
     assert "put a backup in its place" in err
+    assert "sources are read from where `from` says" in err  # by default only what is new: not what is still there
 
 
 def test_a_backup_holds_the_alerts_while_the_daemon_holds_the_lock(

@@ -170,8 +170,9 @@ def meaning(error: DBAPIError, path: Path) -> Exception:
 
 def damage(path: Path, said: str) -> str:
     """Say that the file is damaged, and the way on."""
+    first = said.removeprefix("*** in database main ***").strip().split("\n")[0]  # SQLite tells each page that it finds
     return (
-        f"the store {path} is damaged ({said}). Stop dnswatch, keep a copy, and either put a backup in its place or "
+        f"the store {path} is damaged ({first}). Stop dnswatch, keep a copy, and either put a backup in its place or "
         f"move it away: a new one is made, sources are read from where `from` says, and learning starts again"
     )
 
