@@ -54,7 +54,7 @@ def command(
 
     It says which clients are served with which zone, how zones are fetched, and how queries are logged. It changes when
     groups, their networks or keys change; expectations and promotion change zones only. Knot Resolver, dnsdist and
-    dnsmasq read files on this host instead; dnsmasq cannot tell clients apart.
+    dnsmasq read files on this host instead; dnsmasq cannot tell clients apart, and the first two log by dnstap only.
     """
     loaded = load_policy(Path(config_path(ctx)))
     config, groups, writer = loaded.config, loaded.policy.groups, CONSUMERS[kind]

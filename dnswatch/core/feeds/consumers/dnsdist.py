@@ -25,7 +25,7 @@ _HEAD = """\
 -- expectations, exemptions and quarantine change is in the files of {directory},
 -- which it looks at every second; the user _dnsdist may read them. Your own settings stay in dnsdist.conf (setLocal,
 -- newServer, a packet cache, rules), which hold for whoever passes here; but a function maintenance(), or setACL, must
--- stand there above the line that loads this file.
+-- stand there above the line that loads this file. It logs no query: dnswatch reads dnstap (docs/sources.md).
 --
 --   once:  dnswatch feed build
 --          echo 'dofile("{path}")' >> /etc/dnsdist/dnsdist.conf

@@ -26,7 +26,8 @@ _HEAD = """\
 -- expectations, exemptions and quarantine change is in the files of {directory},
 -- which it looks at every second; the user knot-resolver may read them. Your own settings stay in kresd.conf:
 -- net.listen, forwarding, feeds of third parties by policy.add, which hold for whoever passes here. A view of your own
--- must stand there above the line that loads this file.
+-- must stand there above the line that loads this file. Its log names no client: dnswatch reads dnstap
+-- (docs/sources.md).
 --
 --   once:  dnswatch feed build
 --          echo "dofile('{path}')" >> /etc/knot-resolver/kresd.conf
