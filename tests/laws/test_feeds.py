@@ -5,6 +5,7 @@ a client and a name the verdict of its zones is compared with the judgement that
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from ipaddress import ip_network
 
 from hypothesis import given, settings
@@ -12,15 +13,18 @@ from hypothesis import strategies as st
 
 from dnswatch.core.catalog import NeverBlock
 from dnswatch.core.clients.identity import Identity
-from dnswatch.core.feeds.claims import Lookup, Semantics
+from dnswatch.core.feeds.audiences import audiences
+from dnswatch.core.feeds.claims import Lookup, Semantics, rules_of
 from dnswatch.core.feeds.formats import FORMATS
 from dnswatch.core.feeds.guard import faults
+from dnswatch.core.feeds.plain import Plain
 from dnswatch.core.feeds.publication import plan
 from dnswatch.core.feeds.triggers import client_trigger
+from dnswatch.core.feeds.verdicts import TENANT, verdicts_of
 from dnswatch.core.feeds.zones import EVERYONE
-from dnswatch.core.model import Client, Group, Lease, Snapshot
+from dnswatch.core.model import Client, Decision, Group, Lease, Rule, Snapshot
 from dnswatch.core.names import parents, within
-from dnswatch.core.policy import Policy
+from dnswatch.core.policy import Entry, Policy, Tenants
 from tests.core.feed_worlds import AT, MATCHES, NAMES, policy, service
 
 GROUPS = [
@@ -119,6 +123,24 @@ def test_whatever_follows_whatever_no_zone_has_a_fault_and_no_serial_falls(first
         old = before.get(one.zone.name)
         if old:
             assert (one.serial > old.serial) == (one.zone != old.zone)
+
+
+@given(worlds(), st.lists(st.builds(Entry, NAMES, MATCHES, st.just("ours")), max_size=2), st.lists(NAMES, max_size=2))
+@settings(deadline=None, max_examples=150)
+def test_what_is_said_of_plain_names_at_once_is_what_weighing_says(
+    world: Policy, entries: list[Entry], tenants: list[str]
+) -> None:
+    """The short way is the long way, for every audience: same verdict on every name, same rules."""
+    block = Rule("", "nxdomain")
+    decisions = tuple(Decision(name, TENANT, "", "ours", None) for name in tenants)
+    world = replace(world, feeds=replace(world.feeds, block=tuple(entries[:1]), allow=tuple(entries[1:]),
+                                         tenants=Tenants(), decisions=decisions))  # fmt: skip
+    plain = Plain(world)
+    for audience in (*audiences(world), EVERYONE):
+        long, short = verdicts_of(world, audience, AT), verdicts_of(world, audience, AT, plain)
+        assert short.nodes == long.nodes
+        quick = [rule for service in short.blocked_services for rule in plain.rules(service, block)]
+        assert tuple(sorted([*rules_of(short, block), *quick])) == rules_of(long, block)
 
 
 def _is_exempt(published: Mapping[str, Snapshot], address: str) -> bool:

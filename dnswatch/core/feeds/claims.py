@@ -44,6 +44,8 @@ class Verdicts:
     """The claims of one audience, ready to be asked about any name."""
 
     nodes: Mapping[Name, tuple[bool | None, bool | None]] = field(default_factory=dict)
+    plain: frozenset[Name] = frozenset()  # names among them that have nothing to do with any other one
+    blocked_services: tuple[str, ...] = ()  # whose plain names are blocked
 
     def blocked(self, name: Name) -> bool:
         """Say whether the most specific claim on ``name`` blocks it; without a claim it passes."""
@@ -74,7 +76,7 @@ def weigh(claims: Iterable[Claim]) -> Verdicts:
 
 
 def rules_of(verdicts: Verdicts, block: Rule) -> tuple[Rule, ...]:
-    """Write verdicts as the fewest RPZ rules that every resolver reads alike, sorted by trigger.
+    """Write verdicts as the fewest RPZ rules that every resolver reads alike, sorted by trigger; plain names aside.
 
     ``block`` carries the action of a blocked name; its trigger is ignored.
     """
@@ -119,19 +121,29 @@ def _significant(verdicts: Verdicts) -> list[Name]:
     """Give the names whose claims change anything: the others repeat what is said above them."""
     return [
         name for name in verdicts.nodes
-        if set(_effective(verdicts, name)) != {verdicts.inherited(name)}
+        if name not in verdicts.plain and set(_effective(verdicts, name)) != {verdicts.inherited(name)}
     ]  # fmt: skip
 
 
 class Lookup:
     """Reads rules as a resolver does: which rule, if any, a query name meets."""
 
-    def __init__(self, rules: Iterable[Rule], semantics: Semantics = "closest-encloser") -> None:
-        self._rules = {rule.trigger: rule for rule in rules}
+    def __init__(
+        self, rules: Iterable[Rule], semantics: Semantics = "closest-encloser", like: Lookup | None = None
+    ) -> None:
+        """``like``: the same rules, read in another way; what both need is made once."""
         self._semantics = semantics
-        self._nodes: set[Name] = set()
+        if like is not None:
+            self._rules: dict[str, Rule] = like._rules
+            self._nodes: set[Name] = like._nodes
+            return
+        self._rules = {rule.trigger: rule for rule in rules}
+        self._nodes = set()
         for trigger in self._rules:
-            self._nodes.update(parents(trigger.removeprefix("*.")))
+            for name in parents(trigger.removeprefix("*.")):
+                if name in self._nodes:  # and so are those above it
+                    break
+                self._nodes.add(name)
 
     def rule(self, qname: Name) -> Rule | None:
         """Give the rule that answers ``qname``, or None when the zone says nothing of it."""

@@ -10,7 +10,7 @@ Never: names. Read next: ``zones.py``.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network, ip_network
 
@@ -21,14 +21,13 @@ from dnswatch.core.feeds.audiences import (
     PROBE,
     QUARANTINE,
     api_names,
-    audiences,
     enabled,
     service_of,
     zone_name,
 )
 from dnswatch.core.feeds.claims import Verdicts
 from dnswatch.core.feeds.triggers import client_trigger
-from dnswatch.core.feeds.verdicts import LeftOut, live, verdicts_of
+from dnswatch.core.feeds.verdicts import LeftOut, live
 from dnswatch.core.model import Reason, Rule, Who, Zone
 from dnswatch.core.policy import Policy
 from dnswatch.errors import FeedRefused
@@ -152,14 +151,15 @@ def kept_out(policy: Policy, identity: Identity | None, at: float) -> tuple[Left
 # ── Exempted clients ──────────────────────────────────────────────────────────────────────────────────────────
 
 
-def exempt_zone(policy: Policy, identity: Identity | None, at: float) -> Zone:
+def exempt_zone(policy: Policy, identity: Identity | None, at: float, verdicts: Mapping[str, Verdicts]) -> Zone:
     """Give the zone that lets single expected clients pass, by address.
 
-    Only clients whose own audience blocks something they are expected to use.
+    Only clients whose own audience blocks something they are expected to use. ``verdicts``: of each audience.
     """
     rules: set[Rule] = set()
-    blocked = {audience: blocked_services(policy, verdicts_of(policy, audience, at)) for audience in audiences(policy)}
-    for who, services in policy.expectations.individual(at, policy.feeds.grace_s):
+    single = tuple(policy.expectations.individual(at, policy.feeds.grace_s))
+    blocked = {audience: blocked_services(policy, one) for audience, one in verdicts.items()} if single else {}
+    for who, services in single:
         for network in networks_of(who, identity, at):
             if services & _blocked_for(policy, blocked, network, at):
                 try:
@@ -182,11 +182,14 @@ def networks_of(who: Who, identity: Identity | None, at: float) -> tuple[str, ..
 def blocked_services(policy: Policy, verdicts: Verdicts) -> frozenset[str]:
     """Give the services of which at least one name is blocked: theirs, or one below by hand or as a tenant."""
     found = {
-        service.id for service in enabled(policy.catalog) for one in api_names(service)
-        if (one.match != "subdomains" and verdicts.blocked(one.name))
-        or (one.match != "exact" and verdicts.blocked(f"{PROBE}.{one.name}"))
+        service.id for service in enabled(policy.catalog) if any(
+            (one.match != "subdomains" and verdicts.blocked(one.name))
+            or (one.match != "exact" and verdicts.blocked(f"{PROBE}.{one.name}")) for one in api_names(service)
+        )
     }  # fmt: skip
     for name, (own, below) in verdicts.nodes.items():
+        if name in verdicts.plain:  # no service's but its own
+            continue
         if own:
             found.add(service_of(policy.catalog, name))
         if below:

@@ -17,7 +17,7 @@ from typing import Literal, get_args
 from dnswatch.core.feeds.audiences import BY_CLIENT, EXEMPT, PROBE, api_names, blockable, enabled, expected_services
 from dnswatch.core.feeds.claims import Lookup, Semantics
 from dnswatch.core.feeds.clients import never_cut_off
-from dnswatch.core.feeds.triggers import CANARY, CLIENT_IP, network_of, owner_fault
+from dnswatch.core.feeds.triggers import CANARY, CLIENT_IP, longest_trigger, network_of, owner_fault
 from dnswatch.core.feeds.verdicts import Spoken, manual_blocks, tenants
 from dnswatch.core.model import Match, Name, Rule, Snapshot, Zone
 from dnswatch.core.names import parents
@@ -63,14 +63,59 @@ def refuse(zone: Name, found: Iterable[Fault]) -> None:
 
 def faults(zone: Zone, policy: Policy, at: float) -> Iterator[Fault]:
     """Yield everything that speaks against publishing the zone, one sentence each."""
-    yield from (Fault("record", text) for text in _records(zone))
-    if zone.audience == EXEMPT:
-        return
-    if zone.audience in BY_CLIENT:
-        yield from (Fault("quarantine", text) for text in _cut_off(zone, policy))
-        return
-    yield from (Fault("protected", text) for text in _reach(zone, policy, at))
-    yield from (Fault("expected", text) for text in _expected(zone, policy, at))
+    return Gate(policy, at).faults(zone)
+
+
+class Gate:
+    """What every zone of one policy is held against."""
+
+    def __init__(self, policy: Policy, at: float) -> None:
+        self._policy, self._at = policy, at
+        self._registrable = {i.domain for service in policy.catalog.services.values() for i in service.indicators}
+        self._narrow: set[Name] = set()  # names that were found to be below a registrable domain, in another zone
+        self._sound: dict[str, Rule] = {}  # rules that were found to be sound in a zone of another audience
+
+    def faults(self, zone: Zone) -> Iterator[Fault]:
+        """Yield everything that speaks against publishing the zone, one sentence each."""
+        yield from (Fault("record", text) for text in self._records(zone))
+        if zone.audience == EXEMPT:
+            return
+        if zone.audience in BY_CLIENT:
+            yield from (Fault("quarantine", text) for text in _cut_off(zone, self._policy))
+            return
+        lookups = _lookups(zone)
+        names = frozenset(rule.trigger.removeprefix("*.") for rule in zone.rules)
+        yield from (Fault("protected", text) for text in _reach(zone, names, lookups, self._policy, self._at))
+        yield from (Fault("protected", text) for text in self._wide(zone))
+        yield from (Fault("expected", text) for text in _expected(zone, names, lookups, self._policy, self._at))
+
+    def _records(self, zone: Zone) -> Iterator[str]:
+        """Check each record by itself, and that no owner has two."""
+        triggers = [rule.trigger for rule in zone.rules]
+        if triggers != sorted(set(triggers)):
+            yield "its rules are not sorted, or two have the same trigger"
+        by_name, longest = zone.audience not in BY_CLIENT, longest_trigger(zone.name)
+        for rule in zone.rules:
+            trigger = rule.trigger
+            if by_name and self._sound.get(trigger) is rule and len(trigger) <= longest:
+                continue
+            found = list(_record(rule, zone))
+            yield from found
+            # What is sound for one audience is for all, but for a name of the feed itself.
+            if by_name and not found and not trigger.endswith(self._policy.feeds.zone):
+                self._sound[trigger] = rule
+
+    def _wide(self, zone: Zone) -> Iterator[str]:
+        """No rule blocks more than a registrable domain of the catalogue, or what an operator wrote down."""
+        by_hand = {one.name for one in manual_blocks(self._policy, zone.audience, self._at)}
+        for rule in zone.rules:
+            name = rule.trigger.removeprefix("*.")
+            if name in self._narrow or not _blocks(rule):
+                continue
+            if not self._registrable.isdisjoint(parents(name)):
+                self._narrow.add(name)
+            elif by_hand.isdisjoint(parents(name)):
+                yield f"{rule.trigger} reaches further than any registrable domain of the catalogue"
 
 
 def change_faults(before: Snapshot, zone: Zone, data: frozenset[str], policy: Policy) -> Iterator[Fault]:
@@ -89,28 +134,23 @@ def change_faults(before: Snapshot, zone: Zone, data: frozenset[str], policy: Po
         yield Fault("change", text)
 
 
-def _records(zone: Zone) -> Iterator[str]:
-    """Check each record by itself, and that no owner has two."""
-    triggers = [rule.trigger for rule in zone.rules]
-    if triggers != sorted(set(triggers)):
-        yield "its rules are not sorted, or two have the same trigger"
-    for rule in zone.rules:
-        fault = owner_fault(rule.trigger, zone.name)
-        if fault:
-            yield f"{rule.trigger!r} {fault}"
-        if rule.action not in ACTIONS:
-            yield f"{rule.trigger!r} has the action {rule.action!r}, which not every resolver knows"
-        if rule.trigger == CANARY or rule.trigger.endswith("." + CANARY):
-            yield f"{rule.trigger!r} has the name of a canary, which belongs to a version and not to policy"
-        by_client = rule.trigger.endswith("." + CLIENT_IP)
-        if by_client != (zone.audience in BY_CLIENT) or (by_client and _blocks(rule) != (zone.audience != EXEMPT)):
-            yield f"{rule.trigger!r} has no place in a zone of audience {zone.audience!r}"
-        if rule.action == "address" and not rule.addresses:
-            yield f"{rule.trigger!r} answers with an address but has none"
-        if rule.action != "address" and rule.addresses:
-            yield f"{rule.trigger!r} has addresses but does not answer with them"
-        if len(set(rule.addresses)) != len(rule.addresses) or not all(map(_is_address, rule.addresses)):
-            yield f"{rule.trigger!r} answers with {', '.join(rule.addresses)}: not distinct addresses"
+def _record(rule: Rule, zone: Zone) -> Iterator[str]:
+    fault = owner_fault(rule.trigger, zone.name)
+    if fault:
+        yield f"{rule.trigger!r} {fault}"
+    if rule.action not in ACTIONS:
+        yield f"{rule.trigger!r} has the action {rule.action!r}, which not every resolver knows"
+    if rule.trigger == CANARY or rule.trigger.endswith("." + CANARY):
+        yield f"{rule.trigger!r} has the name of a canary, which belongs to a version and not to policy"
+    by_client = rule.trigger.endswith("." + CLIENT_IP)
+    if by_client != (zone.audience in BY_CLIENT) or (by_client and _blocks(rule) != (zone.audience != EXEMPT)):
+        yield f"{rule.trigger!r} has no place in a zone of audience {zone.audience!r}"
+    if rule.action == "address" and not rule.addresses:
+        yield f"{rule.trigger!r} answers with an address but has none"
+    if rule.action != "address" and rule.addresses:
+        yield f"{rule.trigger!r} has addresses but does not answer with them"
+    if len(set(rule.addresses)) != len(rule.addresses) or not all(map(_is_address, rule.addresses)):
+        yield f"{rule.trigger!r} answers with {', '.join(rule.addresses)}: not distinct addresses"
 
 
 def _is_address(text: str) -> bool:
@@ -135,27 +175,18 @@ def _cut_off(zone: Zone, policy: Policy) -> Iterator[str]:
             yield f"{rule.trigger} would cut {network} off: {why.text}"
 
 
-def _reach(zone: Zone, policy: Policy, at: float) -> Iterator[str]:
-    """No rule blocks what the never-block list protects, nor more than a registrable domain of the catalogue.
-
-    Where an operator wrote a name down themselves, that name bounds it; never-block still guards unless overridden.
-    """
-    catalog, entries = policy.catalog, manual_blocks(policy, zone.audience, at)
-    blocks, lookups = Spoken(entries), _lookups(zone)
-    names = _names_below(zone, {entry.name for entry in catalog.never_block})
+def _reach(zone: Zone, names: Set[Name], lookups: tuple[Lookup, ...], policy: Policy, at: float) -> Iterator[str]:
+    """No rule blocks what the never-block list protects, unless it is overridden."""
+    catalog, blocks = policy.catalog, Spoken(manual_blocks(policy, zone.audience, at))
+    inner = below(names, {entry.name for entry in catalog.never_block})
     for entry in catalog.never_block:
-        for name in _witnesses(entry.name, entry.match, names):
+        for name in _witnesses(entry.name, entry.match, inner):
             rule = _blocking(lookups, name)
             if rule and not blocks.overrides(name, "never-block"):
                 yield f"{rule.trigger} would block {name}, which is on the never-block list: {entry.reason}"
-    registrable = {i.domain for service in catalog.services.values() for i in service.indicators}
-    registrable |= {one.name for one in entries}
-    for rule in zone.rules:
-        if _blocks(rule) and registrable.isdisjoint(parents(rule.trigger.removeprefix("*."))):
-            yield f"{rule.trigger} reaches further than any registrable domain of the catalogue"
 
 
-def _expected(zone: Zone, policy: Policy, at: float) -> Iterator[str]:
+def _expected(zone: Zone, names: Set[Name], lookups: tuple[Lookup, ...], policy: Policy, at: float) -> Iterator[str]:
     """Nothing that the audience is expected to use, and nothing that is not safe to block, is blocked.
 
     Of what is not safe to block, single names may be: those that were written down by hand, and tenants.
@@ -163,13 +194,12 @@ def _expected(zone: Zone, policy: Policy, at: float) -> Iterator[str]:
     allowed = expected_services(policy, zone.audience, at)
     blocks = Spoken(manual_blocks(policy, zone.audience, at))
     single = {one.trigger for one in tenants(policy, at)}
-    lookups = _lookups(zone)
     passing = [one for one in enabled(policy.catalog) if one.id in allowed or not blockable(policy, one)]
-    names = _names_below(zone, {indicator.name for service in passing for indicator in api_names(service)})
+    inner = below(names, {indicator.name for service in passing for indicator in api_names(service)})
     for service in passing:
         why = "is expected" if service.id in allowed else "is not safe to block"
         for indicator in api_names(service):
-            for name in _witnesses(indicator.name, indicator.match, names):
+            for name in _witnesses(indicator.name, indicator.match, inner):
                 met = policy.catalog.match(name)
                 # A more specific name may belong to another service, which is judged in its own turn.
                 rule = _blocking(lookups, name) if met and met[0].service == service.id else None
@@ -188,7 +218,8 @@ def _single(known: set[Name], blocks: Spoken, name: Name) -> bool:
 
 def _lookups(zone: Zone) -> tuple[Lookup, ...]:
     """Read the zone in each way that resolvers do."""
-    return tuple(Lookup(zone.rules, reading) for reading in READINGS)
+    first = Lookup(zone.rules, READINGS[0])
+    return (first, *(Lookup((), reading, first) for reading in READINGS[1:]))
 
 
 def _blocking(lookups: tuple[Lookup, ...], name: Name) -> Rule | None:
@@ -200,17 +231,13 @@ def _blocking(lookups: tuple[Lookup, ...], name: Name) -> Rule | None:
 def below(names: Iterable[Name], above: Set[Name]) -> dict[Name, list[Name]]:
     """Give the names strictly below each of those ``above``, sorted."""
     found: dict[Name, list[Name]] = {}
-    for name in sorted(set(names)):
+    for name in names:
         ancestors = parents(name)
         next(ancestors)
         for ancestor in ancestors:
             if ancestor in above:
                 found.setdefault(ancestor, []).append(name)
-    return found
-
-
-def _names_below(zone: Zone, above: Set[Name]) -> dict[Name, list[Name]]:
-    return below((rule.trigger.removeprefix("*.") for rule in zone.rules), above)
+    return {name: sorted(set(inner)) for name, inner in found.items()}
 
 
 def _witnesses(name: Name, match: Match, names: Mapping[Name, Sequence[Name]]) -> Iterator[Name]:

@@ -47,8 +47,9 @@ def lint(
 
 
 def _refused(policy: Policy, zones: tuple[Zone, ...], at: float) -> Iterator[Flaw]:
+    gate = guard.Gate(policy, at)
     for zone in (*zones, compile_everyone(policy, at)):
-        for fault in guard.faults(zone, policy, at):
+        for fault in gate.faults(zone):
             yield Flaw("error", "refused", zone.name, fault.text)
 
 

@@ -12,9 +12,9 @@ from dataclasses import dataclass, replace
 
 from dnswatch.core.clients.identity import Identity
 from dnswatch.core.feeds.formats import FORMATS, OVERVIEWS
-from dnswatch.core.feeds.guard import FORCED, Fault, change_faults, faults, refuse
+from dnswatch.core.feeds.guard import FORCED, Fault, Gate, change_faults, refuse
 from dnswatch.core.feeds.history import advance, diff
-from dnswatch.core.feeds.zones import compile_everyone, compile_zones, with_decisions
+from dnswatch.core.feeds.zones import compile_by_client, compile_everyone, compile_zones, with_decisions
 from dnswatch.core.model import Delta, Name, Snapshot, Zone
 from dnswatch.core.policy import Policy
 
@@ -92,8 +92,9 @@ def inspected(
     latest: Mapping[Name, Snapshot], forced: bool = False,
 ) -> Iterator[tuple[Name, list[Fault]]]:  # fmt: skip
     """Yield each zone's name and what the guard says against it."""
+    gate = Gate(policy, at)
     for zone in zones:
-        found = list(faults(zone, policy, at))
+        found = list(gate.faults(zone))
         if zone.name in latest:
             found += change_faults(latest[zone.name], zone, data.get(zone.name, frozenset()), policy)
         yield zone.name, [one for one in found if not (forced and one.kind in FORCED)]
@@ -106,12 +107,16 @@ def _zones(
     zones = _compiled(policy, identity, at)
     if identity is None and not policy.feeds.decisions:
         return zones, {}
-    written = {zone.name: zone for zone in _compiled(with_decisions(policy, ()), None, at)}
-    triggers = {name: {rule.trigger for rule in zone.rules} for name, zone in written.items()}
-    return zones, {
-        zone.name: frozenset(rule.trigger for rule in zone.rules if rule.trigger not in triggers[zone.name])
-        for zone in zones
-    }
+    bare = with_decisions(policy, ())
+    found = _compiled(bare, None, at) if policy.feeds.decisions else compile_by_client(bare, None, at)
+    written = {zone.name: zone for zone in found}
+    return zones, {zone.name: _data(zone, written[zone.name]) for zone in zones if zone.name in written}
+
+
+def _data(zone: Zone, written: Zone) -> frozenset[str]:
+    if zone.rules == written.rules:
+        return frozenset()
+    return frozenset(rule.trigger for rule in zone.rules) - {rule.trigger for rule in written.rules}
 
 
 def _compiled(policy: Policy, identity: Identity | None, at: float) -> tuple[Zone, ...]:

@@ -7,6 +7,7 @@ resolver the whole zone (research rpz.md §5.1) and names may come from logs. Re
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_network
 
 from dnswatch.core.model import Name, Rule
@@ -23,6 +24,7 @@ _LABEL = re.compile(r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?\Z")
 _MAX_WIRE = 255  # RFC 1035 §2.3.4: owner and zone together, length octets and root included
 
 
+@lru_cache(maxsize=1 << 17)
 def name_fault(name: Name) -> str | None:
     """Say why ``name`` must not become a QNAME trigger, or None when it may. ``*.`` is not part of a name here."""
     if not name.isascii() or not name:
@@ -40,9 +42,14 @@ def name_fault(name: Name) -> str | None:
     return None
 
 
+def longest_trigger(zone: Name) -> int:
+    """Give how long a trigger may be in ``zone``."""
+    return _MAX_WIRE - 3 - len(zone)
+
+
 def owner_fault(trigger: str, zone: Name) -> str | None:
     """Say why ``trigger`` must not be an owner in ``zone``, or None when it may."""
-    if len(trigger) + len(zone) + 3 > _MAX_WIRE:
+    if len(trigger) > longest_trigger(zone):
         return f"is longer than {_MAX_WIRE} octets together with the zone name"
     if trigger.endswith("." + CLIENT_IP):
         return None if network_of(trigger) else "is not a canonical client address trigger"

@@ -33,6 +33,7 @@ from dnswatch.core.feeds.audiences import (
     service_of,
 )
 from dnswatch.core.feeds.claims import Claim, Verdicts, weigh
+from dnswatch.core.feeds.plain import Plain
 from dnswatch.core.feeds.triggers import name_fault
 from dnswatch.core.model import Decision, Match, Name, Reason, Service, Who
 from dnswatch.core.names import parents, within
@@ -51,19 +52,28 @@ class LeftOut:
     because: tuple[Reason, ...]
 
 
-def verdicts_of(policy: Policy, audience: str, at: float) -> Verdicts:
-    """Give what an audience may look up."""
+def verdicts_of(policy: Policy, audience: str, at: float, plain: Plain | None = None) -> Verdicts:
+    """Give what an audience may look up. ``plain``: what needs no weighing, made for this policy before."""
+    plain = plain or Plain()
     allowed = expected_services(policy, audience, at)
     entries = manual_blocks(policy, audience, at)
-    blocks, words = Spoken(entries), Spoken(one for one in entries if "never-block" in one.override)
+    spoken, words = Spoken(entries), Spoken(one for one in entries if "never-block" in one.override)
     shields = [
         *(_Shield(one.name, half, words) for one in policy.catalog.never_block for half in _halves(one.match)
           if not any(words.of(one.name, half))),
-        *(_Shield(one.name, half, blocks) for one in manual_allows(policy, audience, at)
+        *(_Shield(one.name, half, spoken) for one in manual_allows(policy, audience, at)
           for half in _halves(one.match)),
     ]  # fmt: skip
-    claims = [*_services(policy, allowed, entries), *_tenants(policy, allowed, audience, at)]
-    return weigh([*_protect(claims, shields), *_blocked_by_hand(policy, allowed, entries)])
+    claims = [*_services(policy, allowed, entries, plain.all), *_tenants(policy, allowed, audience, at)]
+    weighed = weigh([*_protect(claims, shields), *_blocked_by_hand(policy, allowed, entries)])
+    if not plain.all:
+        return weighed
+    nodes, blocked = dict(weighed.nodes), []
+    for service in enabled(policy.catalog):
+        blocks = blockable(policy, service) and service.id not in allowed
+        nodes.update(plain.nodes(service.id, blocks))
+        blocked += [service.id] * blocks
+    return Verdicts(nodes, plain.all, tuple(blocked))
 
 
 def manual_blocks(policy: Policy, audience: str, at: float) -> tuple[Entry, ...]:
@@ -137,7 +147,7 @@ def live(policy: Policy, action: str, at: float) -> tuple[Decision, ...]:
     return tuple(sorted(found, key=lambda one: (one.expires_at or 0.0, one.trigger)))
 
 
-def _services(policy: Policy, allowed: frozenset[str], blocks: Sequence[Entry]) -> Iterator[Claim]:
+def _services(policy: Policy, allowed: frozenset[str], blocks: Sequence[Entry], plain: Set[Name]) -> Iterator[Claim]:
     """Yield what every enabled service claims for its names, where no manual block is stronger than its passing."""
     every, words = Spoken(blocks), Spoken(one for one in blocks if "expected" in one.override)
     none = Spoken(())
@@ -145,7 +155,7 @@ def _services(policy: Policy, allowed: frozenset[str], blocks: Sequence[Entry]) 
         blocked = blockable(policy, service) and service.id not in allowed
         stronger = none if blocked else words if service.id in allowed else every
         for indicator in api_names(service):
-            for half in _halves(indicator.match):
+            for half in _halves(indicator.match) if indicator.name not in plain else ():
                 if not any(stronger.of(indicator.name, half)):
                     yield Claim(indicator.name, half, blocked)
 

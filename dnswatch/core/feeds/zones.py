@@ -13,6 +13,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from itertools import chain
+from operator import attrgetter
 
 from dnswatch.core.catalog import Catalog
 from dnswatch.core.clients.identity import Identity
@@ -31,6 +33,7 @@ from dnswatch.core.feeds.audiences import (
 )
 from dnswatch.core.feeds.claims import Verdicts, rules_of
 from dnswatch.core.feeds.clients import exempt_zone, quarantine_zone
+from dnswatch.core.feeds.plain import Plain
 from dnswatch.core.feeds.verdicts import LeftOut, left_out, verdicts_of
 from dnswatch.core.model import Decision, Mode, Rule, Zone
 from dnswatch.core.names import parents
@@ -38,9 +41,9 @@ from dnswatch.core.policy import Policy
 from dnswatch.errors import FeedRefused
 
 __all__ = [
-    "ANY", "BY_CLIENT", "EVERYONE", "EXEMPT", "QUARANTINE", "LeftOut", "api_names", "audiences", "compile_everyone",
-    "compile_zones", "enabled", "expected_services", "left_out", "verdicts_of", "with_decisions", "with_mode",
-    "zone_name",
+    "ANY", "BY_CLIENT", "EVERYONE", "EXEMPT", "QUARANTINE", "LeftOut", "api_names", "audiences", "compile_by_client",
+    "compile_everyone", "compile_zones", "enabled", "expected_services", "left_out", "verdicts_of", "with_decisions",
+    "with_mode", "zone_name",
 ]  # fmt: skip
 
 
@@ -57,9 +60,21 @@ def compile_zones(policy: Policy, identity: Identity | None, at: float) -> tuple
     for name in names:
         if name in RESERVED_GROUPS:
             raise FeedRefused(f"group {name!r} has the name of a zone that is always published; give it another name")
-    named = [_audience_zone(policy, audience, at) for audience in audiences(policy)]
-    cut_off = quarantine_zone(policy, identity, at, _block(policy))
-    return (cut_off, *named, exempt_zone(policy, identity, at))
+    plain, block = Plain(policy), _block(policy)
+    verdicts = {audience: verdicts_of(policy, audience, at, plain) for audience in audiences(policy)}
+    named = [Zone(zone_name(policy, audience), audience, _rules(one, block, plain))
+             for audience, one in verdicts.items()]  # fmt: skip
+    cut_off = quarantine_zone(policy, identity, at, block)
+    return (cut_off, *named, exempt_zone(policy, identity, at, verdicts))
+
+
+def compile_by_client(policy: Policy, identity: Identity | None, at: float) -> tuple[Zone, ...]:
+    """Give the zones alone whose triggers are clients; all that leases change."""
+    if policy.feeds.mode == "off":
+        return ()
+    plain = Plain(policy)
+    verdicts = {audience: verdicts_of(policy, audience, at, plain) for audience in audiences(policy)}
+    return (quarantine_zone(policy, identity, at, _block(policy)), exempt_zone(policy, identity, at, verdicts))
 
 
 def compile_everyone(policy: Policy, at: float) -> Zone:
@@ -70,9 +85,10 @@ def compile_everyone(policy: Policy, at: float) -> Zone:
     """
     if policy.feeds.mode != "enforce":
         return Zone(zone_name(policy, EVERYONE), EVERYONE, ())
-    verdicts = verdicts_of(policy, EVERYONE, at)
+    plain = Plain(policy)
+    verdicts = verdicts_of(policy, EVERYONE, at, plain)
     rules = {rule.trigger: rule for rule in _passing(verdicts, policy.catalog)}
-    rules.update((rule.trigger, rule) for rule in rules_of(verdicts, _block(policy)))
+    rules.update((rule.trigger, rule) for rule in _rules(verdicts, _block(policy), plain))
     return Zone(zone_name(policy, EVERYONE), EVERYONE, tuple(rules[trigger] for trigger in sorted(rules)))
 
 
@@ -86,8 +102,10 @@ def with_decisions(policy: Policy, decisions: Iterable[Decision]) -> Policy:
     return replace(policy, feeds=replace(policy.feeds, decisions=tuple(decisions)))
 
 
-def _audience_zone(policy: Policy, audience: str, at: float) -> Zone:
-    return Zone(zone_name(policy, audience), audience, rules_of(verdicts_of(policy, audience, at), _block(policy)))
+def _rules(verdicts: Verdicts, block: Rule, plain: Plain) -> tuple[Rule, ...]:
+    """Give all rules of a zone, sorted: those of plain names are the same objects in every zone."""
+    parts = [rules_of(verdicts, block), *(plain.rules(service, block) for service in verdicts.blocked_services)]
+    return tuple(sorted(chain.from_iterable(parts), key=attrgetter("trigger")))
 
 
 def _passing(verdicts: Verdicts, catalog: Catalog) -> Iterator[Rule]:
