@@ -101,7 +101,7 @@ def answers(made: World, client: str, wanted: Answer) -> bool:
 BOTH_WAYS = ((True, PASSED), (False, BLOCKED))
 
 
-def live(made: World, passing: bool, wanted: Answer, clients: tuple[str, ...], attempt: int) -> float:
+def live(made: World, passing: bool, wanted: Answer, clients: tuple[str, ...], tells: bool, attempt: int) -> float:
     """Change the zones and wait until clients are answered by them; give the seconds from publication on."""
     if attempt:
         made.reload(passing=not passing)
@@ -109,7 +109,8 @@ def live(made: World, passing: bool, wanted: Answer, clients: tuple[str, ...], a
         assert wait_for(lambda: all(answers(made, client, other) for client in clients))
     serial = made.reload(passing=passing)
     took = seconds_until(lambda: all(answers(made, client, wanted) for client in clients))
-    assert wait_for(partial(applies, made.resolver, clients[-1], f"{serial}.any"))
+    if tells:  # this Unbound hides what is below .invalid
+        assert wait_for(partial(applies, made.resolver, clients[-1], f"{serial}.any"))
     return took
 
 
@@ -287,7 +288,7 @@ def test_bind_with_views_follows_by_notify_and_ixfr() -> None:
         assert dig(made.resolver, server, STEADY) == PASSED  # the group is expected to
         assert dig(made.resolver, other, CHANGED) == BLOCKED
         for passing, wanted in BOTH_WAYS:
-            quickest(2, partial(live, made, passing, wanted, (server, other)))
+            quickest(2, partial(live, made, passing, wanted, (server, other), True))
             assert dig(made.resolver, other, STEADY) == BLOCKED
         for zone in ("any", "servers"):
             assert wait_for(lambda zone=zone: made.kind("ns1", zone) == "ixfr", 10)
@@ -351,7 +352,7 @@ def test_unbound_follows_by_notify(kind: str) -> None:
     with world() as made, resolver(made, kind):
         assert wait_for(lambda: dig(made.resolver, "127.0.0.1", CHANGED) == BLOCKED, 10)
         for passing, wanted in BOTH_WAYS:
-            quickest(2, partial(live, made, passing, wanted, ("127.0.0.1",)))
+            quickest(2, partial(live, made, passing, wanted, ("127.0.0.1",), False))
         assert dig(made.resolver, "127.0.0.1", STEADY) == BLOCKED
         assert wait_for(lambda: made.kind("ns2", "any") == "ixfr", 10)
 
