@@ -86,8 +86,11 @@ class Sequence(Signal):
         if checks is None:
             checks = Checks()
             self._checks.put(client, checks)
-        if any(name == indicator.name and abs(at - seen) < COLLAPSE_S for seen, name in checks.recent):
-            return
+        for seen, name in reversed(checks.recent):  # in order of time
+            if seen <= at - COLLAPSE_S:
+                break
+            if name == indicator.name and seen < at + COLLAPSE_S:
+                return
         hour = int(at // 3600)
         hours = checks.hours.get(indicator.name)
         if hours is None and len(checks.hours) < NAMES:
