@@ -17,7 +17,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import closing, suppress
 from itertools import cycle
 from pathlib import Path
 from typing import NamedTuple
@@ -25,6 +25,7 @@ from typing import NamedTuple
 from dnswatch.core.logs.prescan import Prescan
 from dnswatch.core.logs.sift import Sifted
 from dnswatch.core.logs.stretch import MAX_LINE
+from dnswatch.io.archive import open_log
 
 RANGE = 4 << 20
 """Bytes of a file that are sifted and handed over at once; a multiple of `stretch.SPARSE_EVERY`. Handing one over costs
@@ -102,8 +103,9 @@ class Children:
         return True
 
     def _tasks(self, path: Path, prescan: Prescan) -> list[Task]:
-        if path.suffix in PACKED:
-            return [Task(path, prescan, RANGE)]
+        with closing(open_log(path)) as stream:
+            if stream.kind != "plain":  # whatever its name says
+                return [Task(path, prescan, RANGE)]
         count = max(path.stat().st_size - MAX_LINE - 1, 0) // RANGE  # the end, which may still grow, is ours
         step = min(self._free, self._each)
         return [Task(path, prescan, RANGE, first, step, count) for first in range(step)]

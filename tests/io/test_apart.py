@@ -119,6 +119,17 @@ def test_rotated_files_and_two_logs(tmp_path: Path, said: list[apart.Sifting]) -
     assert len(said) > 40
 
 
+def test_names_do_not_say_what_is_packed(tmp_path: Path, said: list[apart.Sifting]) -> None:
+    """A packed file without an ending, large enough for children, and a plain one with the ending."""
+    write(tmp_path / "query.log", gzip.compress(bind(0), 0))
+    agree(tmp_path)
+    assert isinstance(said[-1], apart.Rest)
+    write(tmp_path / "query.log", b"")
+    write(tmp_path / "plain.gz", bind(0))
+    agree(tmp_path)
+    assert isinstance(said[-1], apart.Sifting)
+
+
 def test_stamps_without_a_year_follow_the_file_before(tmp_path: Path, said: list[apart.Sifting]) -> None:
     """A copy's own date is a year off; what the file before says is known here, not in a child."""
     january_2026, november_2026 = 1_768_500_000.0, 1_796_000_000.0
