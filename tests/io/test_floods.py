@@ -28,6 +28,9 @@ NEEDED_S = 12.0
 """Seconds of processor time until a real alert is in the sink: for what is read before it, what is stored with it and
 the flood's first alerts. Measured: 1 to 4; three times that where others use the caches, too."""
 PER_S = 5_000
+OF_A_THOUSAND = (32.0, 48.0)
+"""MiB that a thousand alerts need in memory, and in the store with its journal (measured: 25 and 26): on a slow machine
+they are stored late."""
 STEPS = 10  # in a second
 BEHIND_S = 6
 """So many seconds' lines may wait to be read; two until `status` says so, the rest for checkpoints."""
@@ -167,7 +170,7 @@ def test_made_up_names(tmp_path: Path) -> None:
 @pytest.mark.timeout(120)
 def test_made_up_clients(tmp_path: Path) -> None:
     """An eighth of a flood of forged senders: a thousand have their alerts, the real ones too, nothing grows."""
-    rows = endure(tmp_path, made_up_client, PER_S // 8, 3, 4, grown=(16, 16))
+    rows = endure(tmp_path, made_up_client, PER_S // 8, 3, 4, OF_A_THOUSAND)
     assert AT_ONCE <= rows["engine"]["sizes"]["episodes"] < AT_ONCE + OTHERS
     assert rows["engine"]["counters"]["flood"] > AT_ONCE
 
@@ -185,7 +188,7 @@ def test_made_up_names_at_full_size(tmp_path: Path) -> None:
 @pytest.mark.timeout(1800)
 def test_made_up_clients_at_full_size(tmp_path: Path) -> None:
     """5 000 new senders a second for minutes: a thousand have their alert, the others are one."""
-    rows = endure(tmp_path, made_up_client, PER_S, 30, 90)
+    rows = endure(tmp_path, made_up_client, PER_S, 30, 90, OF_A_THOUSAND)
     assert rows["engine"]["counters"]["flood"] > 100_000
     assert rows["engine"]["sizes"]["activity"] <= AT_ONCE + SILENT[NEWCOMER].at_once + OTHERS
     assert ["client-flood", "unknown clients"] in [list(one) for one in rows["health"]["blind_spots"]]
