@@ -5,6 +5,7 @@ import os
 import signal
 import stat
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,8 @@ arguments = sys.argv[1:]
 open(here + "/asked", "a").write(" ".join(arguments) + "\\n")
 if os.path.exists(here + "/denied"):
     sys.exit("No journal files were opened due to insufficient permissions.")
+if os.path.exists(here + "/slow"):
+    time.sleep(0.3)
 options = dict(each.partition("=")[::2] for each in arguments)
 def entries():
     return [json.loads(line) for line in open(here + "/entries")]
@@ -37,7 +40,8 @@ elif "--cursor" in options:
     for one in entries()[behind(int(options["--cursor"]) - 1):][:1]:
         print(json.dumps(one))
 else:
-    for one in entries()[-1:]:
+    until = float(options["--until"].removeprefix("@")) * 1e6
+    for one in [one for one in entries() if int(one["__REALTIME_TIMESTAMP"]) <= until][-1:]:
         print(json.dumps(one))
 """
 
@@ -60,7 +64,7 @@ class Journal:
         """Add an entry of named about a watched name."""
         self._count += 1
         message = f"client @0x7f {client}#4711 ({NAME}): query: {NAME} IN A + (10.0.0.53)"
-        one = {"__CURSOR": str(self._count), "__REALTIME_TIMESTAMP": str(1_795_396_890_000_000 + self._count * 1000),
+        one = {"__CURSOR": str(self._count), "__REALTIME_TIMESTAMP": str(time.time_ns() // 1000),
                "SYSLOG_IDENTIFIER": "named", "_PID": "9", "_HOSTNAME": "ns1", "MESSAGE": message, **more}  # fmt: skip
         with self.entries.open("a") as file:
             file.write(json.dumps(one) + "\n")
@@ -77,9 +81,14 @@ async def clients(place: InLoop, *wanted: str) -> None:
     await soon(lambda: [one["client_ip"] for one in place.alerts()] == list(wanted), 30)  # it starts processes
 
 
-async def test_only_what_is_new_then_everything_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """`from: end` begins behind the last entry; after a restart it goes on where it was."""
+@pytest.mark.parametrize("slow", [False, True])
+async def test_only_what_is_new_then_everything_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, slow: bool
+) -> None:
+    """`from: end` begins behind the last entry before the start, however late journalctl starts; then it goes on."""
     log = Journal(tmp_path, monkeypatch)
+    if slow:
+        (log.folder / "slow").touch()
     log.add("10.0.0.1")
     place = InLoop(tmp_path, sources=SOURCES)
     async with place:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+import time
 from bisect import bisect_right
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
@@ -40,6 +41,7 @@ class Journald(Stream):
         self._journal = settings.journald
         self._start = settings.start
         self._checked = False
+        self._began = time.time()
 
     async def run(self, consume: Consume) -> None:
         """See `Way`."""
@@ -71,7 +73,8 @@ class Journald(Stream):
             if entry is None or entry.cursor != self.cursor:
                 self.lose(VACUUMED)
         elif self._start == "end":
-            told = await self._first("-o", "json", "--output-fields=_PID", "-n", "1")
+            # Not the last one of now: journalctl starts a while after us, and what was logged meanwhile is new.
+            told = await self._first("-o", "json", "--output-fields=_PID", "-n", "1", f"--until=@{self._began:.6f}")
             entry = journal.read(told)
             self.cursor = entry.cursor if entry is not None else ""
 
