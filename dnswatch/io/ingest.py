@@ -86,6 +86,7 @@ class Reader:
         self.at_end = False
         self.counts: Counter[str] = Counter()
         self.lines = 0.0
+        self._estimated = 0  # bytes of them
         self.weird: Counter[str] = Counter()
         self.losses: Counter[str] = Counter()
         self.lost_before: Mapping[str, int] = {}  # what earlier processes lost
@@ -309,11 +310,15 @@ class Reader:
         self.task.progress()
 
     def _estimate(self, digested: Digested) -> None:
-        """Estimate the lines read from the mean length of all sampled ones: most blocks of a live log have none."""
+        """Estimate the lines read from the mean length of all sampled ones: most blocks of a live log have none.
+
+        What was estimated stays, whatever comes later: the lines of a log never become fewer.
+        """
         self._sampled[0] += len(digested.samples)
         self._sampled[1] += digested.sampled_bytes
         if self._sampled[0]:
-            self.lines = self.counts["read_bytes"] * self._sampled[0] / self._sampled[1]
+            self.lines += (self.counts["read_bytes"] - self._estimated) * self._sampled[0] / self._sampled[1]
+            self._estimated = self.counts["read_bytes"]
 
     def _heed(self, notice: Notice) -> None:
         """Take what the server says of itself."""

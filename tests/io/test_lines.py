@@ -5,6 +5,8 @@ import os
 import time
 from pathlib import Path
 
+import pytest
+
 from tests.running import InLoop, bind_line, soon
 
 
@@ -110,3 +112,20 @@ async def test_a_name_with_a_final_dot(tmp_path: Path) -> None:
         running.write(bind_line("api.telegram.org").replace("query: api.telegram.org", "query: api.telegram.org."))
         await soon(running.alerts)
     assert running.alerts()[0]["qname"] == "api.telegram.org"
+
+
+async def test_the_estimate_of_lines_never_falls(tmp_path: Path) -> None:
+    """Many short lines at once, then long ones one by one: what was estimated of the short ones stays."""
+    running = InLoop(tmp_path)
+    running.log.touch()
+    async with running:
+        reader = running.daemon.following.readers[str(running.log)]
+        running.write("some text that is no query line\n" * 20_000)
+        await soon(lambda: reader.counts["read_bytes"] == running.log.stat().st_size)
+        counted = [reader.lines]
+        for number in range(20):
+            running.write(bind_line("www.example.org", f"10.0.0.{number}"))
+            await soon(lambda: reader.counts["read_bytes"] == running.log.stat().st_size)
+            counted.append(reader.lines)
+        assert counted == sorted(counted)
+        assert counted[0] == pytest.approx(20_000, rel=0.2)
