@@ -5,6 +5,7 @@ Never: decides content (``core/feeds/publication.py``) or who is told (``primary
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -13,7 +14,7 @@ from typing import Any, Protocol
 from dnswatch.config.build import Loaded
 from dnswatch.core.clients.identity import Identity
 from dnswatch.core.feeds.caps import SETTINGS, caps
-from dnswatch.core.feeds.publication import Publication
+from dnswatch.core.feeds.publication import Rendered
 from dnswatch.core.feeds.zones import with_decisions
 from dnswatch.core.model import Snapshot
 from dnswatch.errors import FeedRefused
@@ -88,7 +89,7 @@ class Publishing:
             self._take(rebuilt.failed)
         snapshots = rebuilt.publication.snapshots
         if rebuilt.publication.changed or rebuilt.written or not self.rows:
-            self._feeds.replace({file.name: file for file in _files(rebuilt.publication)})
+            self._feeds.replace(await asyncio.to_thread(_files, rebuilt.rendered))
         self.rows = {f"feed:{one.zone.name}": self._row(one, loaded) for one in snapshots}
         self._show_hooks()
 
@@ -146,8 +147,10 @@ def on_change(loaded: Loaded) -> list[hooks.Hook]:
     return [hooks.Hook(tuple(one.run or ()), one.signal or "", one.pidfile) for one in loaded.config.feeds.on_change]
 
 
-def _files(publication: Publication) -> Iterable[FeedFile]:
+def _files(rendered: Iterable[Rendered]) -> dict[str, FeedFile]:
     """Give every file as it is served."""
-    for one in publication.rendered():
+    files = {}
+    for one in rendered:
         kind = {"content_type": "application/json"} if one.name.endswith(".json") else {}
-        yield FeedFile(one.name, one.content, one.serial, one.at, **kind)
+        files[one.name] = FeedFile(one.name, one.content, one.serial, one.at, **kind)
+    return files

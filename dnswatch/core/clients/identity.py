@@ -44,6 +44,14 @@ class Identity:
         self._static: dict[str, tuple[str, str]] = {}
         self._changed: set[str] = set()
 
+    def copy(self) -> Identity:
+        """Give the table as it is now: for a thread that reads it while leases come in."""
+        copied = Identity(self._most)
+        copied.generation = self.generation
+        copied._held = {address: list(holders) for address, holders in self._held.items()}
+        copied._static = dict(self._static)
+        return copied
+
     def learn(self, lease: Lease) -> bool:
         """Take in a lease; True when it says something new (a renewal does not).
 

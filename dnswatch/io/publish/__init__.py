@@ -16,7 +16,7 @@ from dnswatch.core.detect.changes import SightingRow
 from dnswatch.core.feeds import impact, zonefile
 from dnswatch.core.feeds.formats import FORMATS
 from dnswatch.core.feeds.guard import refuse
-from dnswatch.core.feeds.publication import Publication, plan
+from dnswatch.core.feeds.publication import Publication, Rendered, plan
 from dnswatch.core.feeds.zones import EVERYONE
 from dnswatch.core.model import Name, Snapshot
 from dnswatch.core.policy import DAY_S, Policy
@@ -47,6 +47,7 @@ class Rebuilt:
     """What a rebuild did."""
 
     publication: Publication
+    rendered: tuple[Rendered, ...]  # every file as it should be
     written: tuple[Path, ...]  # files whose bytes changed
     failed: tuple[Failed, ...]  # hooks
 
@@ -70,16 +71,18 @@ async def rebuild(
     or we were killed, run now. ``forced``: limits and impact do not count. Raises `FeedRefused` before anything is
     stored or written, `OSError` when the directory cannot be written.
     """
-    publication = plan(policy, identity, at, await history.latest_snapshots(), forced=forced)
+    # Millions of rules take seconds: beside the loop, with what leases say now.
+    identity = identity.copy() if identity is not None else None
+    while True:
+        latest = await history.latest_snapshots()
+        publication = await asyncio.to_thread(plan, policy, identity, at, latest, forced=forced)
+        if await history.latest_snapshots() == latest:  # nobody gave a zone another serial meanwhile
+            break
     if publication.changed and policy.feeds.mode == "enforce" and not forced:
         seen = await history.sightings(at - impact.DAYS * DAY_S)
-        hits = impact.replay(policy, identity or Identity(), at, seen)
-        refuse(policy.feeds.zone, impact.impact_faults(policy, hits, at))
-    made = list(publication.files())
-    for snapshot in publication.changed:
-        if snapshot.zone.audience != EVERYONE:
-            text = FORMATS["rpz"].render(snapshot)
-            refuse(snapshot.zone.name, zonefile.faults(text, snapshot.zone.name, snapshot.serial))
+        await asyncio.to_thread(_refuse_impact, policy, identity or Identity(), at, seen)
+    rendered = await asyncio.to_thread(_rendered, publication)
+    made = [(one.name, one.content) for one in rendered]
     await history.save_snapshots(publication.changed)
     if serve is not None:
         await serve(publication.snapshots)
@@ -91,7 +94,22 @@ async def rebuild(
         failed = await hooks.run(after, [zone for zone in zones if f"{zone}.zone" in due])
         if not failed:
             await asyncio.to_thread(files.owe, directory, frozenset())
-    return Rebuilt(publication, tuple(written), tuple(failed))
+    return Rebuilt(publication, rendered, tuple(written), tuple(failed))
+
+
+def _refuse_impact(policy: Policy, identity: Identity, at: float, seen: Sequence[SightingRow]) -> None:
+    refuse(policy.feeds.zone, impact.impact_faults(policy, impact.replay(policy, identity, at, seen), at))
+
+
+def _rendered(publication: Publication) -> tuple[Rendered, ...]:
+    """Write every file, and read the new zone files back. Raises `FeedRefused`."""
+    made = tuple(publication.rendered())
+    by_name = {one.name: one.content for one in made}
+    for snapshot in publication.changed:
+        zone = snapshot.zone
+        if zone.audience != EVERYONE:
+            refuse(zone.name, zonefile.faults(by_name[FORMATS["rpz"].file_name(snapshot)], zone.name, snapshot.serial))
+    return made
 
 
 def _due(directory: Path, made: Sequence[tuple[str, bytes]], overdue: bool) -> frozenset[str]:
