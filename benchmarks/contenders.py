@@ -73,11 +73,19 @@ def _program(name: str) -> str | None:
 # ── The product ───────────────────────────────────────────────────────────────────────────────────────────────
 
 
+CONFIG = """\
+watch: {profile: extended}
+detect: {unknown_clients: {at_once: 20000, per_minute: 6000}}
+"""
+"""Everything is watched. The generated clients come out of nowhere, thousands in a minute: as a flood of forged ones
+does, which would be held back and cost less."""
+
+
 def _scan(*options: str, before: str = "", packed: bool = False) -> Callable[[Job], Run]:
     def run(job: Job) -> Run:
         log = _packed(job) if packed else job.log
         config = job.work / "full.yaml"
-        config.write_text("watch: {profile: extended}\n", "ascii")
+        config.write_text(CONFIG, "ascii")
         dnswatch = [str(Path(sysconfig.get_path("scripts")) / "dnswatch")]
         if before:
             dnswatch = [sys.executable, "-c", f"{before}\nimport sys\nfrom dnswatch.cli import main\nsys.exit(main())"]
