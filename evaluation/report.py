@@ -190,6 +190,9 @@ def _rates(runs: Runs) -> Iterator[str]:
     yield from (
         "## False alerts per 1000 clients and day (simulated, all of B1–B15)",
         "",
+        "An alert counts at a severity when it first reaches it after learning; what was high while learning and turns "
+        "critical later counts at critical only.",
+        "",
         "| severity | mean | 95 % (days drawn anew) | worst day in twenty |",
         "| --- | ---: | --- | ---: |",
     )
