@@ -77,7 +77,9 @@ def find(path: Path, olddir: Path | None, position: Position) -> tuple[OpenGener
             break
         except FileNotFoundError:
             continue  # renamed or packed while we looked
-    return OpenGeneration(path), GONE if position.head_size else ""
+    file = OpenGeneration(path)
+    other = position.inode and file.id != (position.device, position.inode)  # it stood empty, and is gone
+    return file, GONE if position.head_size else DELETED if other else ""
 
 
 def _unread(position: Position, found: Sequence[Generation]) -> Generation | None:

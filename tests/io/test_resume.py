@@ -163,3 +163,17 @@ def copy_and_truncate(log: Path, packed: bool) -> None:
     data = log.read_bytes()
     log.with_name(f"{log.name}.1{ending}").write_bytes(gzip.compress(data) if packed else data)
     os.truncate(log, 0)
+
+
+async def test_a_log_that_stood_empty_and_is_gone(log: Path) -> None:
+    """Nobody knows what was written into it: that is said."""
+    log.touch()
+    async with following(log, start="start") as reader:
+        await reader.until(lambda: reader.ends > 0)
+        position = reader.position
+    add(log, "a")
+    log.rename(log.with_name("elsewhere"))  # keeps its inode number from the new one
+    add(log, "b")
+    async with following(log, resume=position) as reader:
+        await reader.reads("b")
+        assert reader.tail.losses == {resume.DELETED: 1}
