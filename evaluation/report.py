@@ -54,8 +54,8 @@ KNOWN_MISSES = """\
 - S7: one lookup a day is medium where the service is rare here, and hardly ever more.
 - Discord from a client that uses DNS over HTTPS, up to the ninth lookup: its companions would not show, so their
   absence means nothing yet.
-- Names that pages and apps use without companions (ntfy, Pushbullet, DingTalk …), from a desk: a rhythm is told and adds
-  nothing, so severity stays where the first lookup put it.
+- Names that pages and apps use without companions (ntfy, Pushbullet, DingTalk …), from a desk: a rhythm is told and
+  adds nothing, so severity stays where the first lookup put it.
 - S9: more of what is allowed is a deviation, low by design, and only above three times the client's own median day and
   above its busiest; where the answer is cached as long as the client's pauses are, five times as many posts are not
   three times as many lookups.
