@@ -36,7 +36,7 @@ def _faults(text: bytes, zone: Name, serial: int) -> Iterator[tuple[int, str]]:
         return
     if text and not text.endswith(b"\n"):
         yield 0, "the file ends within a line"
-    kinds: dict[str, set[str]] = {}
+    kinds: dict[str, list[str]] = {}  # of the records of an owner, each record once
     seen: set[tuple[str, ...]] = set()
     for number, line in enumerate(text.decode("ascii").splitlines(), 1):
         if line.startswith(";") or line in (f"$ORIGIN {zone}.", f"$TTL {LEAST_TTL}"):
@@ -51,14 +51,15 @@ def _faults(text: bytes, zone: Name, serial: int) -> Iterator[tuple[int, str]]:
         key = (owner.lower(), kind, data.lower())
         if key in seen:
             yield number, f"{owner} {kind} stands there twice"
+        else:
+            kinds.setdefault(owner.lower(), []).append(kind)
         seen.add(key)
-        kinds.setdefault(owner.lower(), set()).add(kind)
         if owner == f"{zone}.":
             yield from ((number, why) for why in _apex_faults(kind, data, serial))
         else:
             yield from ((number, why) for why in _record_faults(owner, kind, data, zone))
     for owner, found in kinds.items():
-        if "CNAME" in found and (len(found) > 1 or sum(one[:2] == (owner, "CNAME") for one in seen) > 1):
+        if "CNAME" in found and len(found) > 1:
             yield 0, f"{owner} has a CNAME and another record"
     apex = [one for one in seen if one[0] == f"{zone}."]
     for kind in ("SOA", "NS"):
