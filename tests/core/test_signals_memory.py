@@ -90,6 +90,15 @@ def test_a_companion_follows_the_host_that_a_lease_names() -> None:
     assert "companion-absent" in terms(stranger)
 
 
+def test_a_client_with_a_lease_has_a_rhythm_like_any_other() -> None:
+    """What is remembered by address and MAC is found by them."""
+    engine = Engine(policy())
+    leases = [Lease(T0, "10.1.0.9", "", "10:20:30:40:50:59", T0 + DAY_S)]
+    made = feed(engine, [*leases, *(query(60 + i * 600.0, f"10.1.0.{n}", "api.telegram.org")
+                                    for i in range(12) for n in (8, 9))])  # fmt: skip
+    assert {alert.client.address for alert in made if "regular" in terms(alert)} == {"10.1.0.8", "10.1.0.9"}
+
+
 def test_a_review_that_finds_nothing_makes_no_revision() -> None:
     """Looking again is silent unless severity rises."""
     engine = Engine(policy())

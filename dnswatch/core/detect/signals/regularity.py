@@ -21,7 +21,7 @@ from dnswatch.core.detect import visibility
 from dnswatch.core.detect.changes import Row, Table
 from dnswatch.core.detect.regular import regularity
 from dnswatch.core.detect.signal import Past, Signal
-from dnswatch.core.model import Finding, Reason, Sighting
+from dnswatch.core.model import Client, Finding, Reason, Sighting
 from dnswatch.core.policy import Detection
 
 SERIES = 200_000
@@ -86,7 +86,7 @@ class Regularity(Signal):
 
     def judge(self, sighting: Sighting, past: Past) -> Finding | None:
         """Say how regular the client's lookups are, this one included."""
-        if sighting.pair not in self._series.rows:
+        if _alone(sighting) not in self._series.rows:
             return None
         alone = 0  # lookups of the narrower series: a wider one of as many says the same
         plain = visibility.plain(past, sighting.client, sighting.service, sighting.at)
@@ -174,16 +174,24 @@ def _keys(sighting: Sighting, plain: bool) -> tuple[tuple[str, str], ...]:
 
     What an app may have asked for stands in the first one only, where it disturbs no program's rhythm.
     """
-    client, service = sighting.client, sighting.service
-    host = f"{client.address}/{client.mac}" if client.mac else client.address  # the next holder has a rhythm of its own
-    alone = (f"{host} {service.id}" if client.mac else sighting.pair, service.id)
+    service, alone = sighting.service, (_alone(sighting), sighting.service.id)
     if not plain:
         return (alone,)
+    host = _host(sighting.client)
     return (
         alone,
         (f"{host} /{service.category}", f"{service.category} services together"),
         (f"{host} *", "unexpected services together"),
     )
+
+
+def _alone(sighting: Sighting) -> str:
+    return f"{_host(sighting.client)} {sighting.service.id}" if sighting.client.mac else sighting.pair
+
+
+def _host(client: Client) -> str:
+    """Name the holder of an address: the next one has a rhythm of its own."""
+    return f"{client.address}/{client.mac}" if client.mac else client.address
 
 
 def _span(seconds: float) -> str:
