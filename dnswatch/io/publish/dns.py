@@ -28,6 +28,9 @@ CONNECTIONS, CONNECTIONS_EACH, STRANGERS = 256, 64, 64
 addresses together that are no consumer's."""
 FIRST_S, IDLE_S, SEND_S = 5.0, 10.0, 30.0
 """Seconds until the first request, until a further one (RFC 7766 §6.2.3: a few seconds), and for taking 16 KiB."""
+UNHURRIED, REST_S = 4, 0.001
+"""While more replies than this are sent, the loop rests this long after each message, for what else it has to do:
+reading logs and delivering alerts goes first. All transfers together then move 5 MB a second (benchmarks/README.md)."""
 STOP_S = 3.0
 """The end of the process is to take ten seconds at most, and other things take some of them."""
 REQUESTS, REQUESTS_BURST = 200.0, 1000.0
@@ -59,6 +62,7 @@ class DnsServer:
         self._udp: list[asyncio.DatagramTransport] = []
         self._open: dict[asyncio.Task[Any], str] = {}  # connection → its peer's address
         self._turn = asyncio.Lock()  # to make and write a message of a transfer
+        self._sending = 0  # replies being sent
         self._stopping = False
         self._requests = Buckets(REQUESTS, REQUESTS_BURST)
         self._errors = Buckets(ERRORS, ERRORS_BURST)
@@ -212,7 +216,11 @@ class DnsServer:
             reply = await asyncio.to_thread(self.responder.respond, packet, address, time.time, stream=True)
             if reply is None or not self._counted(reply, address):
                 return
-            await self._send(writer, reply)
+            self._sending += 1
+            try:
+                await self._send(writer, reply)
+            finally:
+                self._sending -= 1
             patience_s = IDLE_S
 
     async def _send(self, writer: asyncio.StreamWriter, reply: Reply) -> None:
@@ -225,6 +233,8 @@ class DnsServer:
                 if not message:
                     break
                 writer.write(len(message).to_bytes(2) + message)
+                if self._sending > UNHURRIED:
+                    await asyncio.sleep(REST_S)
             octets += len(message) + 2
             async with asyncio.timeout(SEND_S):
                 await writer.drain()
