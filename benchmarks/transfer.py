@@ -31,7 +31,8 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-HERE, PARENT, GROUPS, SERVICES = "127.0.0.1", "rpz.test.invalid", 10, 20
+HERE, PARENT, GROUPS = "127.0.0.1", "rpz.test.invalid", 10
+SERVICES = 50  # a service may have 2,000 names
 LINES_S, ALERT_EVERY = 1000, 20  # lines a second; one in so many is a lookup by a client never seen before
 PATIENCE_S = 600.0
 AXFR = 252
@@ -316,7 +317,10 @@ def measure(root: Path, names: int, consumers: int, seconds: float) -> Iterator[
     world = World(root, names, consumers)
     daemon = [sys.executable, "-m", "dnswatch", "--config", str(world.config), "run"]
     with running(daemon, root / "daemon.out") as process:
-        yield "start to published, s", until(lambda: any((root / "feeds").glob("any.*.zone")), "no zones")
+        yield "start to published, s", until(
+            lambda: process.poll() is not None or any((root / "feeds").glob("any.*.zone")), "no zones")  # fmt: skip
+        if process.poll() is not None:
+            raise SystemExit((root / "daemon.out").read_text("utf-8"))
         until(lambda: soa(world.port, world.zones[-1]), "zones are not served")
         with running(["named", "-g", "-n", "1", "-c", str(root / "named.conf")], root / "named.out") as named:
             yield "first AXFR of all zones to named, s", until(
