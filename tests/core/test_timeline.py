@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from dnswatch.core.clients.identity import Identity
 from dnswatch.core.detect.engine import Engine
-from dnswatch.core.detect.timeline import CLIENTS, FIRST, GAP_S, KEEP_S, MOST, TRACES, WINDOW_S, Trails, merge
+from dnswatch.core.detect.timeline import CLIENTS, FIRST, GAP_S, MOST, TRACES, WINDOW_S, Trails, merge
 from dnswatch.core.model import Alert, Event, Indicator, Lease, Query, Trace
 from tests.core.detection import T0, catalog, feed, policy, query
 
@@ -104,8 +104,8 @@ def test_a_timeline_keeps_its_beginning_and_its_end() -> None:
     assert ([trace.offset for trace in more], left_out) == ([*range(FIRST), *range(40 - MOST + FIRST, 40)], 10)
 
 
-def test_clients_and_names_are_bounded() -> None:
-    """A client keeps its last names; who asked for nothing for ten minutes makes room; the table has a limit."""
+def test_names_of_a_client_are_bounded() -> None:
+    """A client keeps its last names."""
     trails = Trails()
     for i in range(2 * TRACES):
         name = f"{i}.test"
@@ -113,12 +113,26 @@ def test_clients_and_names_are_bounded() -> None:
     assert [trace.name for trace in trails.table.rows[CLIENT].traces.values()] == [
         f"{i}.test" for i in range(TRACES, 2 * TRACES)
     ]
-    for i in range(5):
-        trails.note("/log", query(100 + i, f"10.2.0.{i}", CHECK), RECON)
-    trails.note("/log", query(200 + KEEP_S, "10.3.0.1", CHECK), RECON)
-    trails.note("/log", query(201 + KEEP_S, "10.3.0.2", CHECK), RECON)
-    assert len(trails.table.rows) == 1 + 5 + 2 - 4
+
+
+def test_who_asked_for_nothing_the_longest_makes_room() -> None:
+    """Clients are bounded; one that goes on asking for the same name stays, one that fell silent goes."""
+    trails = Trails()
     assert trails.table.limit == CLIENTS
+    trails.table.limit = 3
+    for at, client in ((0, CLIENT), (1, "10.2.0.1"), (2, "10.2.0.2"), (70, CLIENT), (71, "10.2.0.3")):
+        trails.note("/log", query(at, client, CHECK), RECON)
+    assert list(trails.table.rows) == ["10.2.0.2", CLIENT, "10.2.0.3"]
+    assert trails.table.evicted == 1
+
+
+def test_a_timeline_does_not_depend_on_who_else_came() -> None:
+    """What stood between two revisions far apart is told, however many others came between them."""
+    ours = [query(0, CLIENT, BOT), query(20, CLIENT, CHECK), *(query(5_000 + i * 10, CLIENT, BOT) for i in range(9))]
+    others = [query(1_000 + i, f"10.1.1.{i}", CHECK) for i in range(50)]
+    alone, among = run(*ours), run(*ours[:2], *others, *ours[2:])
+    assert (20, CHECK, "recon") in told(alone[-1])
+    assert alone == [one for one in among if one.client.address == CLIENT]
 
 
 def test_dns_over_https_names_are_no_part_of_it() -> None:

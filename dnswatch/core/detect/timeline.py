@@ -25,11 +25,10 @@ GAP_S = WINDOW_S
 """A name that was not asked for this long begins a new trace: what is older is in no window any more."""
 FINE_S = 60.0
 """The end of a trace moves when it is this far behind. Half of a flood of repeats would else be rows to store."""
-KEEP_S = 2 * WINDOW_S
-"""A client that asked for nothing noted this long is forgotten when others come."""
 CLIENTS = 20_000
-"""Clients with a trail at once; some 700 bytes with two traces, at most 3 kB. Ten minutes of 200 k clients, of whom
-one in ten asks for such a name (measured: one in 40 makes an IP check)."""
+"""Clients with a trail; some 700 bytes with two traces, at most 3 kB. When there are more, who asked for nothing noted
+the longest makes room: ten minutes of 200 k clients, of whom one in ten asks for such a name (measured: one in 40 makes
+an IP check). Below that a timeline does not depend on who else came: none is dropped for its age."""
 TRACES = 10
 """Names of one client; those asked for last are kept."""
 FIRST, MOST = FIRST_TRACES, 20
@@ -48,11 +47,6 @@ class Trail:
     def row(self) -> Row:
         """Give the plain form."""
         return {"n": self.n, "traces": [[pattern, *trace] for (pattern, _), trace in self.traces.items()]}
-
-    @property
-    def last_at(self) -> float:
-        """When anything of it was asked for last."""
-        return max((trace.last_at for trace in self.traces.values()), default=0.0)
 
 
 class Trails:
@@ -89,28 +83,12 @@ class Trails:
 
     def _keep(self, address: str, trail: Trail | None, indicator: Indicator, trace: Trace) -> None:
         if trail is None:
-            self._forget(trace.at)
             trail = Trail()
         traces = trail.traces
         traces[indicator.name, indicator.service] = trace
         if len(traces) > TRACES:
             del traces[min(traces, key=lambda key: (traces[key].last_at, key))]
-        if address in self.table.rows and trace.at != trace.last_at:
-            self.table.changed.add(address)
-        else:
-            self.table.put(address, trail)
-
-    def _forget(self, now: float) -> None:
-        """Make room: drop the first two in line if they are stale; put one that goes on at the end."""
-        for _ in range(2):
-            first = next(iter(self.table.rows), None)
-            if first is None:
-                return
-            trail = self.table.rows[first]
-            if trail.last_at >= now - KEEP_S:
-                self.table.put(first, trail)
-                return
-            self.table.drop(first)
+        self.table.put(address, trail)
 
     def hand_over(self, address: str) -> None:
         """Forget what was asked from an address before its new holder came."""
