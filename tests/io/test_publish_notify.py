@@ -69,8 +69,8 @@ async def notifier(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Notifier]:
 
 
 @pytest.fixture
-def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
-    """For those who get no reply: 1/20 of the usual times."""
+def hasty(notifier: Notifier, monkeypatch: pytest.MonkeyPatch) -> None:
+    """For those who get no reply: 1/20 of the usual times, instead of the patience of ``notifier``."""
     monkeypatch.setattr(notify, "WAITS_S", tuple(wait / 20 for wait in (1.0, 2.0, 4.0)))
 
 
