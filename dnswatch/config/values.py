@@ -225,6 +225,19 @@ def fingerprint(value: str) -> str:
     return plain
 
 
+_HOST = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?:\.[A-Za-z0-9_-]{1,63})*\Z")
+
+
+def server_name(value: str) -> str:
+    """Read the name, or the address, that a certificate is valid for."""
+    if value and not (_HOST.match(value) and len(value) <= 253):
+        try:
+            ip_address(value)
+        except ValueError:
+            raise ValueError(f"{value!r} is not a host name or address: write it alone, siem.example") from None
+    return value
+
+
 class Secret:
     """A password or key that stands elsewhere: in a file, or in the environment. Never printed."""
 

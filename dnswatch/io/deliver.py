@@ -46,15 +46,23 @@ Render = Callable[[Delivery], bytes]
 """Makes the message of a delivery, without newline or framing."""
 
 
-def renderer(name: str, context: Context) -> Render:
+Before = Callable[[Alert, Context], bytes]
+"""Makes what stands before a message of one line, and counts to its length."""
+
+
+def renderer(name: str, context: Context, before: Before | None = None) -> Render:
     """Make messages in the format ``name``."""
 
     def message(delivery: Delivery) -> bytes:
         # The offset of the alert's own day: a daemon lives through changes of daylight saving time.
         zone = datetime.fromtimestamp(delivery.alert.at, UTC).astimezone().tzinfo or UTC
         now = replace(context, sequence=delivery.number, stream=delivery.stream, boot=BOOT, zone=zone)
+        head = before(delivery.alert, now) if before is not None else b""
+        if head and now.most_bytes:
+            now = replace(now, most_bytes=max(now.most_bytes - len(head), 1))
         try:
-            return render(name, delivery.alert, now)
+            message = render(name, delivery.alert, now)
+            return head + message.replace(b"\n", b" ") if head else message
         except ValueError as error:  # text that no encoding takes
             raise Refused(f"cannot be written as {name}: {error}") from error
 

@@ -31,6 +31,7 @@ class HttpClient:
     def __init__(self, url: str, security: Security, headers: Mapping[str, str]) -> None:
         self.url = url
         self._security = security
+        self._server_name = security.server_name or None
         self._headers = {"User-Agent": f"dnswatch/{__version__}", **headers}
         self._session: aiohttp.ClientSession | None = None
 
@@ -42,7 +43,9 @@ class HttpClient:
 
         session = self._open()
         try:
-            async with session.post(url or self.url, data=body, headers=headers, allow_redirects=False) as answer:
+            async with session.post(
+                url or self.url, data=body, headers=headers, allow_redirects=False, server_hostname=self._server_name
+            ) as answer:
                 text: str = (await answer.content.read(64 << 10)).decode("utf-8", "replace")
                 if 200 <= answer.status < 300:
                     return text

@@ -251,9 +251,8 @@ def _certificates(sink: SyslogSink) -> Iterator[Finding]:
     """Read the files of ``tls`` as a connection does."""
     if sink.tls is None:
         return
-    tls = sink.tls
     try:
-        Security(tls.ca, tls.cert, tls.key, tls.verify, tls.fingerprint).context()
+        Security.of(sink.tls).context()
     except OSError as error:
         yield Finding("error", "sink", sink.id, error.strerror or str(error))
     else:

@@ -66,6 +66,15 @@ def test_fingerprints() -> None:
             values.fingerprint(text)
 
 
+def test_server_names() -> None:
+    """A name or an address as a certificate has it; no scheme, port or wildcard."""
+    for text in ("", "siem.example", "siem", "192.0.2.1", "2001:db8::1"):
+        assert values.server_name(text) == text
+    for text in ("https://siem.example", "siem.example:6514", "*.example", "siem example", "-x", "siem.example."):
+        with pytest.raises(ValueError, match="not a host name"):
+            values.server_name(text)
+
+
 @pytest.mark.parametrize("text", ["siem:514", "udp://", "udp://h/path", "udp://u@h", "udp://h:0", "udp://[::1",
                                   "unix://dev/log", "unix:", "ftp://h", "relps://h", "https://h"])  # fmt: skip
 def test_what_is_no_sink_address(text: str) -> None:

@@ -85,16 +85,20 @@ async def test_https_trusts_whom_it_is_told_to() -> None:
     receiver, pinned = Hook(), made.fingerprint("server")
     async with serving("/alerts", receiver.take, security=made.server_context()) as address:
         url = f"{address}/alerts"
-        for tls in ({"ca": str(made.ca)}, {"fingerprint": pinned}):
+        for tls in ({"ca": str(made.ca)}, {"fingerprint": pinned}, {"ca": str(made.ca), "server_name": "localhost"}):
             sink = webhook(url, tls=tls)
             await sink.send(batch(1, 1))
             await sink.close()
-        for tls, why in (({}, "not trusted"), ({"fingerprint": "0" * 64}, f"has fingerprint {pinned}")):
+        wrong: list[tuple[dict[str, str], str]] = [
+            ({}, "not trusted"), ({"fingerprint": "0" * 64}, f"has fingerprint {pinned}"),
+            ({"ca": str(made.ca), "server_name": "siem.example"}, r"not trusted: .*siem\.example"),
+        ]  # fmt: skip
+        for tls, why in wrong:
             sink = webhook(url, tls=tls)
             with pytest.raises(OSError, match=why):
                 await sink.send(batch(1, 1))
             await sink.close()
-    assert len(receiver.bodies) == 2
+    assert len(receiver.bodies) == 3
 
 
 # ── Splunk ────────────────────────────────────────────────────────────────────────────────────────────────────

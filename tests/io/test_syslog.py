@@ -13,7 +13,9 @@ import pytest
 from pydantic import TypeAdapter
 
 from dnswatch.config.model import Sink as SinkConfig
+from dnswatch.core.alerts import FORMATS
 from dnswatch.core.alerts.heartbeat import Heartbeat
+from dnswatch.core.model import Reason
 from dnswatch.io.deliver import BeatingSink, Delivery, HoldingSink, Refused, RoutedSink
 from dnswatch.io.sinks import SINKS
 from dnswatch.io.sinks.syslog import Route, SyslogSink
@@ -219,6 +221,21 @@ async def test_tls_verifies_the_server() -> None:
 
 
 @needs_openssl
+async def test_tls_server_name_stands_for_the_host_of_the_address() -> None:
+    """Behind a tunnel or a load balancer the certificate has another name: that one is checked, and no other."""
+    made = certificates()
+    async with tcp_receiver(security=made.server_context()) as (port, seen):
+        with pytest.raises(OSError, match=r"is not trusted: .*siem\.example"):
+            await sink_to(tls(port), options=secure(server_name="siem.example")).send(batch(1, 1))
+        security = {"ca": str(made.ca), "server_name": "localhost"}
+        sink = SINKS["syslog"](settings(address=f"tls://127.0.0.1:{port}", tls=security, framing="lf"), "ns1")
+        await sink.send(batch(2, 2))
+        await sink.close()
+        await until(lambda: alert(2).id.encode() in seen)
+        assert alert(1).id.encode() not in seen
+
+
+@needs_openssl
 async def test_tls_to_a_server_without_it() -> None:
     """A receiver that does not speak TLS is told as such, or as silent."""
     async with tcp_receiver() as (port, seen):
@@ -352,6 +369,27 @@ async def test_udp_messages_leave_fields_out_rather_than_break() -> None:
     assert f'id="{alert(1).id}" rev="1"' in message
     assert 'left_out="evidence,because,qnames' in message
     assert '[meta sequenceId="7"][dnswatch.stream@32473 id="f00d"' in message
+
+
+@pytest.mark.parametrize("form", sorted(FORMATS))
+async def test_no_format_is_cut_in_a_datagram(form: str) -> None:
+    """By default 2,048 octets, with the syslog header; every format names what it left out."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as receiver:
+        receiver.bind(("127.0.0.1", 0))
+        receiver.settimeout(60)
+        sink = SINKS["syslog"](settings(address=f"udp://127.0.0.1:{receiver.getsockname()[1]}", format=form), "ns1")
+        names = tuple(f"a-rather-long-name-{number}-{'x' * 60}.exfil.example" for number in range(16))
+        because = tuple(Reason("segment", f"reason {number} " + "y" * 100, 5) for number in range(20))
+        answers = tuple(f"192.0.2.{number}" for number in range(100))
+        long = alert(1, qnames=names, because=because, answers=answers)
+        await sink.send([Delivery(1, long, 7, "f00d")])
+        message = receiver.recv(70_000).decode()
+        await sink.close()
+    assert len(message.encode()) <= 2048
+    assert "left_out" in message or "LeftOut" in message or "leftOut" in message or " more lines" in message
+    assert alert(1).id in message
+    if form in ("ecs", "json", "ocsf", "ocsf-1.5", "rfc3164"):
+        assert json.loads(message[message.index("{") :])
 
 
 async def test_udp_without_a_receiver() -> None:

@@ -41,6 +41,9 @@ class Tls(Section):
     fingerprint: Annotated[str, AfterValidator(values.fingerprint)] = Field(
         default="", description="SHA-256 of the server's certificate, instead of a CA."
     )
+    server_name: Annotated[str, AfterValidator(values.server_name)] = Field(
+        default="", description="What the server's certificate is valid for, where it is not the host of the address."
+    )
 
     @model_validator(mode="after")
     def _certificate_and_key(self) -> Tls:
@@ -87,8 +90,8 @@ class SyslogSink(SinkSettings):
         default=300.0, description="How often to say that all is well, with counters; 0: never."
     )
     rate: Annotated[float, Field(gt=0, le=1e6)] = Field(default=500.0, description="On UDP: messages a second at most.")
-    max_size: Annotated[int, Field(ge=480, le=65507)] = Field(
-        default=2048, description="On UDP: octets of a message; longer ones leave fields out (RFC 5426 §3.2)."
+    max_size: Annotated[int, Field(ge=480, le=65507)] | None = Field(
+        default=None, description="Octets of a message; longer ones leave fields out. Default: 2048 on UDP, else 8000."
     )
 
     @field_validator("heartbeat")

@@ -7,9 +7,10 @@ under ``src`` (parsers of CEF:0 take IPv4 there: ``c6a2``). There is no agreed k
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from dnswatch.core.alerts.context import Context
+from dnswatch.core.alerts.fitting import fitted
 from dnswatch.core.alerts.flat import flat, timeline
 from dnswatch.core.alerts.text import printable
 from dnswatch.core.model import Alert
@@ -18,6 +19,9 @@ SEVERITY = {"info": 1, "low": 3, "medium": 5, "high": 8, "critical": 10}
 """CEF's scale; receivers read 0-3 low, 4-6 medium, 7-8 high, 9-10 very high."""
 VALUE_CHARS = 1023
 """Longest value: ``msg`` and ``reason`` hold 1023 characters in CEF's dictionary."""
+SPARE = ("dnswatchTimeline", "cs6", "msg", "flexString1", "flexString2", "cs4", "dst", "dnswatchLeaseStart",
+         "dnswatchLeaseEnd", "start", "destinationDnsDomain", "dnswatchClientOwner", "smac", "shost")  # fmt: skip
+"""Keys left out of a message that is too long, in the order of ``fitting.SPARE``; a label goes with its key."""
 _HEADER = str.maketrans({"\\": "\\\\", "|": "\\|"})
 _VALUE = str.maketrans({"\\": "\\\\", "=": "\\="})
 
@@ -30,8 +34,16 @@ def render(alert: Alert, context: Context) -> bytes:
         printable(text).translate(_HEADER)
         for text in ("dnswatch", "dnswatch", context.version, alert.rule_id, name, str(SEVERITY[alert.severity]))
     )
-    pairs = " ".join(f"{key}={_value(value)}" for key, value in _extension(alert, fields) if value not in ("", None))
-    return f"CEF:0|{header}|{pairs}".encode()
+    pairs = {key: _value(value) for key, value in _extension(alert, fields) if value not in ("", None)}
+
+    def write(left_out: Sequence[str]) -> bytes:
+        kept = {key: value for key, value in pairs.items() if key.removesuffix("Label") not in left_out}
+        if left_out:
+            kept["dnswatchLeftOut"] = ",".join(left_out)
+        extension = " ".join(f"{key}={value}" for key, value in kept.items())
+        return f"CEF:0|{header}|{extension}".encode()
+
+    return fitted(write, [key for key in SPARE if key in pairs], context.most_bytes)
 
 
 def _extension(alert: Alert, fields: dict[str, object]) -> Iterator[tuple[str, object]]:

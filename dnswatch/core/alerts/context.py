@@ -36,7 +36,7 @@ class Context:
     sequence: int = 1  # meta sequenceId, counts messages of one sink
     stream: str = ""  # names that count: (stream, sequence) is one message, across restarts
     boot: str = ""  # names this run of the process
-    most_bytes: int = 0  # an RFC 5424 message must not be longer; 0: no matter
+    most_bytes: int = 0  # a message must not be longer, else it leaves fields out; 0: no matter
     zone: tzinfo = UTC  # RFC 3164 stamps are local time without saying of which zone
     triage: Triage | None = None  # None: alerts carry no advice
 

@@ -7,10 +7,12 @@ are keywords. Read next: ``ocsf.py``.
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 from dnswatch.core.alerts.attack import technique
 from dnswatch.core.alerts.context import Context
+from dnswatch.core.alerts.fitting import fitted, present, without
 from dnswatch.core.alerts.flat import BLIND_SPOT, flat, rfc3339, timeline
 from dnswatch.core.alerts.text import is_mac, printable, summary
 from dnswatch.core.model import Alert
@@ -18,12 +20,25 @@ from dnswatch.core.model import Alert
 VERSION = "9.4.0"
 SEVERITY = {"info": 5, "low": 21, "medium": 47, "high": 73, "critical": 99}
 """``event.severity`` as Elastic's detection engine uses it."""
+SPARE = ("labels.dnswatch_timeline", "labels.dnswatch_because", "related", "event.reason",
+         "labels.dnswatch_escalation", "labels.dnswatch_suppression_key", "dns.resolved_ip", "threat.indicator",
+         "source", "labels.dnswatch_lease_start", "labels.dnswatch_lease_end", "labels.dnswatch_client_owner",
+         "message", "threat", "observer")  # fmt: skip
+"""Fields that are left out of a document that is too long, the most dispensable first; `client` and `dns` stay."""
 _ENCODER = json.JSONEncoder(separators=(",", ":"))
 
 
 def render(alert: Alert, context: Context) -> bytes:
     """Write one JSON document without a line feed; printable ASCII only."""
-    return _ENCODER.encode(_full(document(alert, context))).replace("\x7f", "\\u007f").encode("ascii")
+    whole = _full(document(alert, context))
+
+    def write(left_out: Sequence[str]) -> bytes:
+        kept = without(whole, left_out)
+        if left_out:
+            kept["labels"] = {**kept["labels"], "dnswatch_left_out": ",".join(left_out)}
+        return _ENCODER.encode(kept).replace("\x7f", "\\u007f").encode("ascii")
+
+    return fitted(write, present(whole, SPARE) if context.most_bytes else (), context.most_bytes)
 
 
 def document(alert: Alert, context: Context) -> dict[str, Any]:

@@ -7,15 +7,19 @@ Read next: ``ecs.py``.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from dnswatch.core.alerts.cef import SEVERITY, VALUE_CHARS
 from dnswatch.core.alerts.context import Context
+from dnswatch.core.alerts.fitting import fitted
 from dnswatch.core.alerts.flat import flat, timeline
 from dnswatch.core.alerts.text import printable
 from dnswatch.core.model import Alert
 
 DELIMITER = "x09"
+SPARE = ("timeline", "because", "reason", "escalation", "suppressionKey", "answers", "dst", "leaseStart", "leaseEnd",
+         "firstSeen", "domain", "url", "clientOwner", "srcMAC", "identHostName")  # fmt: skip
+"""Attributes that are left out of a message that is too long, in the order of ``fitting.SPARE``; ``qname`` stays."""
 _HEADER = str.maketrans({"|": "/"})  # a header field cannot hold its separator
 
 
@@ -24,8 +28,16 @@ def render(alert: Alert, context: Context) -> bytes:
     header = "|".join(
         printable(text).translate(_HEADER) for text in ("dnswatch", "dnswatch", context.version, alert.rule_id)
     )
-    pairs = "\t".join(f"{key}={_value(value)}" for key, value in _attributes(alert, context) if value not in ("", None))
-    return f"LEEF:2.0|{header}|{DELIMITER}|{pairs}".encode()
+    pairs = {key: _value(value) for key, value in _attributes(alert, context) if value not in ("", None)}
+
+    def write(left_out: Sequence[str]) -> bytes:
+        kept = {key: value for key, value in pairs.items() if key not in left_out}
+        if left_out:
+            kept["leftOut"] = ",".join(left_out)
+        attributes = "\t".join(f"{key}={value}" for key, value in kept.items())
+        return f"LEEF:2.0|{header}|{DELIMITER}|{attributes}".encode()
+
+    return fitted(write, [key for key in SPARE if key in pairs], context.most_bytes)
 
 
 def _attributes(alert: Alert, context: Context) -> Iterator[tuple[str, object]]:

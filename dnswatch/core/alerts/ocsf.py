@@ -8,10 +8,12 @@ last. ``ocsf-1.5`` writes the same for receivers of schema 1.5; events of 1.3 an
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 from dnswatch.core.alerts.attack import Technique, technique
 from dnswatch.core.alerts.context import Context
+from dnswatch.core.alerts.fitting import fitted, present, without
 from dnswatch.core.alerts.flat import BLIND_SPOT, flat
 from dnswatch.core.alerts.text import is_mac, printable, summary
 from dnswatch.core.model import Alert, Trace
@@ -32,6 +34,11 @@ UNMAPPED = (
     "questions", "steps", "block_note", "suppression_key", "client_owner", "lease_start", "lease_end",
 )  # fmt: skip
 """Flat fields that the class has no place for."""
+SPARE = ("unmapped.steps", "unmapped.questions", "remediation", "unmapped.block_note", "unmapped.because",
+         "evidences.data.timeline", "evidences.data.lines", "finding_info.desc", "unmapped.escalation",
+         "unmapped.suppression_key", "evidences.data", "unmapped.answers", "unmapped.lease_start",
+         "unmapped.lease_end", "unmapped.client_owner", "finding_info.attacks", "message")  # fmt: skip
+"""What is left out of an event that is too long, the most dispensable first; the device and the name asked stay."""
 _CREATE, _UPDATE, _CLOSE = 1, 2, 3
 _RULE = 1  # analytic.type_id
 _UNKNOWN = 0  # device.type_id: the log does not tell
@@ -50,7 +57,15 @@ def render_1_5(alert: Alert, context: Context) -> bytes:
 
 
 def _write(alert: Alert, context: Context, version: str) -> bytes:
-    return _ENCODER.encode(event(alert, context, version)).replace("\x7f", "\\u007f").encode("ascii")
+    whole = event(alert, context, version)
+
+    def write(left_out: Sequence[str]) -> bytes:
+        kept = without(whole, left_out)
+        if left_out:
+            kept["unmapped"] = {**kept["unmapped"], "left_out": list(left_out)}
+        return _ENCODER.encode(kept).replace("\x7f", "\\u007f").encode("ascii")
+
+    return fitted(write, present(whole, SPARE) if context.most_bytes else (), context.most_bytes)
 
 
 def event(alert: Alert, context: Context, version: str) -> dict[str, Any]:

@@ -25,10 +25,9 @@ def render(alert: Alert, context: Context) -> bytes:
 
     There is no structured data, so what lets a receiver see gaps stands at the end of the JSON.
     """
-    body = json.render(alert, context)
-    if context.stream:
-        body = body[:-1] + f',"stream":"{context.stream}","sequence":{context.sequence}}}'.encode("ascii")
-    return local_header(alert.at, alert.severity, context) + body
+    head = local_header(alert.at, alert.severity, context)
+    more = {"stream": context.stream, "sequence": context.sequence} if context.stream else {}
+    return head + json.line(alert, context, max(context.most_bytes - len(head), bool(context.most_bytes)), more)
 
 
 def local_header(at: float, severity: str, context: Context) -> bytes:

@@ -8,8 +8,10 @@ byte-order mark (rsyslog keeps it inside the message), framing (the sink's), con
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 from dnswatch.core.alerts.context import Context
+from dnswatch.core.alerts.fitting import SPARE, fitted
 from dnswatch.core.alerts.flat import flat, rfc3339
 from dnswatch.core.alerts.text import printable, summary
 from dnswatch.core.model import Alert
@@ -17,10 +19,6 @@ from dnswatch.core.model import Alert
 MAX_SEQUENCE = 2_147_483_647  # RFC 5424 §7.3.1
 VALUE_CHARS = 1024
 """Longest parameter value: a list of 16 hostile names may be 4 kB, and receivers cut whole messages at 8 KiB."""
-SPARE = ("block_note", "timeline", "evidence", "because", "qnames", "reason", "escalation", "suppression_key",
-         "answers", "lease_start", "lease_end", "first_seen", "domain", "client_owner", "client_mac",
-         "client_name")  # fmt: skip
-"""What is left out where a message is too long for its way, the most dispensable first; the text goes before them."""
 LEFT_OUT = frozenset({"questions", "steps", "containment"})
 """Prose of some 3 kB: with it a message would not fit a datagram. JSON carries it, and `alerts show` prints it."""
 PROSE = frozenset({"because", "timeline"})
@@ -48,18 +46,16 @@ def _message(head: str, fields: dict[str, str], text: str, context: Context) -> 
 
 
 def _shortened(head: str, fields: dict[str, str], alert: Alert, context: Context) -> bytes:
-    """Leave out whole parameters, and say which: a message cut in the middle of one cannot be parsed at all."""
+    """Leave out whole parameters, and say which; the text goes before them."""
     text = f"{alert.severity} {alert.score} {alert.id} rev {alert.rev} {alert.cause}"
-    cut: list[str] = []
-    message = _message(head, fields, text, context)
-    for name in SPARE:
-        if len(message) <= context.most_bytes:
-            break
-        if name in fields:
-            fields = {key: value for key, value in fields.items() if key not in (name, "left_out")}
-            cut.append(name)
-            message = _message(head, {**fields, "left_out": ",".join(cut)}, text, context)
-    return message
+
+    def write(left_out: Sequence[str]) -> bytes:
+        kept = {name: value for name, value in fields.items() if name not in left_out}
+        if left_out:
+            kept["left_out"] = ",".join(left_out)
+        return _message(head, kept, text, context)
+
+    return fitted(write, [name for name in SPARE if name in fields], context.most_bytes)
 
 
 def header(at: float, severity: str, message_id: str, context: Context) -> str:

@@ -6,8 +6,10 @@ Never: control characters; names from logs are hostile. Read next: ``__init__.py
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 from dnswatch.core.alerts.context import Context
+from dnswatch.core.alerts.fitting import fitted
 from dnswatch.core.alerts.flat import reason, rfc3339, timeline
 from dnswatch.core.model import Alert
 
@@ -28,7 +30,13 @@ def render(alert: Alert, context: Context) -> bytes:
     if alert.answers:
         lines.append(f"    answered with {', '.join(alert.answers)}")
     lines += [f"    {text}" for _, text in timeline(alert)]
-    return "\n".join(printable(line) for line in lines).encode()
+    lines = [printable(line) for line in lines]
+
+    def write(left_out: Sequence[str]) -> bytes:
+        kept = [*lines[: len(lines) - len(left_out)], f"    {len(left_out)} more lines"] if left_out else lines
+        return "\n".join(kept).encode()
+
+    return fitted(write, lines[:0:-1], context.most_bytes)  # what is told last matters least
 
 
 def printable(text: str) -> str:

@@ -33,8 +33,7 @@ BAD_TOKEN_CODES = frozenset({1, 2, 3, 4})
 
 def build(settings: Settings, sensor: str, triage: Triage | None = None) -> SplunkHecSink:
     """Make the sink that the configuration asks for."""
-    tls = settings.tls
-    security = Security(tls.ca, tls.cert, tls.key, tls.verify, tls.fingerprint) if tls else Security()
+    security = Security.of(settings.tls)
     channel = str(uuid.uuid4())
     headers = {"Authorization": f"Splunk {settings.token.reveal()}", "X-Splunk-Request-Channel": channel}
     client = HttpClient(settings.url.rstrip("/"), security, headers)

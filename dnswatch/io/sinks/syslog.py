@@ -19,6 +19,7 @@ from dnswatch.config.model import SyslogSink as Settings
 from dnswatch.core.alerts import Context, heartbeat
 from dnswatch.core.alerts.rfc5424 import header, stream_data
 from dnswatch.core.alerts.triage import Triage
+from dnswatch.core.model import Alert
 from dnswatch.io.deliver import BOOT, Acknowledgement, Delivery, Refused, Render, renderer
 from dnswatch.io.supervise import describe
 from dnswatch.io.syslog import TRANSPORTS, Address, Options, Transport
@@ -28,7 +29,9 @@ from dnswatch.io.syslog.security import Security
 PRIMARY_AGAIN_S = 60.0
 """While a fallback is used, the first address is tried again this often (delivery.md §1.5)."""
 MOST_BYTES = 8000
-"""Receivers cut longer messages, rsyslog at 8 KiB (maxMessageSize), in the middle of a parameter."""
+"""Receivers cut longer messages, rsyslog at 8 KiB (maxMessageSize), in the middle of a field."""
+MOST_UDP = 2048
+"""What every receiver of datagrams should take (RFC 5426 §3.2)."""
 
 RenderBeat = Callable[[heartbeat.Heartbeat, str], bytes]
 
@@ -45,8 +48,7 @@ class Route:
 
 def build(settings: Settings, sensor: str, triage: Triage | None = None) -> SyslogSink:
     """Make the sink that the configuration asks for."""
-    tls = settings.tls
-    security = Security(tls.ca, tls.cert, tls.key, tls.verify, tls.fingerprint) if tls else Security()
+    security = Security.of(settings.tls)
     options = Options(settings.framing, security, settings.hold, settings.rate)
     context = Context(
         sensor,
@@ -68,14 +70,14 @@ def build(settings: Settings, sensor: str, triage: Triage | None = None) -> Sysl
 def _renderers(settings: Settings, address: Address, context: Context) -> tuple[Render, RenderBeat]:
     if address.scheme == "unix":
         # rsyslog's imuxsock reads RFC 5424 wrongly; the local form has no host name (delivery.md §1.1).
-        local = replace(context, host="")
+        local = replace(context, host="", most_bytes=settings.max_size or MOST_BYTES)
         return renderer("rfc3164", local), _beat(heartbeat.render_local, local)
-    context = replace(context, most_bytes=settings.max_size if address.scheme == "udp" else MOST_BYTES)
+    context = replace(context, most_bytes=settings.max_size or (MOST_UDP if address.scheme == "udp" else MOST_BYTES))
     if settings.format == "rfc3164":
         return renderer("rfc3164", context), _beat(heartbeat.render_local, context)
     if settings.format == "rfc5424":
         return renderer("rfc5424", context), _beat(heartbeat.render, context)
-    return _with_header(renderer(settings.format, context), context), _beat(heartbeat.render, context)
+    return renderer(settings.format, context, _header), _beat(heartbeat.render, context)
 
 
 def _beat(render: Callable[[heartbeat.Heartbeat, Context], bytes], context: Context) -> RenderBeat:
@@ -86,16 +88,9 @@ def _beat(render: Callable[[heartbeat.Heartbeat, Context], bytes], context: Cont
     return message
 
 
-def _with_header(render: Render, context: Context) -> Render:
-    """Put an RFC 5424 header before a message of another format: syslog needs one, and gaps must show."""
-
-    def message(delivery: Delivery) -> bytes:
-        alert = delivery.alert
-        now = replace(context, sequence=delivery.number, stream=delivery.stream, boot=BOOT)
-        head = f"{header(alert.at, alert.severity, alert.rule_id, now)} {stream_data(now)} "
-        return head.encode("ascii") + render(delivery).replace(b"\n", b" ")
-
-    return message
+def _header(alert: Alert, context: Context) -> bytes:
+    """Give an RFC 5424 header for a message of another format: syslog needs one, and gaps must show."""
+    return f"{header(alert.at, alert.severity, alert.rule_id, context)} {stream_data(context)} ".encode("ascii")
 
 
 class SyslogSink:

@@ -27,8 +27,7 @@ PLAIN = frozenset({"cef", "leef", "rfc3164", "rfc5424", "text"})
 
 def build(settings: Settings, sensor: str, triage: Triage | None = None) -> WebhookSink:
     """Make the sink that the configuration asks for."""
-    tls = settings.tls
-    security = Security(tls.ca, tls.cert, tls.key, tls.verify, tls.fingerprint) if tls else Security()
+    security = Security.of(settings.tls)
     kind = "text/plain" if settings.format in PLAIN else "application/json"
     headers = {**settings.headers, "Content-Type": f"{kind}; charset=utf-8"}
     secret = settings.secret.reveal().encode() if settings.secret is not None else b""

@@ -1,7 +1,8 @@
 """TLS settings of a connection to a receiver: whom to trust, whom to claim to be; and what an SSL error means.
 
-TLS 1.2 at least (RFC 9662 §4). The certificate must be valid for the host of the address, unless a fingerprint names
-the one certificate that is right, or ``verify`` is off. Never: opens a connection. Read next: ``stream.py``.
+TLS 1.2 at least (RFC 9662 §4). The certificate must be valid for the host of the address or for ``server_name``, unless
+a fingerprint names the one certificate that is right, or ``verify`` is off. Never: opens a connection. Read next:
+``stream.py``.
 """
 
 from __future__ import annotations
@@ -12,6 +13,10 @@ import os
 import ssl
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from dnswatch.config.model.sinks import Tls
 
 NOT_OURS = ("CERTIFICATE_REQUIRED", "BAD_CERTIFICATE", "UNKNOWN_CA", "CERTIFICATE_UNKNOWN", "CERTIFICATE_EXPIRED",
             "CERTIFICATE_REVOKED", "UNSUPPORTED_CERTIFICATE", "HANDSHAKE_FAILURE", "ACCESS_DENIED")  # fmt: skip
@@ -27,6 +32,14 @@ class Security:
     key: Path | None = None
     verify: bool = True
     fingerprint: str = ""  # SHA-256 of the server's certificate, 64 hexadecimal digits
+    server_name: str = ""  # that its certificate must be valid for, where it is not the host of the address
+
+    @classmethod
+    def of(cls, tls: Tls | None) -> Security:
+        """Take what the configuration says; nothing: the defaults."""
+        if tls is None:
+            return cls()
+        return cls(tls.ca, tls.cert, tls.key, tls.verify, tls.fingerprint, tls.server_name)
 
     def context(self) -> ssl.SSLContext:
         """Read the files anew: certificates are renewed while we run. Raises `OSError` naming the file."""

@@ -134,7 +134,8 @@ class Stream:
 
     async def _handshake(self, security: Security) -> None:
         context = await asyncio.to_thread(security.context)
-        self._tls = context.wrap_bio(self._incoming, self._outgoing, server_hostname=self.address.host)
+        name = security.server_name or self.address.host
+        self._tls = context.wrap_bio(self._incoming, self._outgoing, server_hostname=name)
         while True:
             self._news.clear()
             try:
