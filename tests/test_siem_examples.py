@@ -6,6 +6,7 @@ import configparser
 import json
 import re
 import xml.etree.ElementTree as ElementTree
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -75,6 +76,22 @@ def test_elastic_pipeline_gives_ecs(alert: Any) -> None:
     assert found["event.severity"] == {"high": 73, "low": 21}[alert.severity]
 
 
+def test_elastic_pipeline_stores_no_empty_dates() -> None:
+    """The first lease makes the field a date; an empty one after it would have the whole document refused."""
+    leased = run_pipeline(json.loads(render("json", ALERT, CONTEXT)))["dnswatch"]
+    assert (leased["lease_start"], leased["client_owner"]) == ("2026-11-22T17:53:20.000Z", "dba@corp.example")
+    document = run_pipeline(json.loads(render("json", PLAIN, CONTEXT)))
+    assert not {"lease_start", "lease_end"} & (set(document) | set(document["dnswatch"]))
+
+
+@pytest.mark.parametrize("alert", [ALERT, PLAIN, BLIND])
+def test_elastic_pipeline_takes_shortened_alerts(alert: Any) -> None:
+    """Over syslog a long alert leaves fields out: no processor fails for want of one."""
+    short = run_pipeline(json.loads(render("json", alert, replace(CONTEXT, most_bytes=1))))
+    assert short["_id"] == f"{alert.id}-{alert.rev}"
+    assert "reason" in short["dnswatch"]["left_out"]
+
+
 def run_pipeline(document: dict[str, Any]) -> dict[str, Any]:
     """Do what an ingest node does with the processors used here; fail on any other."""
     pipeline = json.loads((SIEM / "elastic" / "ingest-pipeline.json").read_text())
@@ -95,7 +112,8 @@ def run_pipeline(document: dict[str, Any]) -> dict[str, Any]:
         elif kind == "append":
             put(document, options["field"], list(options["value"]))
         elif kind == "rename":
-            put(document, options["target_field"], document.pop(options["field"]))
+            if options["field"] in document or not options.get("ignore_missing"):
+                put(document, options["target_field"], document.pop(options["field"]))
         elif kind == "date":
             put(document, options["target_field"], document[options["field"]])
         else:
