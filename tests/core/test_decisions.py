@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from dnswatch.core.detect.changes import Action
+from dnswatch.core.detect.decisions import LONE
 from dnswatch.core.detect.engine import Engine
 from dnswatch.core.feeds.clients import CUT_OFF
 from dnswatch.core.feeds.verdicts import TENANT
@@ -115,6 +116,44 @@ def test_a_tenant_is_blocked_on_further_facts_and_not_what_anybody_expected_met(
     decided(common, *[query(i, f"10.1.0.{i}", name) for i in range(1, 5)])
     common.reconfigure(world(tenants=replace(settings, clients=1)))
     assert decided(common, query(100, CLIENT, name)) == []
+
+
+def test_made_up_tenants_push_out_only_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One client's labels take so many places; what an expected client met, or two others, stays known."""
+    monkeypatch.setattr("dnswatch.core.detect.decisions.MET", 4 * LONE)
+    settings = Tenants("info", facts=0, ttl_s=3600.0, most=500, clients=1)
+    judged_by = replace(policy(("10.1.0.7", "webhook-site")), feeds=world(tenants=replace(settings, facts=9)).feeds)
+    engine, rows = Engine(judged_by), {}
+    met = engine._decisions.met.rows
+    decided(engine, query(0, "10.1.0.7", "ours.webhook.site"))
+    decided(engine, query(1, CLIENT, "shared.webhook.site"), query(2, "10.1.0.8", "shared.webhook.site"))
+    for i in range(10 * LONE):
+        decided(engine, query(10 + i, CLIENT, f"{i}.webhook.site"))
+        rows |= engine.changes().rows
+        if i % 50 == 0:  # interrupted or not
+            engine = Engine(judged_by)
+            engine.restore([(kind, key, row) for (kind, key), row in rows.items() if row is not None])
+            met = engine._decisions.met.rows
+    assert list(met) == ["ours.webhook.site", "shared.webhook.site",
+                         *(f"{i}.webhook.site" for i in range(9 * LONE, 10 * LONE))]  # fmt: skip
+    engine.reconfigure(replace(judged_by, feeds=world(tenants=settings).feeds))
+    assert decided(engine, query(9000, CLIENT, "a.ours.webhook.site"), query(9001, CLIENT, "shared.webhook.site")) == []
+
+
+def test_a_tenant_that_others_meet_no_longer_goes_for_its_first_clients_next_ones() -> None:
+    """Nor one that is expected later, nor one of a client whose own have gone by the limit of all."""
+    decisions = Engine(policy(("10.1.0.7", "webhook-site")))
+    decided(decisions, query(0, CLIENT, "a.webhook.site"), query(1, CLIENT, "b.webhook.site"))
+    decided(decisions, query(10, "10.1.0.8", "a.webhook.site"), query(11, "10.1.0.7", "b.webhook.site"))
+    decided(decisions, *(query(20 + i, CLIENT, f"{i}.webhook.site") for i in range(LONE + 1)))
+    met = decisions._decisions.met
+    assert {"a.webhook.site", "b.webhook.site"} <= set(met.rows)
+    assert (len(met.rows), met.evicted) == (LONE + 2, 1)
+    met.limit = len(met.rows)
+    decided(decisions, *(query(200 + i, f"10.1.1.{i}", f"x{i}.webhook.site") for i in range(LONE + 2)))
+    decided(decisions, query(300, CLIENT, "z.webhook.site"))
+    assert CLIENT in met.rows["z.webhook.site"].clients
+    assert len(met.rows) == met.limit
 
 
 def test_without_settings_a_feed_policy_decides_nothing() -> None:

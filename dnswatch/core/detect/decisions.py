@@ -27,6 +27,9 @@ MET = 50_000
 """Tenants of which it is known who met them; some 200 bytes each."""
 CLIENTS_KNOWN = 16
 """Clients remembered of a tenant: more than any setting of "few"."""
+LONE = 32
+"""Tenants remembered that one client alone met, unexpectedly: whoever makes up labels pushes out its own. The thousand
+unknown clients that a flood lets in (``flood.py``) do not fill the table so."""
 
 
 class Made:
@@ -56,6 +59,11 @@ class Met:
         self.expected = expected
         self.n = n
 
+    @property
+    def lone(self) -> bool:
+        """Say whether one client alone met it, and was not expected to."""
+        return len(self.clients) == 1 and not self.expected
+
     def row(self) -> Row:
         """Give the plain form."""
         return {"n": self.n, "clients": self.clients, "expected": self.expected}
@@ -66,7 +74,8 @@ class Decisions:
 
     def __init__(self) -> None:
         self.made: Table[Made] = Table("decided", MADE)
-        self.met: Table[Met] = Table("tenant-met", MET)
+        self.met: Table[Met] = Table("tenant-met", MET, self._not_lone)
+        self._lone: dict[str, tuple[Name, ...]] = {}  # by client: the tenants that it alone met, in order
         self.capped = 0
 
     # ── Deciding ──────────────────────────────────────────────────────────────────────────────────────────────
@@ -110,17 +119,40 @@ class Decisions:
         tenant = _tenant(sighting)
         if not tenant:
             return
+        address = sighting.client.address
         met = self.met.rows.get(tenant)
         if met is None:
-            met = Met()
+            met = Met([address], sighting.expected)
             self.met.put(tenant, met)
-        address = sighting.client.address
+            if met.lone:
+                self._keep_lone(address, tenant)
+            return
+        if sighting.expected or address not in met.clients:
+            self._not_lone(tenant, met)
         if address not in met.clients and len(met.clients) < CLIENTS_KNOWN:
             met.clients.append(address)
             self.met.changed.add(tenant)
         if sighting.expected and not met.expected:
             met.expected = True
             self.met.changed.add(tenant)
+
+    def _keep_lone(self, address: str, tenant: Name) -> None:
+        """Count a tenant that one client alone met; the first of too many goes."""
+        tenants = (*self._lone.get(address, ()), tenant)
+        for gone in tenants[:-LONE]:
+            self.met.drop(gone)
+            self.met.evicted += 1
+        self._lone[address] = tenants[-LONE:]
+
+    def _not_lone(self, tenant: Name, met: Met) -> None:
+        """Count a tenant no longer: it is forgotten, or somebody else met it."""
+        if met.lone:
+            address = met.clients[0]
+            rest = tuple([one for one in self._lone[address] if one != tenant])
+            if rest:
+                self._lone[address] = rest
+            else:
+                del self._lone[address]
 
     def lift(self, action: str, trigger: str, at: float, why: str) -> Decision | None:
         """End a decision by an operator's word; it is not made again before it would have ended by itself."""
@@ -160,6 +192,9 @@ class Decisions:
             for key, r in kinds.pop(self.made.kind, [])
         ])  # fmt: skip
         self.met.restore([(key, Met(r["clients"], r["expected"], r["n"])) for key, r in kinds.pop(self.met.kind, [])])
+        for tenant, met in list(self.met.rows.items()):
+            if met.lone:
+                self._keep_lone(met.clients[0], tenant)
 
 
 def _tenant(sighting: Sighting) -> Name:
