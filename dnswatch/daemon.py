@@ -10,6 +10,7 @@ Never: decides what a line means or when to alert. Start here to see how it runs
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import os
 import signal
@@ -30,6 +31,7 @@ from dnswatch.config.values import split_listen
 from dnswatch.core.detect.engine import Engine
 from dnswatch.errors import ConfigError, DnswatchError, StateError
 from dnswatch.io import systemd
+from dnswatch.io.beat import until_beat
 from dnswatch.io.blind_spots import BlindSpots
 from dnswatch.io.bounds import Bounds
 from dnswatch.io.courier import Courier
@@ -41,7 +43,7 @@ from dnswatch.io.lock import StateLock
 from dnswatch.io.metrics import registry
 from dnswatch.io.primary import Primary
 from dnswatch.io.sinks import SINKS
-from dnswatch.io.store import FILE, Store
+from dnswatch.io.store import FILE, Store, Writings
 from dnswatch.io.store.upgrade import upgrade
 from dnswatch.io.supervise import describe
 from dnswatch.io.watch import Watch
@@ -50,9 +52,14 @@ from dnswatch.io.web.feeds import PublishedFeeds
 
 TICK_S = 0.25
 """How often log time follows the clock at the end of a log: bounds how late a timer fires."""
+QUIET_S = 10.0
+"""So long after the last line only timers of minutes and more are left (the others: 5 s): once a second is enough."""
 STANDSTILL_S = 1.0
 """After a tick as late as this the logs are read first: what came meanwhile belongs before the time that passed."""
 STATUS_S = 2.0
+"""How old status rows may be when something has changed."""
+STATUS_IDLE_S = 30.0
+"""How old they may be when nothing has: a server without queries should not write to its disk for saying so."""
 LEAVE_S = 9.0
 """From SIGTERM to the end of the process, at most ten seconds; every part of the end is bound to less."""
 RELOAD_AGAIN_S = 5.0  # after a reload that the disk did not let finish
@@ -361,11 +368,13 @@ class Daemon:
     async def _tick(self) -> None:
         """Let log time follow the clock once everything has been read, and keep an eye on the loop."""
         every_s = systemd.watchdog_s()
-        alive_at = 0.0
+        alive_at, fed_at = 0.0, time.monotonic()
         while True:
             before = time.monotonic()
-            await asyncio.sleep(TICK_S)
-            self.loop_lag_s = max(time.monotonic() - before - TICK_S, 0.0)
+            if self.ledger.fed.is_set():
+                self.ledger.fed.clear()
+                fed_at = before
+            await self._pause(TICK_S if before - fed_at < QUIET_S else until_beat())
             self.following.tell()
             self.blind_spots.tick()
             now = time.time()
@@ -376,19 +385,40 @@ class Daemon:
                 systemd.notify(WATCHDOG=1)
                 alive_at = before
 
+    async def _pause(self, pause_s: float) -> None:
+        """Wait, a long pause only until a line comes; note by how much too long it was."""
+        before = time.monotonic()
+        with suppress(TimeoutError):
+            if pause_s > TICK_S:
+                async with asyncio.timeout(pause_s):
+                    await self.ledger.fed.wait()
+            else:
+                await asyncio.sleep(pause_s)
+        self.loop_lag_s = max(time.monotonic() - before - pause_s, 0.0)
+
     async def _keep_status(self) -> None:
+        writings, waiting = Writings(self.store.path), True
+        told, told_at = "", 0.0
         while True:
             self.watch.look((self.loaded.config.state_dir, self.loaded.config.feeds_directory))
             with suppress(OSError):  # the checkpoint says it when the store cannot be written
-                await self._look_at_the_outbox()
-                await self.store.save_status(self.rows())
-            await asyncio.sleep(STATUS_S)
+                if writings.since() or waiting:  # what waits grows older
+                    waiting = True
+                    waiting = await self._look_at_the_outbox()
+                rows = self.rows()
+                now = _telling(rows)
+                if now != told or time.monotonic() - told_at >= STATUS_IDLE_S:
+                    await self.store.save_status(rows)
+                    told, told_at = now, time.monotonic()
+            await asyncio.sleep(until_beat(STATUS_S))
 
-    async def _look_at_the_outbox(self) -> None:
+    async def _look_at_the_outbox(self) -> bool:
+        """Let couriers know what waits for them; say whether anything does."""
         backlog = await self.store.backlog()
         for name, (_, courier) in self.couriers.items():
             if name in backlog:
                 courier.look(backlog[name])
+        return any(one.rows or one.asked for one in backlog.values())
 
     # ── Showing ───────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -444,6 +474,17 @@ class Daemon:
         elif not self.upkeep.feed_rows and self.loaded.policy.feeds.mode != "off":
             reasons.append("feeds are not published yet")
         return reasons
+
+
+def _telling(rows: dict[str, dict[str, Any]]) -> str:
+    """Give what of the status rows is worth writing: not what goes on by itself."""
+    own = {"run": {"loop_lag_s", "checkpoints", "checkpoint_at", "checkpoint_s"}, "engine": {"log_now"}}
+    kept = {
+        name: {key: value for key, value in row.items()
+               if key not in own.get(name, ()) and not (key == "done" and name.startswith("job:"))}
+        for name, row in rows.items()
+    }  # fmt: skip
+    return json.dumps(kept, default=str)
 
 
 def _leave_at_once(loop: asyncio.AbstractEventLoop) -> None:

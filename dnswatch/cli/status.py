@@ -1,4 +1,4 @@
-"""`dnswatch status`: what the running daemon sees, from the rows that it writes every two seconds.
+"""`dnswatch status`: what the running daemon sees, from the rows that it writes when something changed.
 
 Never: talks to the daemon, writes. Exit 0: it runs; 1: it does not (or, with --ready, is not ready); 4: it never ran.
 Read next: ``dnswatch/daemon.py``.
@@ -20,8 +20,8 @@ from dnswatch.errors import EXIT_FAILED, EXIT_OK, NeverRan
 from dnswatch.io.lock import running_pid
 
 DAY_S = 86400.0
-STALE_S = 10.0
-"""Rows are written every 2 s: older ones of a living process mean that its loop or its disk hangs."""
+STALE_S = 45.0
+"""Rows are written each 30 s at least: older ones of a living process mean that its loop or its disk hangs."""
 
 TITLES = {name: kind.title for name, kind in KINDS.items()}
 

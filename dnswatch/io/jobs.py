@@ -18,6 +18,7 @@ from apscheduler.events import EVENT_JOB_ERROR, EVENT_JOB_EXECUTED, EVENT_JOB_MI
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
 from dnswatch.errors import DnswatchError
+from dnswatch.io.beat import until_beat
 from dnswatch.io.supervise import describe
 
 STOP_S = 3.0
@@ -45,7 +46,8 @@ class Jobs:
 
     def every(self, name: str, seconds: float, job: Job, *, first_s: float | None = None) -> None:
         """Run ``job`` every ``seconds``, the first time after ``first_s`` (default: one interval)."""
-        start = datetime.now(UTC) + timedelta(seconds=seconds if first_s is None else first_s)
+        after_s = seconds if first_s is None else first_s
+        start = datetime.now(UTC) + timedelta(seconds=until_beat(after_s))
         self._scheduler.add_job(
             self._tracked(name, job), "interval", seconds=seconds, next_run_time=start, id=name, replace_existing=True
         )

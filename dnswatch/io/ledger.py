@@ -18,7 +18,8 @@ from typing import Protocol
 from dnswatch.core.detect.changes import Changes, Row
 from dnswatch.core.detect.engine import DONE, Action, Engine
 from dnswatch.core.model import Alert, Decision, Effect
-from dnswatch.io.store import Asked, SourceState, Store
+from dnswatch.io.beat import until_beat
+from dnswatch.io.store import Asked, SourceState, Store, Writings
 from dnswatch.io.supervise import Supervised
 from dnswatch.io.uncancelled import uncancelled
 
@@ -80,6 +81,9 @@ class Ledger:
         self._held = Uncommitted()
         self._failed: Uncommitted | None = None  # taken, but not stored yet
         self._bytes = 0
+        self._writings = Writings(store.path)
+        self._ask = True  # somebody may have left orders in the store
+        self.fed = asyncio.Event()  # bytes came; whoever waits for that clears it
         self._urgent = asyncio.Event()
         self._room = asyncio.Condition()
         self._committing = asyncio.Lock()
@@ -100,6 +104,8 @@ class Ledger:
                 self._held.decisions.append(effect)
             self._urgent.set()
         self._bytes += consumed
+        if consumed:
+            self.fed.set()
         if self._bytes >= EVERY_BYTES or self._engine.unsaved >= MOST_ATTEMPTS:
             self._urgent.set()
 
@@ -120,9 +126,12 @@ class Ledger:
         Uncancelled as a whole: to store it and not to know would count it twice.
         """
         async with self._committing:
-            for asked in await self._store.asked():
-                if asked.id not in self._held.applied and not (self._failed and asked.id in self._failed.applied):
-                    self._apply(asked)
+            self._ask = self._writings.since() or self._ask
+            if self._ask:
+                for asked in await self._store.asked():
+                    if asked.id not in self._held.applied and not (self._failed and asked.id in self._failed.applied):
+                        self._apply(asked)
+                self._ask = False
             now, taken_bytes = self._take(), self._bytes
             if not (final or self._worth_storing(now)):
                 return
@@ -189,7 +198,7 @@ class Ledger:
     async def _run(self) -> None:
         while True:
             try:
-                async with asyncio.timeout(EVERY_S):
+                async with asyncio.timeout(until_beat(EVERY_S)):
                     await self._urgent.wait()
             except TimeoutError:
                 pass

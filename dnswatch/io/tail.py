@@ -24,6 +24,7 @@ from dnswatch.config.values import Extent
 from dnswatch.core.logs.follow import Facts, decide
 from dnswatch.core.model import Position
 from dnswatch.io.access import no_access
+from dnswatch.io.beat import until_beat
 from dnswatch.io.generation import OpenGeneration, generations, unchanged
 from dnswatch.io.inotify import DIRECTORY, FILE, Inotify
 from dnswatch.io.left import Left
@@ -379,4 +380,4 @@ class FileTail:
         open_files = [*self._left.files, *([self._file] if self._file is not None else [])]
         paths |= {f"/proc/self/fd/{file.fd}": FILE for file in open_files}
         if not self._inotify.watch(paths):  # else look again: what happened before the watch stood woke nobody
-            await self._inotify.wait(poll_s)
+            await self._inotify.wait(until_beat(poll_s))

@@ -13,7 +13,7 @@ from dnswatch.core.detect.changes import Action, Changes
 from dnswatch.core.model import Alert, Decision
 from dnswatch.io import ledger as module
 from dnswatch.io.ledger import Ledger
-from dnswatch.io.store import FILE, SourceState, Store
+from dnswatch.io.store import FILE, Asked, SourceState, Store
 from tests.io.making import alert, sighting, state
 
 
@@ -93,8 +93,9 @@ async def test_a_revision_is_committed_at_once(tmp_path: Path, monkeypatch: pyte
         assert made.ledger.alerts == Counter({"bot-api/high": 1})
 
 
-async def test_without_revisions_it_waits_for_the_second(tmp_path: Path) -> None:
+async def test_without_revisions_it_waits_for_the_second(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Positions and sightings go with the regular checkpoint, which wakes nobody; then nothing is written any more."""
+    monkeypatch.setattr(module, "until_beat", lambda about_s: about_s)  # the next beat may be near
     async with world(tmp_path) as made:
         made.states["bind"] = state(offset=1)
         made.engine.prepared.append(Changes({}, [sighting()]))
@@ -109,6 +110,30 @@ async def test_without_revisions_it_waits_for_the_second(tmp_path: Path) -> None
         made.engine.prepared.append(Changes({("clock", ""): {"log_now": 7.0}}))
         await made.ledger.commit(final=True)
         assert ("clock", "", {"log_now": 7.0}) in (await made.store.load()).rows
+
+
+async def test_an_idle_store_is_asked_nothing_until_somebody_writes(tmp_path: Path) -> None:
+    """Orders of commands are looked for only after a write, by whomever, and then found."""
+    async with world(tmp_path, runs=False) as made, await Store.open(tmp_path / FILE) as command:
+        looks = 0
+        asked = made.store.asked
+
+        async def counted() -> list[Asked]:
+            nonlocal looks
+            looks += 1
+            return await asked()
+
+        made.store.asked = counted  # type: ignore[method-assign]
+        await made.ledger.commit()
+        await asyncio.sleep(0.2)
+        await made.ledger.commit()
+        before = looks
+        for _ in range(5):
+            await made.ledger.commit()
+        assert looks == before
+        await command.ask({"kind": "ack", "alert": "known"}, "anna")
+        await made.ledger.commit()
+        assert [one.alert for one in made.engine.asked] == ["known"]
 
 
 async def test_a_full_disk_keeps_everything_for_the_next_try(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

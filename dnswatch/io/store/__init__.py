@@ -14,8 +14,10 @@ from dnswatch.io.store.feeds import Feeds
 from dnswatch.io.store.outbox import Backlog, Outbox, Place, Unreadable
 from dnswatch.io.store.surroundings import Surroundings
 from dnswatch.io.store.upkeep import Upkeep
+from dnswatch.io.store.writings import Writings
 
-__all__ = ["FILE", "Asked", "Backlog", "DeadLetter", "Place", "Saved", "SourceState", "Store", "Unreadable", "Wanted"]
+__all__ = ["FILE", "Asked", "Backlog", "DeadLetter", "Place", "Saved", "SourceState", "Store", "Unreadable", "Wanted",
+           "Writings"]  # fmt: skip
 
 
 class Store(Checkpoints, Book, Outbox, DeadLetters, Feeds, Surroundings, Upkeep):
