@@ -23,8 +23,8 @@ SEVERITY = {"info": 5, "low": 21, "medium": 47, "high": 73, "critical": 99}
 SPARE = ("labels.dnswatch_timeline", "labels.dnswatch_because", "related", "event.reason",
          "labels.dnswatch_escalation", "labels.dnswatch_suppression_key", "dns.resolved_ip", "threat.indicator",
          "source", "labels.dnswatch_lease_start", "labels.dnswatch_lease_end", "labels.dnswatch_client_owner",
-         "message", "threat", "observer")  # fmt: skip
-"""Fields that are left out of a document that is too long, the most dispensable first; `client` and `dns` stay."""
+         "message", "threat", "observer", "client.mac", "client.domain")  # fmt: skip
+"""Fields that are left out of a document that is too long, the most dispensable first; `client.ip` and `dns` stay."""
 _ENCODER = json.JSONEncoder(separators=(",", ":"))
 
 

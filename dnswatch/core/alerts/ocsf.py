@@ -37,8 +37,9 @@ UNMAPPED = (
 SPARE = ("unmapped.steps", "unmapped.questions", "remediation", "unmapped.block_note", "unmapped.because",
          "evidences.data.timeline", "evidences.data.lines", "finding_info.desc", "unmapped.escalation",
          "unmapped.suppression_key", "evidences.data", "unmapped.answers", "unmapped.lease_start",
-         "unmapped.lease_end", "unmapped.client_owner", "finding_info.attacks", "message")  # fmt: skip
-"""What is left out of an event that is too long, the most dispensable first; the device and the name asked stay."""
+         "unmapped.lease_end", "unmapped.client_owner", "finding_info.attacks", "message", "device.owner",
+         "device.mac", "device.hostname")  # fmt: skip
+"""What is left out of an event that is too long, the most dispensable first; the address and the name asked stay."""
 _CREATE, _UPDATE, _CLOSE = 1, 2, 3
 _RULE = 1  # analytic.type_id
 _UNKNOWN = 0  # device.type_id: the log does not tell
