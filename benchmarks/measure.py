@@ -8,6 +8,7 @@ time.
 
 from __future__ import annotations
 
+import compileall
 import os
 import re
 import signal
@@ -65,6 +66,11 @@ def _mark(status: Path) -> float:
     except OSError:
         return 0.0
     return int(found[1]) / 1024 if found else 0.0
+
+
+def compile_product() -> None:
+    """Write the byte code that an installation has: where Python may not write it, each start would compile again."""
+    compileall.compile_dir(Path(__file__).resolve().parent.parent / "dnswatch", quiet=1)
 
 
 def run(command: Sequence[str], *, keep: bool = False, env: Mapping[str, str] | None = None) -> Run:

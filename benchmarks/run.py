@@ -26,7 +26,7 @@ from typing import Any
 
 from benchmarks import generate, reference
 from benchmarks.contenders import CONTENDERS, LEFT_OUT, Contender, Job, head
-from benchmarks.measure import Run
+from benchmarks.measure import Run, compile_product
 from benchmarks.names import catalogue
 
 HERE = Path(__file__).resolve().parent
@@ -250,6 +250,7 @@ def _generate(given: argparse.Namespace, form: str, rate: float, directory: Path
 def main() -> int:
     """Run what is asked; 1 when the product's output was wrong."""
     given = _arguments()
+    compile_product()
     if given.quick:
         given.lines, given.rounds, given.rates, given.formats = QUICK_LINES, QUICK_ROUNDS, "0.01", "bind"
     only = set(given.only.split(",")) if given.only else set(QUICK) if given.quick else set()
