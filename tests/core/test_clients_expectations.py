@@ -107,6 +107,19 @@ def test_one_that_still_holds_wins_over_one_that_ended() -> None:
     assert [reason.text for reason in because] == ["10.0.20.9 may use slack-webhook: renewed"]
 
 
+def test_who_is_expected_is_the_same_without_the_texts() -> None:
+    """In a flood nobody reads why."""
+    ended = Expectation((Who("name", "laptop-7"),), frozenset({"slack-webhook"}), "", "", END, "")
+    book = Expectations([BUILD, ended])
+    said = set()
+    for client in (Client("10.0.20.9", "build"), Client("10.1.2.3", name="laptop-7"), Client("10.1.2.4", "staff")):
+        for service in ("slack-webhook", "discord"):
+            for at in (NOW, END - 1, END, END + 1):
+                said.add(expected := book.hold(client, service, at))
+                assert expected == book.judge(client, service, at)[0]
+    assert said == {True, False}
+
+
 def test_members_that_are_no_groups_are_listed() -> None:
     """Sorted, their services joined, ended ones only within the grace period."""
     book = Expectations([

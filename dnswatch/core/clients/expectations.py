@@ -47,6 +47,13 @@ class Expectations:
         others = [expectation for expectation in known if expectation.until is None or at < expectation.until]
         return False, (*ended[:SHOWN], Reason("unexpected", _unexpected_text(client, service, others)))
 
+    def hold(self, client: Client, service: str, at: float) -> bool:
+        """Say whether the client is expected to, without the texts: a tenth of a lookup in a flood."""
+        known = self._by_service.get(service)
+        return known is not None and any(
+            _holds(one, at, 0.0) and any(covers(who, client) for who in one.who) for one in known
+        )
+
     def of_group(self, group: str, service: str, at: float, grace_s: float = 0.0) -> bool:
         """Say whether a whole group may use the service at that time (or could until ``grace_s`` ago)."""
         who = Who("group", group)

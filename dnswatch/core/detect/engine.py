@@ -311,9 +311,10 @@ class Engine(State):
         None: it is one of a flood, and nothing that comes later is joined with it.
         """
         client = judgement.client_of(self.policy, self.identity, event.client, event.at)
-        sighting = judgement.sight(self.policy, self.history, client, api, event.qname, event.qtype, event.at)
+        held_back = not self._knows(client, api.service, event.at) and not self._admits(client, api.service, event)
+        sighting = judgement.sight(self.policy, self.history, client, api, event.qname, event.qtype, event.at,
+                                   reasons=not held_back)  # fmt: skip
         self.counters["expected" if sighting.expected else "unexpected"] += 1
-        held_back = not self._knows(client, sighting) and not self._openings.admit(_lane(sighting, event), sighting.at)
         if held_back:
             self._hold_back(sighting, path, event, at)
             if not self.policy.detection.forwarders and not self._holds:
@@ -347,18 +348,29 @@ class Engine(State):
 
     # ── Clients that nobody knows ─────────────────────────────────────────────────────────────────────────────
 
-    def _knows(self, client: Client, sighting: Sighting) -> bool:
+    def _knows(self, client: Client, service: str, at: float) -> bool:
         """Say whether a client is one that a forger would have to guess: it has a lease, or was seen before.
 
         Not just before: a forger can let other lookups go ahead. In a flood: before it began, or a day ago.
         """
-        if client.name or client.mac or self.history.client(sighting.pair) is not None:
+        if client.name or client.mac or self.history.client(self.history.pair(client.address, service)):
             return True
         activity = self.history.roles.clients.rows.get(client.address)
         if activity is None:
             return False
-        began_at = self._strangers.began_at if self._strangers.lasts else sighting.at
-        return activity.since <= max(min(began_at, sighting.at) - SEEN_S, sighting.at - DAY_S)
+        began_at = self._strangers.began_at if self._strangers.lasts else at
+        return activity.since <= max(min(began_at, at) - SEEN_S, at - DAY_S)
+
+    def _admits(self, client: Client, service: str, event: Query | Verdict) -> bool:
+        """Say whether an attempt by an unknown client is within the allowance that it needs, and use that."""
+        if self.policy.expectations.hold(client, service, event.at):
+            lane = EXPECTED
+        elif type(event) is Query and event.transport == "tcp":
+            lane = TCP
+        else:
+            grave = SEVERITIES.index(self.policy.catalog.services[service].base_severity) >= GRAVE
+            lane = SEVERE if grave else MILD
+        return self._openings.admit(lane, event.at)
 
     def _remembers(self, address: str, at: float) -> bool:
         """Say whether what a client asks may be remembered of it: made-up ones must not push the others out."""
@@ -599,15 +611,6 @@ class Engine(State):
     def judge(self, address: str, qname: Name, qtype: str, at: float) -> judgement.Judgement:
         """Say what a lookup would mean, with everything that is known, and remember nothing of it."""
         return judgement.judge(self.policy, self.identity, self._panel.signals, self.history, address, qname, qtype, at)
-
-
-def _lane(sighting: Sighting, event: Query | Verdict) -> str:
-    """Say which allowance an attempt by an unknown client needs."""
-    if sighting.expected:
-        return EXPECTED
-    if type(event) is Query and event.transport == "tcp":
-        return TCP
-    return SEVERE if SEVERITIES.index(sighting.service.base_severity) >= GRAVE else MILD
 
 
 def _remark(action: Action) -> str:

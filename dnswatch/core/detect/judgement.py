@@ -44,11 +44,15 @@ def api_indicator(indicators: tuple[Indicator, ...]) -> Indicator | None:
 
 
 def sight(
-    policy: Policy, past: Past, client: Client, indicator: Indicator, qname: Name, qtype: str, at: float
-) -> Sighting:
-    """Judge whether a client that meets an api indicator is expected to."""
+    policy: Policy, past: Past, client: Client, indicator: Indicator, qname: Name, qtype: str, at: float, *,
+    reasons: bool = True,
+) -> Sighting:  # fmt: skip
+    """Judge whether a client that meets an api indicator is expected to; why is not told where nobody reads it."""
     service = policy.catalog.services[indicator.service]
-    expected, because = policy.expectations.judge(client, service.id, at)
+    if reasons:
+        expected, because = policy.expectations.judge(client, service.id, at)
+    else:
+        expected, because = policy.expectations.hold(client, service.id, at), ()
     pair = past.pair(client.address, service.id)
     return Sighting(at, client, indicator, service, qname, qtype, expected, because, pair)
 
