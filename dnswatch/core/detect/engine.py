@@ -578,8 +578,8 @@ class Engine(State):
         if isinstance(event, Lease):
             if self.identity.learn(event):
                 address = str(parse_address(event.address))
-                self._trails.hand_over(address)
-                if self.identity.taken_over(address):
+                if self.identity.taken_over(address):  # else it is the same host still, or the first that we hear of
+                    self._trails.hand_over(address)
                     self._panel.hand_over(address)
         elif isinstance(event, Weird):
             self.counters[f"weird:{event.why}"] += 1
