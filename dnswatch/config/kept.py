@@ -15,7 +15,6 @@ import importlib.util
 import io
 import os
 import pickle
-import stat
 import sys
 import sysconfig
 from collections.abc import Iterator, Sequence
@@ -23,6 +22,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from dnswatch.config.data import data_path
+from dnswatch.config.keeping import DIGEST_BYTES, is_ours, keep, load
 from dnswatch.core.catalog import Catalog
 
 KNOWN = frozenset((
@@ -37,7 +37,6 @@ MAKERS = ("dnswatch/core/model.py", "dnswatch/core/names.py", "dnswatch/core/cat
 """Code that decides what becomes of a file."""
 KEPT = 4
 """Catalogues kept: two configurations, before and after a change."""
-DIGEST_BYTES = 16
 MAX_BYTES = 64 << 20
 """Not even an operator's list of 100,000 names makes a file of this size; nothing larger is read."""
 
@@ -53,7 +52,7 @@ def kept_catalogue(extra_dirs: Sequence[Path] = ()) -> Catalog:
     if catalog is None:
         catalog = _read(extra_dirs)
         with suppress(OSError):
-            _keep(path, catalog)
+            keep(path, pickle.dumps(catalog, protocol=5), KEPT)
     return catalog
 
 
@@ -72,16 +71,12 @@ def cache_folder() -> Path | None:
     folder = base / "dnswatch"
     try:
         if not folder.is_dir():
-            if not _ours(base.stat()):
+            if not is_ours(base.stat()):
                 return None
             folder.mkdir(mode=0o700)
-        return folder if _ours(folder.lstat()) else None
+        return folder if is_ours(folder.lstat()) else None
     except OSError:
         return None
-
-
-def _ours(found: os.stat_result) -> bool:
-    return found.st_uid == os.geteuid() and not found.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
 
 
 def _key(extra_dirs: Sequence[Path]) -> str | None:
@@ -113,38 +108,15 @@ def _makers(extra_dirs: Sequence[Path]) -> Iterator[Path]:
 
 
 def _load(path: Path) -> Catalog | None:
-    """Read what was kept; None if it is not there, not ours, or not whole."""
-    try:
-        with os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC), "rb") as file:
-            found = os.fstat(file.fileno())
-            if not _ours(found) or not stat.S_ISREG(found.st_mode) or found.st_size > MAX_BYTES:
-                return None
-            data = file.read()
-    except OSError:
-        return None
-    body = data[DIGEST_BYTES:]
-    if hashlib.blake2b(body, digest_size=DIGEST_BYTES).digest() != data[:DIGEST_BYTES]:
+    """Read what was kept; None if there is nothing, or it is no catalogue."""
+    body = load(path, MAX_BYTES)
+    if body is None:
         return None
     try:
         catalog = _Unpickler(io.BytesIO(body)).load()
     except pickle.UnpicklingError:  # whole, but with a class that no catalogue has
         return None
     return catalog if isinstance(catalog, Catalog) else None
-
-
-def _keep(path: Path, catalog: Catalog) -> None:
-    """Write beside and rename: a reader finds all of it or nothing. The oldest go."""
-    body = pickle.dumps(catalog, protocol=5)
-    beside = path.with_name(f"{path.name}.{os.getpid()}")
-    try:
-        with os.fdopen(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "wb") as file:
-            file.write(hashlib.blake2b(body, digest_size=DIGEST_BYTES).digest() + body)
-        beside.rename(path)
-    finally:
-        beside.unlink(missing_ok=True)
-    kept = sorted(path.parent.glob("catalogue-*"), key=lambda one: one.lstat().st_mtime, reverse=True)
-    for old in kept[KEPT:]:
-        old.unlink(missing_ok=True)
 
 
 class _Unpickler(pickle.Unpickler):

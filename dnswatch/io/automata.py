@@ -19,6 +19,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from dnswatch.config.keeping import DIGEST_BYTES, keep, load
 from dnswatch.core.catalog import Catalog
 from dnswatch.core.logs.parsers import PARSERS
 from dnswatch.core.logs.prescan import compile_database
@@ -43,12 +44,13 @@ def scan_of(kind: str, catalog: Catalog, folder: Path | None) -> Scan:
     if kind == DNSTAP or len(names) < LARGE:
         return build_scan(kind, catalog)
     path = folder / f"automaton-{_key(kind, names)}" if folder is not None else None
-    database = _load(path) if path is not None else None
+    database = load(path, MAX_BYTES) if path is not None else None
     if database is None:
         database = _compiled(kind, names)
         if path is not None and database is not None:
             with suppress(OSError):
-                _keep(path, database)
+                path.parent.mkdir(mode=0o700, exist_ok=True)
+                keep(path, database, KEPT)
     scan = build_scan(kind, catalog, database)
     if database is not None and scan.why:  # of another processor, or damaged where no hash can tell
         scan = build_scan(kind, catalog)
@@ -80,34 +82,8 @@ def _key(kind: str, names: Sequence[tuple[Name, Match]]) -> str:
     """Hash what makes an automaton."""
     import hyperscan
 
-    digest = hashlib.blake2b(digest_size=16)
+    digest = hashlib.blake2b(digest_size=DIGEST_BYTES)
     digest.update(repr((sys.version, os.uname().machine, getattr(hyperscan, "__version__", ""))).encode())
     digest.update(Path(sys.modules[compile_database.__module__].__file__ or "").read_bytes())
     digest.update(repr((PARSERS[kind].literals, names)).encode())
     return digest.hexdigest()
-
-
-def _load(path: Path) -> bytes | None:
-    """Read what was kept; None if it is not there, not ours, or not whole."""
-    with suppress(OSError), os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC), "rb") as file:
-        found = os.fstat(file.fileno())
-        if found.st_uid == os.geteuid() and not found.st_mode & 0o022 and found.st_size <= MAX_BYTES:
-            data = file.read()
-            body = data[16:]
-            return body if hashlib.blake2b(body, digest_size=16).digest() == data[:16] else None
-    return None
-
-
-def _keep(path: Path, database: bytes) -> None:
-    """Write beside and rename: a reader finds all of it or nothing. The oldest go."""
-    path.parent.mkdir(mode=0o700, exist_ok=True)
-    beside = path.with_name(f"{path.name}.{os.getpid()}")
-    try:
-        with os.fdopen(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "wb") as file:
-            file.write(hashlib.blake2b(database, digest_size=16).digest() + database)
-        beside.rename(path)
-    finally:
-        beside.unlink(missing_ok=True)
-    kept = sorted(path.parent.glob("automaton-*"), key=lambda one: one.lstat().st_mtime, reverse=True)
-    for old in kept[KEPT:]:
-        old.unlink(missing_ok=True)

@@ -12,7 +12,8 @@ import pytest
 
 from dnswatch.config import kept
 from dnswatch.config.catalogue import load_catalogue
-from dnswatch.config.kept import DIGEST_BYTES, KEPT, kept_catalogue
+from dnswatch.config.keeping import DIGEST_BYTES
+from dnswatch.config.kept import KEPT, kept_catalogue
 from dnswatch.core.catalog import Catalog
 
 SERVICE = """\
