@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import Any
 
-from tests.live.servers import Installed, dnswatch
+from tests.live.servers import Answer, Installed, dig, dnswatch, wait_for
 
 WATCHED = {"api.telegram.org": "telegram-bot", "hooks.slack.com": "slack-webhook", "webhook.site": "webhook-site"}
 
@@ -30,3 +31,14 @@ def revisions(installed: Installed, client: str, service: str) -> list[dict[str,
 def outcomes(installed: Installed, client: str, service: str) -> set[str]:
     """Give the outcomes that any revision of one client and service has had."""
     return {a["outcome"] for a in revisions(installed, client, service)}
+
+
+def seconds_to_alert(installed: Installed, client: str, name: str, service: str, answer: Answer) -> float:
+    """Ask for a name; give how long its first alert takes to the JSONL file and to rsyslog. ``answer`` must come."""
+    syslog = installed.path("/var/log/syslog")
+    began = time.monotonic()
+    assert dig(installed.port(), client, name) == answer
+    assert wait_for(lambda: revisions(installed, client, service), 5)
+    alert = revisions(installed, client, service)[0]
+    assert wait_for(lambda: syslog.exists() and alert["id"] in syslog.read_text(), 5)
+    return time.monotonic() - began
