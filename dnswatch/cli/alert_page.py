@@ -147,7 +147,7 @@ def _next(last: Alert, call: str) -> list[str]:
     if last.state == "closed":
         return ["  It is over; a further unexpected lookup opens a new alert."]
     known = "Is this a known integration of whoever answers for"
-    # An address from DHCP will be somebody else's. A group gets no request bin or tunnel by habit (core/propose.py).
+    # An address from DHCP will be somebody else's. A group gets no request bin or tunnel by habit (`NEVER`).
     who = f"mac:{client.mac}" if client.mac else client.address
     group = client.group and last.category not in NEVER
     accept = [

@@ -1,6 +1,6 @@
 """`dnswatch expect propose`: the baseline that history suggests, from the store or from log files.
 
-Never: applies anything without --apply, and then exactly what it prints. Read next: ``core/propose.py``.
+Never: applies anything without --apply, and then exactly what it prints. Read next: ``core/propose/``.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Who asks at all: the clients in the last part of each log, watched names or not.
 
 Never: reads whole logs; what it gives is a sample, large enough to tell two of three clients from two of thirty.
-Read next: ``core/propose.py``.
+Read next: ``core/propose/``.
 """
 
 from __future__ import annotations

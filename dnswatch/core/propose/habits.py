@@ -4,13 +4,11 @@ Never: applies anything; proposes request bins, callback servers or tunnels, wha
 that has a serious alert of another category, for what it does may be the incident; nor, for the same reason, a use
 that was judged grave and is not yet a habit. One that is a habit is drafted and left to the operator: who was infected
 before the log began has habits, too.
-Read next: ``core/clients/expectations.py``.
+Read next: ``render.py``.
 """
 
 from __future__ import annotations
 
-import datetime
-import json
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass, field
@@ -21,13 +19,12 @@ from dnswatch.core.clients.expectations import Expectations
 from dnswatch.core.clients.groups import Groups
 from dnswatch.core.detect.changes import SightingRow
 from dnswatch.core.model import SEVERITIES, Alert, Client, Name, Who
+from dnswatch.core.propose.words import day, minute, plural, some, span
 
 NEVER = ("request-bin", "oob-interaction", "tunnel-agent", "tunnel-visit")
 """Categories that nobody needs by habit (DESIGN §5): an expectation for them is written by hand."""
 GROUP_SHARE = (2, 3)
 """A group is proposed when at least two thirds of its active clients, and two of them, use the service."""
-LEFT_OUT_SHOWN = 12
-"""Services that the comment on what was left out names; a year of logs of a large network knows hundreds of pairs."""
 SERIOUS = SEVERITIES.index("medium")
 GRAVE = SEVERITIES.index("high")
 HABIT_DAYS = 3
@@ -228,12 +225,12 @@ def _line(who: tuple[Who, ...], service: str, members: Mapping[str, Use], own: M
         total.join(use)
     days = len(total.days)
     shown = ", ".join(sorted(total.names)[:3]) + (" …" if len(total.names) > 3 else "")
-    evidence = [f"{shown}: {total.count} {_plural(total.count, 'lookup')} on {days} {_plural(days, 'day')}, "
-                f"{_span(_minute(total.first_at), _minute(total.last_at))} UTC"]  # fmt: skip
+    evidence = [f"{shown}: {total.count} {plural(total.count, 'lookup')} on {days} {plural(days, 'day')}, "
+                f"{span(minute(total.first_at), minute(total.last_at))} UTC"]  # fmt: skip
     if group:
-        evidence.append(f"{len(members)} of {there} active clients of {group}: {_some(sorted(members))}")
+        evidence.append(f"{len(members)} of {there} active clients of {group}: {some(sorted(members))}")
     elif str(who[0]) not in members:
-        evidence.append(f"seen as {_some(sorted(members))}")
+        evidence.append(f"seen as {some(sorted(members))}")
     if total.count == 1:
         evidence.append("seen once only: ask before you accept it")
     for address in sorted(members):
@@ -243,7 +240,7 @@ def _line(who: tuple[Who, ...], service: str, members: Mapping[str, Use], own: M
     worst = max((SEVERITIES.index(own[service, one].severity) for one in members if (service, one) in own), default=0)
     if not group and worst >= SERIOUS and total.first_at < begun_at + DAY_S:
         evidence.append("already there when the log begins, as an infection from before it would be")
-    since, until = _day(total.first_at), _day(total.last_at)
+    since, until = day(total.first_at), day(total.last_at)
     because = f"seen on {since}" if since == until else f"seen on {days} days from {since} to {until}"
     return Proposed(who, service, because, tuple(sorted(members)), tuple(evidence), total.count, days, total.first_at,
                     total.last_at, _confidence(days, worst, bool(group)), worst >= GRAVE)  # fmt: skip
@@ -254,100 +251,3 @@ def _confidence(days: int, worst: int, group: bool) -> Confidence:
     if worst >= GRAVE or days < HABIT_DAYS:
         return "low"
     return "high" if group and days >= SURE_DAYS and worst < SERIOUS else "medium"
-
-
-def entry(line: Proposed) -> dict[str, object]:
-    """Give a proposal as an entry of the configuration's ``expect`` list."""
-    return {"who": [str(who) for who in line.who], "services": [line.service], "because": line.because}
-
-
-def to_yaml(proposal: Proposal) -> str:
-    """Write the proposal as a block that can stand in a configuration: evidence as comments, one entry a line.
-
-    Doubtful lines are comments, too.
-    """
-    doubtful = [line for line in proposal.lines if line.doubtful]
-    nothing = "# nothing to propose" + (" without doubt" if doubtful else "")
-    out = ["expect:"] if proposal.clear else [nothing]
-    for line in proposal.clear:
-        out += [*_evidence(line), f"  - {_entry(line)}"]
-    if doubtful:
-        out.append("  # in doubt, each with a grave alert: where somebody answers for it, uncomment its last line")
-    for line in doubtful:
-        out += [*_evidence(line), f"  # - {_entry(line)}"]
-    out += _left_out(proposal.left_out)
-    return "\n".join(out) + "\n"
-
-
-def _evidence(line: Proposed) -> list[str]:
-    return [*(f"  # {text}" for text in line.evidence), f"  # confidence: {line.confidence}"]
-
-
-def _entry(line: Proposed) -> str:
-    who = ", ".join(json.dumps(str(member)) for member in line.who)
-    return f"{{who: [{who}], services: [{line.service}], because: {json.dumps(line.because)}}}"
-
-
-def _left_out(items: Iterable[LeftOut]) -> list[str]:
-    """Write what is not proposed, by reason and service, most looked up first."""
-    groups: dict[tuple[str, str], list[LeftOut]] = defaultdict(list)
-    for item in items:
-        groups[item.why, item.service].append(item)
-    by_reason: dict[str, list[str]] = {}
-    ranked = sorted(groups.items(), key=lambda entry: (-sum(item.count for item in entry[1]), entry[0]))
-    for (why, service), found in ranked[:LEFT_OUT_SHOWN]:
-        count = sum(item.count for item in found)
-        clients = [f"{item.client} ({item.evidence})" if item.evidence else item.client
-                   for item in sorted(found, key=lambda item: (-item.count, item.client))]  # fmt: skip
-        text = f"#     {service}, {count} {_plural(count, 'lookup')} by {_some(clients, 3)}"
-        by_reason.setdefault(why, []).append(text)
-    out = ["# left out:"] if groups else []
-    for why, lines in by_reason.items():
-        out += [f"#   {why}", *lines]
-    if len(ranked) > LEFT_OUT_SHOWN:
-        more = len(ranked) - LEFT_OUT_SHOWN
-        out.append(f"#   and {more} more {_plural(more, 'service')}: --json lists everything")
-    return out
-
-
-def to_plain(proposal: Proposal) -> dict[str, object]:
-    """Give the proposal as JSON values."""
-    return {
-        "expect": [
-            {**entry(line), "clients": list(line.clients), "evidence": list(line.evidence), "count": line.count,
-             "days": line.days, "first_seen": _stamp(line.first_at), "last_seen": _stamp(line.last_at),
-             "confidence": line.confidence, "doubtful": line.doubtful}
-            for line in proposal.lines
-        ],
-        "left_out": [{"client": item.client, "service": item.service, "count": item.count, "why": item.why,
-                      "evidence": item.evidence} for item in proposal.left_out],
-    }  # fmt: skip
-
-
-def _plural(count: int, word: str) -> str:
-    return word if count == 1 else word + "s"
-
-
-def _span(begin: str, end: str) -> str:
-    return begin if begin == end else f"{begin} to {end}"
-
-
-def _some(addresses: list[str], most: int = 5) -> str:
-    more = f" and {len(addresses) - most} more" if len(addresses) > most else ""
-    return ", ".join(addresses[:most]) + more
-
-
-def _utc(at: float) -> datetime.datetime:
-    return datetime.datetime.fromtimestamp(at, datetime.UTC)
-
-
-def _day(at: float) -> str:
-    return f"{_utc(at):%Y-%m-%d}"
-
-
-def _minute(at: float) -> str:
-    return f"{_utc(at):%Y-%m-%d %H:%M}"
-
-
-def _stamp(at: float) -> str:
-    return _utc(at).isoformat(timespec="milliseconds").replace("+00:00", "Z")
