@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from dnswatch.core.detect.signals import SIGNALS
-from evaluation import baselines, gates, judge, product, replays, report, simulator
+from evaluation import baselines, gates, judge, product, recorded, replays, report, simulator
 from evaluation.services import COLLATERAL
 from evaluation.world import build
 
@@ -41,7 +41,8 @@ def main() -> int:
     if given.out is not None:
         settings = {name: getattr(given, name) for name in (*QUICK, "ablation")}
         ablations = _ablate(given) if given.ablation else {}
-        report.write(given.out, runs, found, replays.run(), ablations, settings, product.catalogue_hash(ROOT))
+        real = recorded.run(given.recorded) if given.recorded else []
+        report.write(given.out, runs, found, replays.run(), real, ablations, settings, product.catalogue_hash(ROOT))
     return 0 if all(verdict.passed for verdict in found) else 1
 
 
@@ -117,6 +118,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "--cache", type=Path, metavar="DIR", help="keep the results of each network here, and go on from them"
     )
+    parser.add_argument("--recorded", type=Path, metavar="DIR", help="real logs that recorded.yaml lists")
     parser.add_argument("--verbose", action="store_true", help="also print what the false alerts and misses were")
     given = parser.parse_args()
     if given.quick:

@@ -15,8 +15,9 @@ from dnswatch.config.build import load_policy
 from dnswatch.core.detect.signals import SIGNALS
 from dnswatch.core.feeds.claims import Lookup
 from dnswatch.core.feeds.zones import compile_zones, with_mode
+from dnswatch.core.policy import Policy
 from dnswatch.io.archive import discover
-from dnswatch.scan import Options, Scan
+from dnswatch.scan import Options, Scan, bare_policy
 
 YEAR = 2026
 GRADES = ("info", "low", "medium", "high", "critical")
@@ -40,21 +41,30 @@ class Revision:
 def revisions(logs: Path, policy: Path, without: Sequence[str] = ()) -> list[Revision]:
     """Scan the logs; ``without`` names signals that are left out (ablation)."""
     with _panel_without(without):
-        scan = Scan(load_policy(policy).policy, discover([str(logs)]).families, Options(year=YEAR))
-        return [
-            Revision(
-                alert.id,
-                alert.at,
-                alert.client.address,
-                alert.client.mac,
-                alert.service,
-                GRADES.index(alert.severity),
-                alert.score,
-                tuple(reason.term for reason in alert.because),
-                alert.count,
-            )
-            for alert in scan.revisions()
-        ]
+        return _said(load_policy(policy).policy, logs, YEAR)
+
+
+def bare_revisions(logs: Path, year: int) -> list[Revision]:
+    """Scan logs as ``dnswatch scan`` does without a configuration: nobody is expected to do anything."""
+    return _said(bare_policy(), logs, year)
+
+
+def _said(policy: Policy, logs: Path, year: int) -> list[Revision]:
+    scan = Scan(policy, discover([str(logs)]).families, Options(year=year))
+    return [
+        Revision(
+            alert.id,
+            alert.at,
+            alert.client.address,
+            alert.client.mac,
+            alert.service,
+            GRADES.index(alert.severity),
+            alert.score,
+            tuple(reason.term for reason in alert.because),
+            alert.count,
+        )
+        for alert in scan.revisions()
+    ]
 
 
 @contextmanager

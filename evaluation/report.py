@@ -1,7 +1,7 @@
 """Writes the report: Markdown, the numbers as JSON, and plots where matplotlib is installed (extra ``eval``).
 
-Simulated and replayed results stand in sections of their own and are never averaged together; real logs with known
-truth are not to be had, and the report says so. Never: leaves out what was missed. Read next: ``README.md``.
+Simulated, replayed and real results stand in sections of their own and are never averaged together; real logs with
+known truth are not to be had, and the report says so. Never: leaves out what was missed. Read next: ``README.md``.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from evaluation.gates import HIGH, LOW, MEDIUM, Verdict
 from evaluation.intervals import bootstrap, quantile, wilson
 from evaluation.judge import f1
 from evaluation.product import GRADES
+from evaluation.recorded import Recorded, by_severity
 from evaluation.replays import Replayed
 
 Runs = Sequence[dict[str, Any]]
@@ -67,6 +68,7 @@ def write(
     runs: Runs,
     verdicts: Sequence[Verdict],
     replayed: Sequence[Replayed],
+    real: Sequence[Recorded],
     ablations: Mapping[str, Runs],
     settings: Mapping[str, Any],
     catalogue: str,
@@ -89,6 +91,7 @@ def write(
             "",
             KNOWN_MISSES,
             *_replays(replayed),
+            *_recorded(real),
             *[f"![{name}]({name}.svg)" for name in drawn],
             "",
         ]
@@ -128,8 +131,8 @@ def _head(runs: Runs, settings: Mapping[str, Any], catalogue: str) -> Iterator[s
     yield ""
     yield (
         "Made by `make eval`. Everything in the first sections is **simulated**; replayed stories have a section of "
-        "their own. No real log with known truth of such intrusions can be had, and benign logs that can be had "
-        "hold a handful of client-days: zero false alerts in five client-days still allow 0.6 a day (rule of three). "
+        "their own, and so do real logs. No real log with known truth of such intrusions can be had, and benign logs "
+        "that can be had hold so few client-days that they prove next to nothing of a rate (rule of three). "
         "Let `feeds.mode: shadow` and `min_severity` of a sink measure your own rate."
     )
     yield ""
@@ -315,6 +318,30 @@ def _replays(replayed: Sequence[Replayed]) -> Iterator[str]:
             f"{', '.join(one.terms)} | {one.weak} |"
         )
     yield from ("", "A log with whole seconds and one with milliseconds can differ by a second.", "")
+
+
+def _recorded(real: Sequence[Recorded]) -> Iterator[str]:
+    if not real:
+        return
+    yield from (
+        "## Real logs (published by others, not passed on with the project)",
+        "",
+        "Scanned without a configuration, so nobody is expected to use anything, and too short to learn from. Where "
+        "each is found stands in `recorded.yaml`; `--recorded DIR` judges those that are there.",
+        "",
+        "| log | what it is | lines | clients | client-hours with a lookup | alerts |",
+        "| --- | --- | ---: | ---: | ---: | --- |",
+    )
+    for one in real:
+        told = "; ".join(f"{severity} {service} ({', '.join(terms)})" for severity, service, terms in one.alerts)
+        alerts = by_severity(one.alerts) + (f": {told}" if told else "")
+        yield f"| {one.log} | {one.about}; {one.source} | {one.lines} | {one.clients} | {one.client_hours} | {alerts} |"
+    days = sum(one.client_hours for one in real) / 24
+    grave = sum(severity in GRADES[MEDIUM:] for one in real for severity, _, _ in one.alerts)
+    yield ""
+    yield f"Alerts of ≥ medium: {grave} in {days:.0f} client-days. No log here is known to hold an incident with a"
+    yield f"watched service. Even none in {days:.0f} days would allow {3 / days:.2f} a client and day (rule of three)."
+    yield ""
 
 
 def why(runs: Runs) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from evaluation import gates, simulator
+from evaluation import gates, recorded, simulator
 from evaluation.intervals import poisson, wilson
 from evaluation.judge import Truth, judge
 from evaluation.product import Revision
@@ -97,3 +97,37 @@ def test_a_gate_without_incidents_does_not_hold() -> None:
     empty = {"product": {"incidents": [], "false": [], "true": [0] * 5, "days": [0, 1]}, "clients": 10, "blocked": [],
              "baselines": {"list": {"true": 0, "false": 0, "hit": 0, "asked": 0}}}  # fmt: skip
     assert not any(one.passed for one in gates.verdicts([empty], small=True) if one.name.startswith("S"))
+
+
+ZEEK = """#separator \\x09
+#fields\tts\tuid\tid.orig_h\tid.orig_p\tid.resp_h\tid.resp_p\tproto\ttrans_id\tquery\tqclass\tqtype\tqtype_name
+#types\ttime\tstring\taddr\tport\taddr\tport\tenum\tcount\tstring\tcount\tcount\tstring
+1714417205.4\tC1\t10.0.0.8\t5000\t10.0.0.1\t53\tudp\t1\twebhook.site\t1\t1\tA
+1714420805.4\tC2\t10.0.0.9\t5000\t10.0.0.1\t53\tudp\t2\twww.example.com\t1\t1\tA
+1714420806.4\tC3\t10.0.0.9\t5000\t10.0.0.1\t53\tudp\t3\twww.example.com\t1\t1\tA
+"""
+
+
+def test_a_real_log_is_judged_when_it_is_the_one_that_was_listed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Alerts and client-hours of a log that lies there; those that do not are left out."""
+    folder = tmp_path / "home"
+    folder.mkdir()
+    (folder / "dns.log").write_text(ZEEK)
+    entry = {"about": "a home", "repository": "owner/name", "commit": "c" * 40, "path": "dns.log"}
+    entry["sha256"] = recorded.digest([folder / "dns.log"], folder)
+    monkeypatch.setattr(recorded, "LOGS", {"home": entry, "elsewhere.log": entry})
+    (found,) = recorded.run(tmp_path)
+    assert (found.lines, found.clients, found.client_hours) == (3, 2, 2)
+    assert [service for _, service, _ in found.alerts] == ["webhook-site"]
+    assert recorded.by_severity(found.alerts) == f"1 {found.alerts[0][0]}"
+
+
+def test_a_real_log_that_is_another_one_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Numbers of a log that nobody can look up would prove nothing."""
+    entry = {"about": "", "repository": "owner/name", "commit": "c" * 40, "path": "dns.log", "sha256": "0" * 64}
+    monkeypatch.setattr(recorded, "LOGS", {"home.log": entry})
+    (tmp_path / "home.log").write_text(ZEEK)
+    with pytest.raises(ValueError, match=r"take dns\.log of owner/name at commit ccc"):
+        recorded.run(tmp_path)
