@@ -82,8 +82,8 @@ def test_retention_keeps_orders_and_forgets_what_was_asked_of_alerts(place: Path
     async def a_year_later() -> None:
         async with await Store.open(place / "state" / FILE) as store:
             await store.ask({"kind": "ack", "alert": "X"}, "ann")
-            async with store.write() as connection:
-                await connection.execute(update(schema.action).values(applied_wall=time.time() - 366 * 86400))
+            with store.write() as connection:
+                connection.execute(update(schema.action).values(applied_wall=time.time() - 366 * 86400))
             assert (await store.prune(0.0, 0.0))["action"] == 1
 
     asyncio.run(a_year_later())

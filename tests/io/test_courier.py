@@ -285,8 +285,8 @@ async def test_a_revision_that_cannot_be_read_back_stops_nobody(tmp_path: Path) 
         one = courier(store, sink)
         await store.cursors(["siem"])
         await store.checkpoint([], None, [alert(1), alert(2), alert(3)])
-        async with store.write() as connection:
-            await connection.exec_driver_sql("UPDATE alert_rev SET data = '{\"id\": 1}' WHERE id LIKE '%2'")
+        with store.write() as connection:
+            connection.exec_driver_sql("UPDATE alert_rev SET data = '{\"id\": 1}' WHERE id LIKE '%2'")
         await one.start()
         await until(lambda: one.row()["cursor"] == 3)
         assert sink.numbers == [(1, 1), (3, 2)]
@@ -390,8 +390,8 @@ async def test_what_waits_too_long_is_dropped_by_age(tmp_path: Path) -> None:
         one = courier(store, sink, bounds=Bounds(age_s=3600.0))
         await one.start()
         await store.checkpoint([], None, [alert(1), alert(2)])
-        async with store.write() as connection:
-            await connection.exec_driver_sql("UPDATE outbox SET at_wall = at_wall - 4000 WHERE seq = 1")
+        with store.write() as connection:
+            connection.exec_driver_sql("UPDATE outbox SET at_wall = at_wall - 4000 WHERE seq = 1")
         for _ in range(2):
             one.look((await store.backlog())["siem"])
         await until(lambda: one.dropped == 1)

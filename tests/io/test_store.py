@@ -216,15 +216,15 @@ async def test_full_disk_is_an_oserror_and_stores_nothing(tmp_path: Path) -> Non
     async with await Store.open(path) as store:
         await store.checkpoint([state(offset=1)])
         big = Changes({("pair", str(n)): {"text": "x" * 3000} for n in range(100)})
-        async with store.write() as connection:
-            await connection.exec_driver_sql("PRAGMA max_page_count = 40")
+        with store.write() as connection:
+            connection.exec_driver_sql("PRAGMA max_page_count = 40")
         with pytest.raises(OSError, match="no space left") as caught:
             await store.checkpoint([state(offset=2)], big, [alert(1)])
         assert caught.value.errno == errno.ENOSPC
         assert (await store.load()).positions["bind"].position.offset == 1
         assert await store.alerts() == []
-        async with store.write() as connection:
-            await connection.exec_driver_sql("PRAGMA max_page_count = 100000")
+        with store.write() as connection:
+            connection.exec_driver_sql("PRAGMA max_page_count = 100000")
         await store.checkpoint([state(offset=2)], big, [alert(1)])
         assert (await store.load()).positions["bind"].position.offset == 2
 

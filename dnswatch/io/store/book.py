@@ -18,8 +18,7 @@ from dnswatch.core.alerts.plain import from_plain
 from dnswatch.core.model import SEVERITIES, Alert, Severity
 from dnswatch.io.store import schema
 from dnswatch.io.store.checkpoint import encode
-from dnswatch.io.store.database import Database
-from dnswatch.io.uncancelled import uncancelled
+from dnswatch.io.store.database import Database, reading, writing
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +48,8 @@ class Asked:
 class Book(Database):
     """Reading alerts; leaving and taking actions."""
 
-    @uncancelled
-    async def alerts(self, wanted: Wanted | None = None) -> list[Alert]:
+    @reading
+    def alerts(self, wanted: Wanted | None = None) -> list[Alert]:
         """Give every alert that is wanted, the last seen first: its latest revision, with the attempts made since."""
         wanted = wanted or Wanted()
         table = schema.alert
@@ -68,62 +67,62 @@ class Book(Database):
             terms.append(table.c.state.in_(wanted.states))
         statement = select(table.c.data, table.c.last_at, table.c.attempts).where(*terms)
         statement = statement.order_by(table.c.last_at.desc(), table.c.id).limit(wanted.limit)
-        async with self.read() as connection:
-            return [current(row) for row in await connection.execute(statement)]
+        with self.read() as connection:
+            return [current(row) for row in connection.execute(statement)]
 
-    @uncancelled
-    async def alert(self, alert_id: str) -> Alert | None:
+    @reading
+    def alert(self, alert_id: str) -> Alert | None:
         """Give the latest revision of one alert, with the attempts made since."""
         table = schema.alert
         statement = select(table.c.data, table.c.last_at, table.c.attempts).where(table.c.id == alert_id)
-        async with self.read() as connection:
-            row = (await connection.execute(statement)).first()
+        with self.read() as connection:
+            row = connection.execute(statement).first()
             return None if row is None else current(row)
 
-    @uncancelled
-    async def alert_ids(self, prefix: str, most: int = 6) -> list[str]:
+    @reading
+    def alert_ids(self, prefix: str, most: int = 6) -> list[str]:
         """Give the ids that begin with ``prefix`` (case does not matter), at most ``most``."""
         table = schema.alert
         statement = select(table.c.id).where(table.c.id.istartswith(prefix, autoescape=True)).order_by(table.c.id)
-        async with self.read() as connection:
-            return list(await connection.scalars(statement.limit(most)))
+        with self.read() as connection:
+            return list(connection.scalars(statement.limit(most)))
 
-    @uncancelled
-    async def revisions(self, alert_id: str) -> list[Alert]:
+    @reading
+    def revisions(self, alert_id: str) -> list[Alert]:
         """Give every stored revision of one alert, the first first; empty when there is no such alert."""
         table = schema.alert_rev
-        async with self.read() as connection:
-            rows = await connection.scalars(select(table.c.data).where(table.c.id == alert_id).order_by(table.c.rev))
+        with self.read() as connection:
+            rows = connection.scalars(select(table.c.data).where(table.c.id == alert_id).order_by(table.c.rev))
             return [from_plain(json.loads(data)) for data in rows]
 
-    @uncancelled
-    async def ask(self, data: dict[str, Any], by: str) -> int:
+    @writing
+    def ask(self, data: dict[str, Any], by: str) -> int:
         """Leave an action for the engine; give its id. ``data`` is what the engine's `Action` is made of."""
-        async with self.write() as connection:
-            row = await connection.execute(insert(schema.action).values(at_wall=time.time(), by=by, data=encode(data)))
+        with self.write() as connection:
+            row = connection.execute(insert(schema.action).values(at_wall=time.time(), by=by, data=encode(data)))
             (number,) = row.inserted_primary_key or (0,)
             return int(number)
 
-    @uncancelled
-    async def asked(self) -> list[Asked]:
+    @reading
+    def asked(self) -> list[Asked]:
         """Give the actions that wait for the engine, the oldest first."""
-        return await self._actions(schema.action.c.applied_wall.is_(None))
+        return self._actions(schema.action.c.applied_wall.is_(None))
 
-    @uncancelled
-    async def outcome(self, number: int) -> Asked | None:
+    @reading
+    def outcome(self, number: int) -> Asked | None:
         """Give one action and what became of it."""
-        found = await self._actions(schema.action.c.id == number)
+        found = self._actions(schema.action.c.id == number)
         return found[0] if found else None
 
-    @uncancelled
-    async def orders(self, since: float = 0.0) -> list[Asked]:
+    @reading
+    def orders(self, since: float = 0.0) -> list[Asked]:
         """Give every action that was asked for since (wall time), the oldest first."""
-        return await self._actions(schema.action.c.at_wall >= since)
+        return self._actions(schema.action.c.at_wall >= since)
 
-    async def _actions(self, which: ColumnElement[bool]) -> list[Asked]:
+    def _actions(self, which: ColumnElement[bool]) -> list[Asked]:
         table = schema.action
-        async with self.read() as connection:
-            rows: Sequence[Any] = (await connection.execute(select(table).where(which).order_by(table.c.id))).all()
+        with self.read() as connection:
+            rows: Sequence[Any] = connection.execute(select(table).where(which).order_by(table.c.id)).all()
         return [Asked(row.id, row.at_wall, row.by, json.loads(row.data), row.applied_wall, row.result) for row in rows]
 
 

@@ -12,16 +12,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from sqlalchemy import Table, bindparam, func, select, update
+from sqlalchemy import Connection, Table, bindparam, func, select, update
 from sqlalchemy.dialects.sqlite import insert
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from dnswatch.core.alerts.plain import to_plain
 from dnswatch.core.detect.changes import Changes, SightingRow
 from dnswatch.core.model import SEVERITIES, Alert, Decision, Position
 from dnswatch.io.store import schema
-from dnswatch.io.store.database import Database
-from dnswatch.io.uncancelled import uncancelled
+from dnswatch.io.store.database import Database, reading, writing
 
 EPISODE = "episode"
 """Kind of the engine's rows that hold an open alert's ``id``, ``last_at`` and ``count``."""
@@ -47,8 +45,8 @@ class Saved:
 class Checkpoints(Database):
     """Writing and reading the state of the engine and the sources."""
 
-    @uncancelled
-    async def checkpoint(
+    @writing
+    def checkpoint(
         self,
         positions: Sequence[SourceState],
         changes: Changes | None = None,
@@ -63,50 +61,50 @@ class Checkpoints(Database):
         the disk does not take it; the caller keeps the values and tries again.
         """
         now = time.time()
-        async with self.write() as connection:
-            await _save_positions(connection, positions, now)
+        with self.write() as connection:
+            _save_positions(connection, positions, now)
             if changes is not None:
-                await _save_rows(connection, schema.engine_row, changes.rows)
-                await _add_sightings(connection, changes.sightings)
-            await _save_rows(connection, schema.health_row, health or {})
-            await _save_revisions(connection, revisions, now)
+                _save_rows(connection, schema.engine_row, changes.rows)
+                _add_sightings(connection, changes.sightings)
+            _save_rows(connection, schema.health_row, health or {})
+            _save_revisions(connection, revisions, now)
             if changes is not None:
-                await _count_attempts(connection, changes.rows)
-            await _save_decisions(connection, decisions)
+                _count_attempts(connection, changes.rows)
+            _save_decisions(connection, decisions)
             for number, result in sorted((applied or {}).items()):
                 done = update(schema.action).where(schema.action.c.id == number)
-                await connection.execute(done.values(applied_wall=now, result=result))
+                connection.execute(done.values(applied_wall=now, result=result))
 
-    @uncancelled
-    async def load(self) -> Saved:
+    @reading
+    def load(self) -> Saved:
         """Read what the last checkpoint left."""
-        async with self.read() as connection:
-            rows = await connection.execute(
+        with self.read() as connection:
+            rows = connection.execute(
                 select(schema.engine_row).order_by(schema.engine_row.c.kind, schema.engine_row.c.key)
             )
-            places = await connection.execute(select(schema.position))
-            health = await connection.execute(select(schema.health_row))
+            places = connection.execute(select(schema.position))
+            health = connection.execute(select(schema.health_row))
             return Saved(
                 [(row.kind, row.key, json.loads(row.data)) for row in rows],
                 {row.source: SourceState(_position(json.loads(row.data)), json.loads(row.digest)) for row in places},
                 [(row.kind, row.key, json.loads(row.data)) for row in health],
             )
 
-    @uncancelled
-    async def year_anchor(self, source: str, now: float) -> float:
+    @writing
+    def year_anchor(self, source: str, now: float) -> float:
         """Give the wall time at which the source was first read; ``now`` when that is now (and keep it)."""
         key = f"year_anchor:{source}"
-        async with self.write() as connection:
+        with self.write() as connection:
             statement = insert(schema.meta).values(key=key, value=repr(now)).on_conflict_do_nothing()
-            await connection.execute(statement)
-            return float(await connection.scalar(select(schema.meta.c.value).where(schema.meta.c.key == key)) or now)
+            connection.execute(statement)
+            return float(connection.scalar(select(schema.meta.c.value).where(schema.meta.c.key == key)) or now)
 
-    @uncancelled
-    async def sightings(self, since: float = 0.0) -> list[SightingRow]:
+    @reading
+    def sightings(self, since: float = 0.0) -> list[SightingRow]:
         """Give the hourly attempts whose last one is not before ``since``, oldest hour first."""
         table = schema.sighting
-        async with self.read() as connection:
-            rows = await connection.execute(
+        with self.read() as connection:
+            rows = connection.execute(
                 select(table).where(table.c.hour >= int(since) // 3600 * 3600, table.c.last_at >= since)
                 .order_by(table.c.hour, table.c.client, table.c.qname, table.c.qtype, table.c.expected)
             )  # fmt: skip
@@ -132,7 +130,7 @@ def _position(data: dict[str, Any]) -> Position:
     return Position(**data, left=left)
 
 
-async def _save_positions(connection: AsyncConnection, positions: Sequence[SourceState], now: float) -> None:
+def _save_positions(connection: Connection, positions: Sequence[SourceState], now: float) -> None:
     if not positions:
         return
     statement = insert(schema.position)
@@ -147,29 +145,27 @@ async def _save_positions(connection: AsyncConnection, positions: Sequence[Sourc
         }
         for state in positions
     ]  # fmt: skip
-    await connection.execute(statement, rows)
+    connection.execute(statement, rows)
 
 
-async def _save_rows(
-    connection: AsyncConnection, table: Table, changed: Mapping[tuple[str, str], dict[str, Any] | None]
-) -> None:
+def _save_rows(connection: Connection, table: Table, changed: Mapping[tuple[str, str], dict[str, Any] | None]) -> None:
     """Replace and delete rows, straight through the driver: to bind each by itself took as long as SQLite does."""
     kept = [(kind, key, encode(data)) for (kind, key), data in sorted(changed.items(), key=_key) if data is not None]
     gone = [key for key, data in changed.items() if data is None]
     if kept:
-        await connection.exec_driver_sql(
+        connection.exec_driver_sql(
             f"INSERT INTO {table.name} (kind, key, data) VALUES (?, ?, ?) "
             "ON CONFLICT (kind, key) DO UPDATE SET data = excluded.data", kept,
         )  # fmt: skip
     if gone:
-        await connection.exec_driver_sql(f"DELETE FROM {table.name} WHERE kind = ? AND key = ?", sorted(gone))
+        connection.exec_driver_sql(f"DELETE FROM {table.name} WHERE kind = ? AND key = ?", sorted(gone))
 
 
 def _key(item: tuple[tuple[str, str], Any]) -> tuple[str, str]:
     return item[0]
 
 
-async def _add_sightings(connection: AsyncConnection, rows: Iterable[SightingRow]) -> None:
+def _add_sightings(connection: Connection, rows: Iterable[SightingRow]) -> None:
     """Add increments to the hourly buckets, summed and sorted first (delivery.md: 2× faster, no lock cycles)."""
     sums: dict[tuple[int, str, str, str, bool], dict[str, Any]] = {}
     for row in rows:
@@ -199,10 +195,10 @@ async def _add_sightings(connection: AsyncConnection, rows: Iterable[SightingRow
             "attempts": table.c.attempts + new.attempts,
         },
     )
-    await connection.execute(statement, [sums[key] for key in sorted(sums)])
+    connection.execute(statement, [sums[key] for key in sorted(sums)])
 
 
-async def _save_revisions(connection: AsyncConnection, revisions: Sequence[Alert], now: float) -> None:
+def _save_revisions(connection: Connection, revisions: Sequence[Alert], now: float) -> None:
     if not revisions:
         return
     rows = [
@@ -220,10 +216,10 @@ async def _save_revisions(connection: AsyncConnection, revisions: Sequence[Alert
         schema.alert_rev.c.id == bindparam("b_id"), schema.alert_rev.c.rev == bindparam("b_rev")
     )
     fresh: Any = select(*[bindparam(name) for name in ("b_id", "b_rev", "b_wall")]).where(~known.exists())
-    await connection.execute(
+    connection.execute(
         insert(schema.outbox).from_select(["alert_id", "rev", "at_wall"], fresh).on_conflict_do_nothing(), rows
     )
-    await connection.execute(
+    connection.execute(
         insert(schema.alert_rev)
         .values(id=bindparam("b_id"), rev=bindparam("b_rev"), at=bindparam("b_at"), at_wall=bindparam("b_wall"),
                 cause=bindparam("b_cause"), data=bindparam("b_data"))
@@ -242,27 +238,25 @@ async def _save_revisions(connection: AsyncConnection, revisions: Sequence[Alert
     statement = statement.on_conflict_do_update(
         index_elements=["id"], set_={name: new[name] for name in changing}, where=new.rev >= schema.alert.c.rev
     )
-    await connection.execute(statement, rows)
+    connection.execute(statement, rows)
 
 
-async def _count_attempts(
-    connection: AsyncConnection, changed: Mapping[tuple[str, str], dict[str, Any] | None]
-) -> None:
+def _count_attempts(connection: Connection, changed: Mapping[tuple[str, str], dict[str, Any] | None]) -> None:
     """Keep the list of alerts current between revisions, which come at 10, 100, 1000 … attempts only."""
     counts = [{"b_id": row["id"], "b_last": row["last_at"], "b_count": row["count"]}
               for (kind, _), row in sorted(changed.items(), key=_key) if kind == EPISODE and row]  # fmt: skip
     if counts:
         table = schema.alert
         statement = update(table).where(table.c.id == bindparam("b_id"))
-        await connection.execute(statement.values(last_at=bindparam("b_last"), attempts=bindparam("b_count")), counts)
+        connection.execute(statement.values(last_at=bindparam("b_last"), attempts=bindparam("b_count")), counts)
 
 
-async def _save_decisions(connection: AsyncConnection, decisions: Sequence[Decision]) -> None:
+def _save_decisions(connection: Connection, decisions: Sequence[Decision]) -> None:
     if not decisions:
         return
     statement = insert(schema.decision)
     changing = ("action", "reason", "expires_at", "alert")
-    await connection.execute(
+    connection.execute(
         statement.on_conflict_do_update(
             index_elements=["trigger", "scope"], set_={name: statement.excluded[name] for name in changing}
         ),

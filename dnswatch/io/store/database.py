@@ -2,31 +2,34 @@
 
 One file in WAL mode with synchronous FULL: a commit that returned survives a power cut (delivery.md: 60 kill -9, no
 fault). Errors become two kinds: `StateError` where the file itself cannot be used (newer, damaged, not ours) and
-``OSError`` where the world fails (disk full, read error, locked), which is worth another try. Never: retries. Read
-next: ``checkpoint.py``.
+``OSError`` where the world fails (disk full, read error, locked), which is worth another try.
+
+Statements run in threads of the store's own, a method's all in one go: a checkpoint has a dozen, and to hand each over
+by itself took five times as long as SQLite. Never: retries. Read next: ``checkpoint.py``.
 """
 
 from __future__ import annotations
 
 import asyncio
 import errno
+import functools
 import os
 import sqlite3
 import time
-from collections.abc import AsyncIterator, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from collections.abc import Callable, Coroutine, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack, contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 
-from sqlalchemy import event, insert, select, text
+from sqlalchemy import Connection, Engine, create_engine, event, insert, select, text
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
-from sqlalchemy.pool import AsyncAdaptedQueuePool
 
 from dnswatch import __version__
 from dnswatch.errors import NeverRan, StateError
 from dnswatch.io.store import schema
+from dnswatch.io.uncancelled import uncancelled
 
 FILE = "dnswatch.db"
 BUSY_S = 10.0
@@ -37,13 +40,48 @@ CHECKED_SIZE = 64 << 20
 DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT}
 
 
-class Database:
-    """The store's file, open. Subclasses add the statements, each `uncancelled`; see ``Store``."""
+READERS = 3
+"""Threads that read: one may be at the versions of a zone of a million rules while couriers ask what waits."""
 
-    def __init__(self, path: Path, engine: AsyncEngine) -> None:
+S = TypeVar("S", bound="Database")
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def reading(work: Callable[Concatenate[S, P], T]) -> Callable[Concatenate[S, P], Coroutine[Any, Any, T]]:
+    """Make a method that runs in a thread, to its end also when it is cancelled: nobody can stop a thread."""
+
+    @functools.wraps(work)
+    @uncancelled
+    async def read(self: S, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        return await _in(self._readers, functools.partial(work, self, *args, **kwargs))
+
+    return read
+
+
+def writing(work: Callable[Concatenate[S, P], T]) -> Callable[Concatenate[S, P], Coroutine[Any, Any, T]]:
+    """Do the same in the one thread that writes: transactions take turns, in the order in which they were asked for."""
+
+    @functools.wraps(work)
+    @uncancelled
+    async def write(self: S, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        return await _in(self._writer, functools.partial(work, self, *args, **kwargs))
+
+    return write
+
+
+async def _in(threads: ThreadPoolExecutor, work: Callable[[], T]) -> T:
+    return await asyncio.get_running_loop().run_in_executor(threads, work)
+
+
+class Database:
+    """The store's file, open. Subclasses add the statements, in methods that are `reading` or `writing`."""
+
+    def __init__(self, path: Path, engine: Engine) -> None:
         self.path = path
         self._engine = engine
-        self._writing = asyncio.Lock()
+        self._writer = ThreadPoolExecutor(1, "store")
+        self._readers = ThreadPoolExecutor(READERS, "store-read")
         self._older = False
 
     @classmethod
@@ -62,40 +100,44 @@ class Database:
         store._older = older
         async with AsyncExitStack() as opened:
             opened.push_async_callback(store.close)
-            with store._meaning():
-                try:
-                    await store._prepare(readonly)
-                except DBAPIError as error:
-                    # Without write permission for the directory, a WAL file that nobody has open can only be read so.
-                    if not readonly or _code(error) != sqlite3.SQLITE_CANTOPEN:
-                        raise
-                    await store._engine.dispose()
-                    store._engine = _engine(path, "immutable")
-                    await store._prepare(readonly)
+            await store._begin(readonly)
             opened.pop_all()
         return store
 
-    async def _prepare(self, readonly: bool) -> None:
+    @writing
+    def _begin(self, readonly: bool) -> None:
+        with self._meaning():
+            try:
+                self._prepare(readonly)
+            except DBAPIError as error:
+                # Without write permission for the directory, a WAL file that nobody has open can only be read so.
+                if not readonly or _code(error) != sqlite3.SQLITE_CANTOPEN:
+                    raise
+                self._engine.dispose()
+                self._engine = _engine(self.path, "immutable")
+                self._prepare(readonly)
+
+    def _prepare(self, readonly: bool) -> None:
         """Check layout and health; create the tables of a new file."""
-        async with self._engine.connect() as connection:
-            known = bool(await connection.scalar(text("SELECT count(*) FROM sqlite_master WHERE name = 'meta'")))
+        with self._engine.connect() as connection:
+            known = bool(connection.scalar(text("SELECT count(*) FROM sqlite_master WHERE name = 'meta'")))
             if known:
                 self._check_version(
-                    await connection.scalar(select(schema.meta.c.value).where(schema.meta.c.key == "version"))
+                    connection.scalar(select(schema.meta.c.value).where(schema.meta.c.key == "version"))
                 )
             if self.path.stat().st_size <= CHECKED_SIZE:
-                found = await connection.scalar(text("PRAGMA quick_check(1)"))
+                found = connection.scalar(text("PRAGMA quick_check(1)"))
                 if found != "ok":
                     raise StateError(damage(self.path, str(found)))
         if known:
             return
         if readonly:
             raise StateError(f"{self.path} is not a dnswatch store: it has no table 'meta'")
-        async with self.write() as connection:
-            await connection.run_sync(schema.metadata.create_all)
+        with self.write() as connection:
+            schema.metadata.create_all(connection)
             rows = {"version": schema.VERSION, "created": time.time(), "created_by": __version__}
             for key, value in rows.items():
-                await connection.execute(insert(schema.meta).values(key=key, value=str(value)))
+                connection.execute(insert(schema.meta).values(key=key, value=str(value)))
 
     def _check_version(self, found: str | None) -> None:
         if found is None or not found.isdigit():
@@ -111,25 +153,29 @@ class Database:
                 "Bring it up to date: `dnswatch db upgrade` (a backup is made first); `dnswatch run` does so by itself"
             )
 
-    @asynccontextmanager
-    async def write(self) -> AsyncIterator[AsyncConnection]:
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
         """One transaction: everything or nothing. Raises `OSError` when the disk does not take it."""
-        with self._meaning():
-            async with self._writing, self._engine.connect() as connection:
-                await connection.execution_options(dnswatch_write=True)
-                async with connection.begin():
-                    yield connection
-
-    @asynccontextmanager
-    async def read(self) -> AsyncIterator[AsyncConnection]:
-        """One consistent view of the store."""
-        with self._meaning():
-            async with self._engine.connect() as connection:
+        with self._meaning(), self._engine.connect() as connection:
+            connection.execution_options(dnswatch_write=True)
+            with connection.begin():
                 yield connection
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """One consistent view of the store."""
+        with self._meaning(), self._engine.connect() as connection:
+            yield connection
 
     async def close(self) -> None:
         """Close every connection; the last one folds the WAL into the file."""
-        await self._engine.dispose()
+        await self._close()
+        self._writer.shutdown()
+        self._readers.shutdown()
+
+    @writing
+    def _close(self) -> None:
+        self._engine.dispose()
 
     async def __aenter__(self) -> Self:
         return self
@@ -182,15 +228,14 @@ def _code(error: DBAPIError) -> int:
     return int(getattr(error.orig, "sqlite_errorcode", 0) or 0) & 0xFF
 
 
-def _engine(path: Path, mode: str) -> AsyncEngine:
+def _engine(path: Path, mode: str) -> Engine:
     """Make an engine whose transactions begin when we say so; ``mode``: rw, ro, immutable."""
     quoted = str(path.absolute()).replace("%", "%25").replace("?", "%3f").replace("#", "%23")
     how = {"rw": "mode=rwc", "ro": "mode=ro", "immutable": "mode=ro&immutable=1"}[mode]
-    engine = create_async_engine(
-        f"sqlite+aiosqlite:///file:{quoted}?{how}&uri=true",
-        poolclass=AsyncAdaptedQueuePool,
-        pool_size=2,
-        max_overflow=6,
+    engine = create_engine(
+        f"sqlite:///file:{quoted}?{how}&uri=true",
+        pool_size=READERS + 1,
+        pool_use_lifo=True,  # the connection used last knows the pages and statements
         connect_args={"timeout": BUSY_S},
     )
 
@@ -208,6 +253,6 @@ def _engine(path: Path, mode: str) -> AsyncEngine:
         write = connection.get_execution_options().get("dnswatch_write")
         connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
 
-    event.listen(engine.sync_engine, "connect", prepare)
-    event.listen(engine.sync_engine, "begin", begin)
+    event.listen(engine, "connect", prepare)
+    event.listen(engine, "begin", begin)
     return engine

@@ -14,9 +14,8 @@ from sqlalchemy.dialects.sqlite import insert
 
 from dnswatch.core.model import Alert
 from dnswatch.io.store import schema
-from dnswatch.io.store.database import Database
+from dnswatch.io.store.database import Database, reading, writing
 from dnswatch.io.store.outbox import Unreadable, read_back
-from dnswatch.io.uncancelled import uncancelled
 
 
 class DeadLetter(NamedTuple):
@@ -35,41 +34,41 @@ class DeadLetter(NamedTuple):
 class DeadLetters(Database):
     """Burying revisions, and digging them out again."""
 
-    @uncancelled
-    async def bury(self, sink: str, seq: int, alert_id: str, rev: int, why: str) -> None:
+    @writing
+    def bury(self, sink: str, seq: int, alert_id: str, rev: int, why: str) -> None:
         """Keep a revision apart; the sink goes on without it."""
         statement = insert(schema.dead_letter).values(
             sink=sink, seq=seq, alert_id=alert_id, rev=rev, at_wall=time.time(), why=why
         )
         new = statement.excluded
-        async with self.write() as connection:
-            await connection.execute(statement.on_conflict_do_update(
+        with self.write() as connection:
+            connection.execute(statement.on_conflict_do_update(
                 index_elements=["sink", "alert_id", "rev"],
                 set_={"at_wall": new.at_wall, "why": new.why, "requeued_wall": None},
             ))  # fmt: skip
 
-    @uncancelled
-    async def dead_letters(self, sink: str | None = None) -> list[DeadLetter]:
+    @reading
+    def dead_letters(self, sink: str | None = None) -> list[DeadLetter]:
         """Give the dead letters, of one sink or of all, oldest first."""
         table = schema.dead_letter
         statement = select(table).order_by(table.c.id)
         if sink is not None:
             statement = statement.where(table.c.sink == sink)
-        async with self.read() as connection:
-            return [DeadLetter(*row) for row in await connection.execute(statement)]
+        with self.read() as connection:
+            return [DeadLetter(*row) for row in connection.execute(statement)]
 
-    @uncancelled
-    async def ask_again(self, sink: str, ids: Iterable[int] | None = None) -> int:
+    @writing
+    def ask_again(self, sink: str, ids: Iterable[int] | None = None) -> int:
         """Ask for another try of these dead letters of a sink, or of all; give how many that are."""
         table = schema.dead_letter
         statement = update(table).where(table.c.sink == sink)
         if ids is not None:
             statement = statement.where(table.c.id.in_(sorted(ids)))
-        async with self.write() as connection:
-            return (await connection.execute(statement.values(requeued_wall=time.time()))).rowcount
+        with self.write() as connection:
+            return connection.execute(statement.values(requeued_wall=time.time())).rowcount
 
-    @uncancelled
-    async def requeued(self, sink: str, most: int) -> list[tuple[DeadLetter, Alert | Unreadable]]:
+    @reading
+    def requeued(self, sink: str, most: int) -> list[tuple[DeadLetter, Alert | Unreadable]]:
         """Give the dead letters that shall be tried again, oldest first."""
         table, revisions = schema.dead_letter, schema.alert_rev
         statement = (
@@ -79,8 +78,8 @@ class DeadLetters(Database):
             .order_by(table.c.id)
             .limit(most)
         )
-        async with self.read() as connection:
+        with self.read() as connection:
             return [
                 (DeadLetter(*row[:-1]), read_back(row.alert_id, row.rev, row.data))
-                for row in await connection.execute(statement)
+                for row in connection.execute(statement)
             ]

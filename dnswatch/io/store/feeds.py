@@ -14,14 +14,12 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import Engine, delete, func, select
 from sqlalchemy.dialects.sqlite import insert
-from sqlalchemy.ext.asyncio import AsyncEngine
 
 from dnswatch.core.model import Decision, Name, Rule, Snapshot, Zone
 from dnswatch.io.store import schema
-from dnswatch.io.store.database import Database
-from dnswatch.io.uncancelled import uncancelled
+from dnswatch.io.store.database import Database, reading, writing
 
 ORDER = "feed-order"
 """Key in ``meta`` of what a person ordered of the next publication."""
@@ -36,132 +34,137 @@ _SLICE = 500
 class Feeds(Database):
     """Keeping and finding snapshots."""
 
-    def __init__(self, path: Path, engine: AsyncEngine) -> None:
+    def __init__(self, path: Path, engine: Engine) -> None:
         super().__init__(path, engine)
         self._read: dict[Name, tuple[int, Snapshot]] = {}  # the newest version of each zone, and its row
 
-    @uncancelled
     async def latest_snapshots(self) -> dict[Name, Snapshot]:
         """Give the last stored snapshot of every zone. One that was read or written before is not read again."""
-        table = schema.feed_snapshot
-        newest = select(table.c.zone, table.c.serial, table.c.at, func.max(table.c.seq).label("seq"))
-        async with self.read() as connection:
-            found = {row.zone: row for row in await connection.execute(newest.group_by(table.c.zone))}
-            missing = [row.seq for row in found.values() if self._known(row) is None]
-            rows = (await connection.execute(select(table).where(table.c.seq.in_(missing)))).all() if missing else []
+        names, rows = await self._newest()
         if rows:
             read = await asyncio.to_thread(_snapshots, rows, [one for _, one in self._read.values()])
             self._read.update((one.zone.name, (row.seq, one)) for row, one in zip(rows, read, strict=True))
-        return {name: self._read[name][1] for name in found if name in self._read}
+        return {name: self._read[name][1] for name in names if name in self._read}
+
+    @reading
+    def _newest(self) -> tuple[list[Name], Sequence[Any]]:
+        """Give the zones, and the rows of those whose newest version is not known."""
+        table = schema.feed_snapshot
+        newest = select(table.c.zone, table.c.serial, table.c.at, func.max(table.c.seq).label("seq"))
+        with self.read() as connection:
+            found = {row.zone: row for row in connection.execute(newest.group_by(table.c.zone))}
+            missing = [row.seq for row in found.values() if self._known(row) is None]
+            rows = connection.execute(select(table).where(table.c.seq.in_(missing))).all() if missing else []
+        return list(found), rows
 
     def _known(self, row: Any) -> Snapshot | None:
         seq, one = self._read.get(row.zone, (0, None))
         return one if one is not None and (seq, one.serial, one.at) == (row.seq, row.serial, row.at) else None
 
-    @uncancelled
-    async def snapshots(self, zone: Name, most: int = 50) -> list[Snapshot]:
+    @reading
+    def snapshots(self, zone: Name, most: int = 50) -> list[Snapshot]:
         """Give the newest snapshots of one zone, the newest first; two, and more while they have room in memory."""
         table = schema.feed_snapshot
         statement = select(table.c.seq).where(table.c.zone == zone).order_by(table.c.seq.desc()).limit(most)
-        async with self.read() as connection:
+        with self.read() as connection:
             found: list[Snapshot] = []
-            for seq in (await connection.scalars(statement)).all():
+            for seq in connection.scalars(statement).all():
                 if len(found) > 1 and sum(len(one.zone.rules) for one in found) > MOST_RULES:
                     break
-                row = (await connection.execute(select(table).where(table.c.seq == seq))).one()
-                found += await asyncio.to_thread(_snapshots, [row], found[-1:])
+                row = connection.execute(select(table).where(table.c.seq == seq)).one()
+                found += _snapshots([row], found[-1:])
             return found
 
-    @uncancelled
-    async def snapshot(self, zone: Name, serial: int) -> Snapshot | None:
+    @reading
+    def snapshot(self, zone: Name, serial: int) -> Snapshot | None:
         """Give the snapshot of a zone under one serial; None when it is not kept (any more)."""
         table = schema.feed_snapshot
-        async with self.read() as connection:
-            found = await connection.execute(select(table).where(table.c.zone == zone, table.c.serial == serial))
+        with self.read() as connection:
+            found = connection.execute(select(table).where(table.c.zone == zone, table.c.serial == serial))
             row = found.first()
         return None if row is None else _snapshots([row])[0]
 
-    @uncancelled
     async def save_snapshots(self, snapshots: Sequence[Snapshot]) -> None:
         """Store snapshots in one transaction; one that is already there under its serial stays as it is."""
         if not snapshots:
             return
-        table = schema.feed_snapshot
-        rows = [
-            {
-                "zone": one.zone.name, "serial": one.serial, "audience": one.zone.audience, "at": one.at,
-                "rules": await asyncio.to_thread(_pack, one),
-            }
-            for one in snapshots
-        ]  # fmt: skip
-        stored = select(table.c.zone, table.c.serial, table.c.at, table.c.seq)
-        async with self.write() as connection:
-            await connection.execute(insert(table).on_conflict_do_nothing(), rows)
-            wanted = stored.where(table.c.zone.in_([one.zone.name for one in snapshots]))
-            seqs = {(row.zone, row.serial, row.at): row.seq for row in await connection.execute(wanted)}
+        packed = [await asyncio.to_thread(_pack, one) for one in snapshots]  # checkpoints must not wait for that
+        seqs = await self._save(snapshots, packed)
         for one in snapshots:
             seq = seqs.get((one.zone.name, one.serial, one.at))
             if seq is not None:
                 self._read[one.zone.name] = (seq, one)
 
-    @uncancelled
-    async def forget_snapshots(self) -> None:
-        """Forget every version ever published: serials begin anew (``feed publish --new-epoch``)."""
-        async with self.write() as connection:
-            await connection.execute(delete(schema.feed_snapshot))
+    @writing
+    def _save(self, snapshots: Sequence[Snapshot], packed: Sequence[bytes]) -> dict[tuple[Name, int, float], int]:
+        """Store versions; give their rows."""
+        table = schema.feed_snapshot
+        rows = [
+            {"zone": one.zone.name, "serial": one.serial, "audience": one.zone.audience, "at": one.at, "rules": rules}
+            for one, rules in zip(snapshots, packed, strict=True)
+        ]
+        stored = select(table.c.zone, table.c.serial, table.c.at, table.c.seq)
+        with self.write() as connection:
+            connection.execute(insert(table).on_conflict_do_nothing(), rows)
+            wanted = stored.where(table.c.zone.in_([one.zone.name for one in snapshots]))
+            return {(row.zone, row.serial, row.at): row.seq for row in connection.execute(wanted)}
 
-    @uncancelled
-    async def decisions(self, at: float) -> list[Decision]:
+    @writing
+    def forget_snapshots(self) -> None:
+        """Forget every version ever published: serials begin anew (``feed publish --new-epoch``)."""
+        with self.write() as connection:
+            connection.execute(delete(schema.feed_snapshot))
+
+    @reading
+    def decisions(self, at: float) -> list[Decision]:
         """Give the decisions that have not ended, sorted."""
         table = schema.decision
         wanted = select(table).where((table.c.expires_at.is_(None)) | (table.c.expires_at > at))
-        async with self.read() as connection:
-            rows = await connection.execute(wanted.order_by(table.c.action, table.c.trigger, table.c.scope))
+        with self.read() as connection:
+            rows = connection.execute(wanted.order_by(table.c.action, table.c.trigger, table.c.scope))
             return [Decision(r.trigger, r.action, r.scope, r.reason, r.expires_at, r.alert) for r in rows]
 
     # ── Orders ────────────────────────────────────────────────────────────────────────────────────────────────
 
-    @uncancelled
-    async def order(self, data: dict[str, Any]) -> None:
+    @writing
+    def order(self, data: dict[str, Any]) -> None:
         """Leave an order for the next publication; a later one replaces it."""
         statement = insert(schema.meta).values(key=ORDER, value=json.dumps(data))
         statement = statement.on_conflict_do_update(index_elements=["key"], set_={"value": statement.excluded.value})
-        async with self.write() as connection:
-            await connection.execute(statement)
+        with self.write() as connection:
+            connection.execute(statement)
 
-    @uncancelled
-    async def ordered(self) -> dict[str, Any]:
+    @reading
+    def ordered(self) -> dict[str, Any]:
         """Give the order that waits; empty when there is none."""
-        async with self.read() as connection:
-            found = await connection.scalar(select(schema.meta.c.value).where(schema.meta.c.key == ORDER))
+        with self.read() as connection:
+            found = connection.scalar(select(schema.meta.c.value).where(schema.meta.c.key == ORDER))
             return dict(json.loads(found)) if found else {}
 
-    @uncancelled
-    async def obeyed(self) -> None:
+    @writing
+    def obeyed(self) -> None:
         """Forget the order: it was carried out, or refused."""
-        async with self.write() as connection:
-            await connection.execute(delete(schema.meta).where(schema.meta.c.key == ORDER))
+        with self.write() as connection:
+            connection.execute(delete(schema.meta).where(schema.meta.c.key == ORDER))
 
-    @uncancelled
-    async def record(self, data: dict[str, Any], by: str) -> None:
+    @writing
+    def record(self, data: dict[str, Any], by: str) -> None:
         """Note for ever what a person ordered: an action that needs no engine (``upkeep.py`` keeps it)."""
         now = time.time()
         values = {
             "at_wall": now, "by": by, "data": json.dumps(data), "applied_wall": now, "result": schema.ORDERED,
         }  # fmt: skip
-        async with self.write() as connection:
-            await connection.execute(insert(schema.action).values(values))
+        with self.write() as connection:
+            connection.execute(insert(schema.action).values(values))
 
-    @uncancelled
-    async def prune_snapshots(self, keep: int) -> None:
+    @writing
+    def prune_snapshots(self, keep: int) -> None:
         """Keep the newest ``keep`` snapshots of every zone."""
         table = schema.feed_snapshot
         place = func.row_number().over(partition_by=table.c.zone, order_by=table.c.seq.desc()).label("place")
         ranked = select(table.c.seq, place).subquery()
-        async with self.write() as connection:
-            await connection.execute(
-                delete(table).where(table.c.seq.in_(select(ranked.c.seq).where(ranked.c.place > keep)))
-            )
+        with self.write() as connection:
+            connection.execute(delete(table).where(table.c.seq.in_(select(ranked.c.seq).where(ranked.c.place > keep))))
 
 
 def _pack(one: Snapshot) -> bytes:

@@ -13,15 +13,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from sqlalchemy import bindparam, delete, func, select, update
+from sqlalchemy import Connection, bindparam, delete, func, select, update
 from sqlalchemy.dialects.sqlite import insert
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from dnswatch.core.alerts.plain import from_plain
 from dnswatch.core.model import Alert
 from dnswatch.io.store import schema
-from dnswatch.io.store.database import Database
-from dnswatch.io.uncancelled import uncancelled
+from dnswatch.io.store.database import Database, reading, writing
 
 
 class Place(NamedTuple):
@@ -60,28 +58,26 @@ class Unreadable:
 class Outbox(Database):
     """Reading the outbox and moving cursors."""
 
-    @uncancelled
-    async def cursors(self, sinks: Iterable[str]) -> dict[str, int]:
+    @writing
+    def cursors(self, sinks: Iterable[str]) -> dict[str, int]:
         """Give the cursor of each of these sinks; one that has none yet starts at now, and that is stored."""
         names = sorted(set(sinks))
         if not names:
             return {}
-        async with self.write() as connection:
+        with self.write() as connection:
             # sqlite_sequence remembers the highest seq ever given out, also when the outbox has been pruned.
-            last = await connection.scalar(select(func.max(schema.outbox.c.seq)))
+            last = connection.scalar(select(func.max(schema.outbox.c.seq)))
             if last is None:
                 query = "SELECT seq FROM sqlite_sequence WHERE name = 'outbox'"
-                last = (await connection.exec_driver_sql(query)).scalar()
+                last = connection.exec_driver_sql(query).scalar()
             statement = insert(schema.outbox_cursor).on_conflict_do_nothing()
-            await connection.execute(
-                statement, [{"sink": name, "seq": last or 0, "at_wall": time.time()} for name in names]
-            )
+            connection.execute(statement, [{"sink": name, "seq": last or 0, "at_wall": time.time()} for name in names])
             numbering = insert(schema.sink_stream).on_conflict_do_nothing()
-            await connection.execute(numbering, [
+            connection.execute(numbering, [
                 {"sink": name, "stream": secrets.token_hex(4), "number": 0, "dropped": 0} for name in names
             ])  # fmt: skip
             table = schema.outbox_cursor
-            rows = await connection.execute(select(table.c.sink, table.c.seq).where(table.c.sink.in_(names)))
+            rows = connection.execute(select(table.c.sink, table.c.seq).where(table.c.sink.in_(names)))
             return {row.sink: row.seq for row in rows}
 
     async def stream(self, sink: str) -> Stream:
@@ -89,27 +85,27 @@ class Outbox(Database):
         seq = (await self.cursors([sink]))[sink]
         return await self._stream_at(sink, seq)
 
-    @uncancelled
-    async def _stream_at(self, sink: str, seq: int) -> Stream:
+    @reading
+    def _stream_at(self, sink: str, seq: int) -> Stream:
         table = schema.sink_stream
-        async with self.read() as connection:
-            row = (await connection.execute(select(table).where(table.c.sink == sink))).one()
+        with self.read() as connection:
+            row = connection.execute(select(table).where(table.c.sink == sink)).one()
             return Stream(Place(seq, row.number), row.stream, row.dropped)
 
-    @uncancelled
-    async def numberings(self) -> dict[str, tuple[int, Stream]]:
+    @reading
+    def numberings(self) -> dict[str, tuple[int, Stream]]:
         """Give the cursor and the numbering of every sink that has ever run."""
         cursor, table = schema.outbox_cursor, schema.sink_stream
         statement = select(cursor.c.seq, table).join_from(cursor, table, cursor.c.sink == table.c.sink, isouter=True)
-        async with self.read() as connection:
-            rows = (await connection.execute(statement.add_columns(cursor.c.sink.label("name")))).all()
+        with self.read() as connection:
+            rows = connection.execute(statement.add_columns(cursor.c.sink.label("name"))).all()
         return {
             row.name: (row.seq, Stream(Place(row.seq, row.number or 0), row.stream or "", row.dropped or 0))
             for row in rows
         }
 
-    @uncancelled
-    async def waiting(self, after: int, most: int, sink: str = "") -> list[tuple[int, Alert | Unreadable | None]]:
+    @reading
+    def waiting(self, after: int, most: int, sink: str = "") -> list[tuple[int, Alert | Unreadable | None]]:
         """Give the next revisions behind a cursor with their seq, in order; None: a dead letter of ``sink``."""
         box, table, dead = schema.outbox, schema.alert_rev, schema.dead_letter
         buried = select(dead.c.seq).where(dead.c.sink == sink)
@@ -120,14 +116,14 @@ class Outbox(Database):
             .order_by(box.c.seq)
             .limit(most)
         )
-        async with self.read() as connection:
+        with self.read() as connection:
             return [
                 (row.seq, None if row.buried else read_back(row.id, row.rev, row.data))
-                for row in await connection.execute(statement)
+                for row in connection.execute(statement)
             ]
 
-    @uncancelled
-    async def confirm(
+    @writing
+    def confirm(
         self, sink: str, seq: int, number: int | None = None, dropped: int | None = None, dead: Iterable[int] = ()
     ) -> None:
         """Note that the sink has been handed everything up to ``seq``, the last one with ``number``.
@@ -135,20 +131,20 @@ class Outbox(Database):
         ``dropped``: messages ever given up; ``dead``: letters that have been delivered after all. One transaction.
         """
         table, numbering, letters = schema.outbox_cursor, schema.sink_stream, schema.dead_letter
-        async with self.write() as connection:
+        with self.write() as connection:
             statement = update(table).where(table.c.sink == bindparam("name"), table.c.seq < bindparam("to"))
-            await connection.execute(
+            connection.execute(
                 statement.values(seq=bindparam("to"), at_wall=bindparam("now")),
                 {"name": sink, "to": seq, "now": time.time()},
             )
             changed = {name: value for name, value in (("number", number), ("dropped", dropped)) if value is not None}
             if changed:
-                await connection.execute(update(numbering).where(numbering.c.sink == sink).values(changed))
+                connection.execute(update(numbering).where(numbering.c.sink == sink).values(changed))
             if gone := sorted(dead):
-                await connection.execute(delete(letters).where(letters.c.id.in_(gone)))
+                connection.execute(delete(letters).where(letters.c.id.in_(gone)))
 
-    @uncancelled
-    async def backlog(self) -> dict[str, Backlog]:
+    @reading
+    def backlog(self) -> dict[str, Backlog]:
         """Give what waits for each sink, since when (wall) the oldest does, and what is asked of it."""
         box, table, dead = schema.outbox, schema.outbox_cursor, schema.dead_letter
         waits = (
@@ -158,74 +154,74 @@ class Outbox(Database):
         )
         letters = select(dead.c.sink, func.count(), func.count(dead.c.requeued_wall)).group_by(dead.c.sink)
         rewinds = select(schema.sink_stream.c.sink).where(schema.sink_stream.c.rewind.is_not(None))
-        async with self.read() as connection:
-            found = {sink: (count, asked) for sink, count, asked in await connection.execute(letters)}
-            back = set(await connection.scalars(rewinds))
+        with self.read() as connection:
+            found = {sink: (count, asked) for sink, count, asked in connection.execute(letters)}
+            back = set(connection.scalars(rewinds))
             return {
                 sink: Backlog(count, oldest, found.get(sink, (0, 0))[0],
                               sink in back or bool(found.get(sink, (0, 0))[1]))
-                for sink, count, oldest in await connection.execute(waits)
+                for sink, count, oldest in connection.execute(waits)
             }  # fmt: skip
 
-    @uncancelled
-    async def beyond(self, sink: str, rows: int, before: float) -> int:
+    @reading
+    def beyond(self, sink: str, rows: int, before: float) -> int:
         """Give the seq up to which what waits exceeds ``rows`` or is older than ``before`` (wall time); 0: none."""
         box, table = schema.outbox, schema.outbox_cursor
         behind = select(box.c.seq).join(table, (table.c.sink == sink) & (box.c.seq > table.c.seq))
-        async with self.read() as connection:
-            many = await connection.scalar(behind.order_by(box.c.seq.desc()).offset(rows).limit(1))
-            old = await connection.scalar(behind.where(box.c.at_wall < before).order_by(box.c.seq.desc()).limit(1))
+        with self.read() as connection:
+            many = connection.scalar(behind.order_by(box.c.seq.desc()).offset(rows).limit(1))
+            old = connection.scalar(behind.where(box.c.at_wall < before).order_by(box.c.seq.desc()).limit(1))
             return max(many or 0, old or 0)
 
     # ── What `sink requeue` asks for ──────────────────────────────────────────────────────────────────────────
 
-    @uncancelled
-    async def seq_before(self, at: float) -> tuple[int, int]:
+    @reading
+    def seq_before(self, at: float) -> tuple[int, int]:
         """Give the seq after which everything was stored at or after ``at`` (wall), and how many revisions that is."""
         box = schema.outbox
-        async with self.read() as connection:
-            last = await connection.scalar(select(func.max(box.c.seq)).where(box.c.at_wall < at)) or 0
-            return last, await connection.scalar(select(func.count()).where(box.c.seq > last)) or 0
+        with self.read() as connection:
+            last = connection.scalar(select(func.max(box.c.seq)).where(box.c.at_wall < at)) or 0
+            return last, connection.scalar(select(func.count()).where(box.c.seq > last)) or 0
 
-    @uncancelled
-    async def count_after(self, seq: int) -> int:
+    @reading
+    def count_after(self, seq: int) -> int:
         """Give how many revisions the outbox still has behind ``seq``."""
-        async with self.read() as connection:
-            return await connection.scalar(select(func.count()).where(schema.outbox.c.seq > seq)) or 0
+        with self.read() as connection:
+            return connection.scalar(select(func.count()).where(schema.outbox.c.seq > seq)) or 0
 
-    @uncancelled
-    async def ask_rewind(self, sink: str, seq: int) -> bool:
+    @writing
+    def ask_rewind(self, sink: str, seq: int) -> bool:
         """Ask that everything behind ``seq`` is sent again; False: no such sink has ever run."""
         table = schema.sink_stream
-        async with self.write() as connection:
-            return (await connection.execute(update(table).where(table.c.sink == sink).values(rewind=seq))).rowcount > 0
+        with self.write() as connection:
+            return connection.execute(update(table).where(table.c.sink == sink).values(rewind=seq)).rowcount > 0
 
-    @uncancelled
-    async def take_rewind(self, sink: str) -> int | None:
+    @writing
+    def take_rewind(self, sink: str) -> int | None:
         """Move the cursor back as asked, and give where it stands now; None: nobody asked."""
         table, cursor = schema.sink_stream, schema.outbox_cursor
-        async with self.write() as connection:
-            seq: int | None = await connection.scalar(select(table.c.rewind).where(table.c.sink == sink))
+        with self.write() as connection:
+            seq: int | None = connection.scalar(select(table.c.rewind).where(table.c.sink == sink))
             if seq is None:
                 return None
-            await connection.execute(update(table).where(table.c.sink == sink).values(rewind=None))
+            connection.execute(update(table).where(table.c.sink == sink).values(rewind=None))
             back = update(cursor).where(cursor.c.sink == sink, cursor.c.seq > seq)
-            await connection.execute(back.values(seq=seq, at_wall=time.time()))
-            return await connection.scalar(select(cursor.c.seq).where(cursor.c.sink == sink))
+            connection.execute(back.values(seq=seq, at_wall=time.time()))
+            return connection.scalar(select(cursor.c.seq).where(cursor.c.sink == sink))
 
-    @uncancelled
-    async def forget_cursors(self, keep: Iterable[str], before: float) -> None:
+    @writing
+    def forget_cursors(self, keep: Iterable[str], before: float) -> None:
         """Drop cursors of sinks that are configured no more and have not moved since ``before`` (wall)."""
         table = schema.outbox_cursor
-        async with self.write() as connection:
-            await connection.execute(delete(table).where(table.c.sink.not_in(sorted(keep)), table.c.at_wall < before))
-            await _forget_without_cursor(connection)
+        with self.write() as connection:
+            connection.execute(delete(table).where(table.c.sink.not_in(sorted(keep)), table.c.at_wall < before))
+            _forget_without_cursor(connection)
 
 
-async def _forget_without_cursor(connection: AsyncConnection) -> None:
+def _forget_without_cursor(connection: Connection) -> None:
     known = select(schema.outbox_cursor.c.sink)
     for table in (schema.sink_stream, schema.dead_letter):
-        await connection.execute(delete(table).where(table.c.sink.not_in(known)))
+        connection.execute(delete(table).where(table.c.sink.not_in(known)))
 
 
 def read_back(alert_id: str, rev: int, data: str) -> Alert | Unreadable:

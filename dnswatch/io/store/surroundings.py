@@ -16,35 +16,34 @@ from dnswatch.core.model import SEVERITIES, Alert, Severity
 from dnswatch.io.around import Around, Lookup
 from dnswatch.io.store import schema
 from dnswatch.io.store.book import current
-from dnswatch.io.store.database import Database
-from dnswatch.io.uncancelled import uncancelled
+from dnswatch.io.store.database import Database, reading, writing
 
 
 class Surroundings(Database):
     """Keeping surroundings; finding alerts that have none yet."""
 
-    @uncancelled
-    async def save_surroundings(self, alert_id: str, around: Around) -> None:
+    @writing
+    def save_surroundings(self, alert_id: str, around: Around) -> None:
         """Keep what was found around an alert, in place of what was kept before."""
         data = json.dumps(asdict(around), separators=(",", ":"))
         row = {"alert_id": alert_id, "at_wall": time.time(), "data": data}
         statement = insert(schema.surroundings).values(**row)
-        async with self.write() as connection:
-            await connection.execute(statement.on_conflict_do_update(index_elements=["alert_id"], set_=row))
+        with self.write() as connection:
+            connection.execute(statement.on_conflict_do_update(index_elements=["alert_id"], set_=row))
 
-    @uncancelled
-    async def surroundings(self, alert_id: str) -> Around | None:
+    @reading
+    def surroundings(self, alert_id: str) -> Around | None:
         """Give what was kept; None when nothing was."""
         table = schema.surroundings
-        async with self.read() as connection:
-            data = await connection.scalar(select(table.c.data).where(table.c.alert_id == alert_id))
+        with self.read() as connection:
+            data = connection.scalar(select(table.c.data).where(table.c.alert_id == alert_id))
         if data is None:
             return None
         plain = json.loads(data)
         return Around(tuple(Lookup(*one) for one in plain.pop("lookups")), **plain)
 
-    @uncancelled
-    async def without_surroundings(self, severity: Severity, since: float, before: float, most: int) -> list[Alert]:
+    @reading
+    def without_surroundings(self, severity: Severity, since: float, before: float, most: int) -> list[Alert]:
         """Give alerts, at least so severe and first seen between two times, around which nothing was read yet."""
         alert, kept = schema.alert, schema.surroundings
         statement = (
@@ -59,5 +58,5 @@ class Surroundings(Database):
             .order_by(alert.c.first_at)
             .limit(most)
         )
-        async with self.read() as connection:
-            return [current(row) for row in await connection.execute(statement)]
+        with self.read() as connection:
+            return [current(row) for row in connection.execute(statement)]

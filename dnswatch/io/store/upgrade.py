@@ -38,8 +38,9 @@ async def upgrade(path: Path) -> Upgraded | None:
     stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
     backup = path.with_name(f"{path.name}.layout-{before}.{stamp}")
     copy(path, backup)
-    async with await Database.open(path, create=False, older=True) as database, database.write() as connection:
-        await connection.run_sync(_steps, before)
+    async with await Database.open(path, create=False, older=True) as database:
+        with database.write() as connection:
+            _steps(connection, before)
     return Upgraded(before, schema.VERSION, backup)
 
 

@@ -15,8 +15,7 @@ from sqlalchemy.dialects.sqlite import insert
 
 from dnswatch.io.store import schema
 from dnswatch.io.store.checkpoint import encode
-from dnswatch.io.store.database import Database
-from dnswatch.io.uncancelled import uncancelled
+from dnswatch.io.store.database import Database, reading, writing
 
 CHUNK = 5000
 """Rows deleted in one transaction: a few milliseconds, so that a checkpoint never waits long."""
@@ -27,23 +26,23 @@ DELIVERED_S = 7 * 86400.0
 class Upkeep(Database):
     """Status rows and pruning."""
 
-    @uncancelled
-    async def save_status(self, rows: Mapping[str, Mapping[str, Any]]) -> None:
+    @writing
+    def save_status(self, rows: Mapping[str, Mapping[str, Any]]) -> None:
         """Replace all status rows."""
         now = time.time()
-        async with self.write() as connection:
-            await connection.execute(delete(schema.status))
+        with self.write() as connection:
+            connection.execute(delete(schema.status))
             if rows:
-                await connection.execute(
+                connection.execute(
                     insert(schema.status),
                     [{"key": key, "at_wall": now, "data": encode(data)} for key, data in sorted(rows.items())],
                 )
 
-    @uncancelled
-    async def status(self) -> dict[str, tuple[float, dict[str, Any]]]:
+    @reading
+    def status(self) -> dict[str, tuple[float, dict[str, Any]]]:
         """Give the status rows with the wall time of their writing."""
-        async with self.read() as connection:
-            rows = await connection.execute(select(schema.status).order_by(schema.status.c.key))
+        with self.read() as connection:
+            rows = connection.execute(select(schema.status).order_by(schema.status.c.key))
             return {row.key: (row.at_wall, json.loads(row.data)) for row in rows}
 
     async def prune(self, alerts_before: float, sightings_before: float) -> dict[str, int]:
@@ -65,10 +64,10 @@ class Upkeep(Database):
         gone["action"] = await self._prune(schema.action, done)
         return gone
 
-    @uncancelled
-    async def _slowest_sink(self) -> int | None:
-        async with self.read() as connection:
-            least: int | None = await connection.scalar(select(func.min(schema.outbox_cursor.c.seq)))
+    @reading
+    def _slowest_sink(self) -> int | None:
+        with self.read() as connection:
+            least: int | None = connection.scalar(select(func.min(schema.outbox_cursor.c.seq)))
             return least
 
     async def _prune(self, table: Table, which: ColumnElement[bool]) -> int:
@@ -78,9 +77,9 @@ class Upkeep(Database):
             total += count
         return total + count
 
-    @uncancelled
-    async def _prune_chunk(self, table: Table, which: ColumnElement[bool]) -> int:
+    @writing
+    def _prune_chunk(self, table: Table, which: ColumnElement[bool]) -> int:
         keys = list(table.primary_key.columns)
-        async with self.write() as connection:
+        with self.write() as connection:
             chosen = select(*keys).where(which).limit(CHUNK)
-            return (await connection.execute(delete(table).where(tuple_(*keys).in_(chosen)))).rowcount
+            return connection.execute(delete(table).where(tuple_(*keys).in_(chosen))).rowcount
