@@ -23,8 +23,9 @@ from typing import Any, Literal, NamedTuple
 from dnswatch.config.model import Source
 from dnswatch.core.detect.engine import Engine
 from dnswatch.core.logs.digest import Digest, Digested
-from dnswatch.core.logs.formats import misfit, shows_stamps
+from dnswatch.core.logs.formats import LINES, misfit, shows_stamps
 from dnswatch.core.logs.parsers import PARSERS, read_head
+from dnswatch.core.logs.telling import Telling
 from dnswatch.core.logs.timestamps import Stamps
 from dnswatch.core.model import Notice, Position, Query, Weird
 from dnswatch.core.reading import DNSTAP, Scan, build_digest, rescan
@@ -40,6 +41,8 @@ from dnswatch.io.weave import Behind, Pieces, Weave
 
 JUDGED_AFTER = 20
 """Samples after which a log of which none parsed is said to be of another format."""
+NONE_OF = LINES
+"""… where they are other programs' lines, or the server's own without a lookup: a shared file shows one by then."""
 RATE_S = 10.0  # lines/s is the mean of about this long
 AGREES_S = 60.0
 """A line alone far ahead of the one before is believed while nothing follows it if it is at most this far ahead of our
@@ -90,7 +93,9 @@ class Reader:
         self.weird: Counter[str] = Counter()
         self.losses: Counter[str] = Counter()
         self.lost_before: Mapping[str, int] = {}  # what earlier processes lost
+        self.telling = Telling(settings.type)
         self.wrong_format = ""
+        self._judge_at = JUDGED_AFTER
         self.logging: tuple[float, bool] | None = None  # when the server said that its query log is on or off
         self.started = 0.0  # stamp of its last word that it has started
         self.asked = 0.0  # stamp of the newest query that was parsed
@@ -288,11 +293,8 @@ class Reader:
                 self.asked = event.at
             if event.at > self.last_at:
                 self.last_at, self.read_at = event.at, self._stamps.arrival or time.time()
+        self.telling.take(digested.samples, block.data, block.position.offset, block.position.path)
         for _, sample in digested.samples:
-            if isinstance(sample, Weird):
-                self.counts["samples_bad"] += 1
-            elif sample is not None:
-                self.counts["samples_good"] += 1
             if isinstance(sample, Query) and sample.at > self.asked:
                 self.asked = sample.at
             if sample is not None and sample.at > self.last_at:
@@ -301,8 +303,7 @@ class Reader:
                 newest = max(newest, sample.at)
         if self.at_end and newest and self._stamps.arrival:
             self.ahead_s, self.reads = newest - self._stamps.arrival, self.reads + 1
-        if not self.counts["samples_good"] and not self.wrong_format and self.counts["samples"] >= JUDGED_AFTER:
-            self._judge_format(bytes(block.data[: 64 << 10]))
+        self._judge_format(block.data)
         if self._stamps.zoneless and self.settings.timezone is None and not self._zone_said:
             self._zone_said = True
             said = "its stamps carry no zone and are read as UTC; set timezone: (for example Europe/Berlin)"
@@ -329,10 +330,25 @@ class Reader:
             self.started = notice.at
             self.logging = None
 
-    def _judge_format(self, data: bytes) -> None:
-        wrong = misfit(self.settings.type, data) if self.settings.type != DNSTAP else None
-        self.wrong_format = str(wrong) if wrong else f"no sampled line is a {self.settings.type} line"
-        log.warning("source %s: %s. Nothing will be found in it: set type: to what it is", self.id, self.wrong_format)
+    def _judge_format(self, data: bytes | bytearray) -> None:
+        """Say once that a log is of another format than it was said to be; a shared file may begin with others' lines.
+
+        What it becomes later is the monitor's to see (``core/health/parsing.py``).
+        """
+        counts = self.telling.counts
+        if self.wrong_format and counts.good >= JUDGED_AFTER:
+            self.wrong_format = ""
+        if counts.good or self.wrong_format or self.settings.type == DNSTAP or sum(counts) < self._judge_at:
+            return
+        self._judge_at *= 2
+        wrong = misfit(self.settings.type, bytes(data[: 64 << 10]))
+        if wrong is not None and (wrong.looks_like or counts.bad >= JUDGED_AFTER):
+            self.wrong_format = str(wrong)
+        elif counts.bad >= JUDGED_AFTER or sum(counts) >= NONE_OF:
+            self.wrong_format = f"none of {sum(counts)} sampled lines tells a lookup as {self.settings.type} does"
+            self.wrong_format += self.telling.describe(counts.bad > 0)
+        if self.wrong_format:
+            log.warning("source %s: %s. Nothing is found in it: set type: to what it is", self.id, self.wrong_format)
 
     def row(self) -> dict[str, Any]:
         """Give the status row."""
@@ -343,7 +359,6 @@ class Reader:
             weight = min((now - self._rate_at) / RATE_S, 1.0)
             self._rate += ((self.lines - self._rate_lines) / (now - self._rate_at) - self._rate) * weight
             self._rate_lines, self._rate_at = self.lines, now
-        good, bad = self.counts["samples_good"], self.counts["samples_bad"]
         waiting, lost = self.waiting(), self.lost()
         return {
             "type": self.settings.type, "path": self.id, "file": self.position.path if self.position else self.id,
@@ -351,8 +366,9 @@ class Reader:
             "lag_s": max(time.time() - self.last_at, 0.0) if lag_bytes and self.last_at else 0.0,
             "last_at": self.last_at or None, "read_bytes": self.counts["read_bytes"], "lines": round(self.lines),
             "lines_per_s": round(self._rate, 1), "candidates": self.counts["candidates"],
-            "samples": self.counts["samples"], "samples_bad": bad,
-            "parse_ratio": round(good / (good + bad), 4) if good + bad else None,
+            "samples": self.counts["samples"], "samples_bad": self.telling.counts.bad,
+            "samples_other": self.telling.counts.other, "samples_foreign": self.telling.counts.foreign,
+            "parse_ratio": self.telling.ratio,
             "weird": dict(sorted(self.weird.items())), "notices": dict(sorted(self.losses.items())),
             "rotations": dict(self.tail.generations) if self.tail else {}, "lost": lost,
             "lost_lines": lost.pop("overflow", 0), "failures": self.task.failures, "waiting": waiting,

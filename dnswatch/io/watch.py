@@ -132,7 +132,7 @@ def seen(reader: Reader) -> Seen:
     waiting = reader.waiting()
     return Seen(
         source=reader.id, type=reader.settings.type, at_end=reader.at_end and not waiting and not reader.behind(),
-        lines=reader.lines, good=reader.counts["samples_good"], bad=reader.counts["samples_bad"], size=size,
+        lines=reader.lines, parsed=reader.telling.counts, describe=reader.telling.describe, size=size,
         rotated=rotated, lag_bytes=lag, waiting=waiting, held=held, late_s=late_s, overflow=reader.losses["overflow"],
         lost={why: count for why, count in reader.lost_now().items() if why not in UNSURE and why != LEFT_OUT},
         skipped=tail.skipped if isinstance(tail, FileTail) else 0,

@@ -10,6 +10,7 @@ from dnswatch.core.health.alarms import Alarms
 from dnswatch.core.health.kinds import KINDS
 from dnswatch.core.health.monitor import HOST, Disk, Monitor, Seen
 from dnswatch.core.health.profile import Profile
+from dnswatch.core.logs.telling import Counts
 
 LOG = "/var/log/named/query.log"
 MONDAY = datetime(2026, 3, 2, tzinfo=UTC).timestamp()
@@ -283,12 +284,12 @@ def test_lines_that_do_not_parse_any_more() -> None:
     good = 0
     for _ in range(10):
         good += 50
-        site.live(60, good=good)
+        site.live(60, parsed=Counts(good))
     assert site.told == []
-    site.live(60, good=good + 25, bad=25)
+    site.live(60, parsed=Counts(good + 25, 25))
     ((kind, _, text),) = site.told
     assert (kind, text.split(": ")[1]) == ("parse-drop", "50% of the sampled lines parse, 100% are usual")
-    site.live(200, good=good + 125, bad=25)
+    site.live(200, parsed=Counts(good + 125, 25))
     assert site.kinds()[-1] == ("parse-drop", "closed")
 
 
@@ -296,7 +297,7 @@ def test_a_log_that_always_holds_other_lines_is_well() -> None:
     """A file shared with other messages: its own ratio is usual."""
     site = Site()
     for n in range(1, 40):
-        site.live(60, good=30 * n, bad=20 * n)
+        site.live(60, parsed=Counts(30 * n, 20 * n))
     assert site.told == []
 
 

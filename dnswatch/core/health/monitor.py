@@ -12,14 +12,12 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
 from dnswatch.core.detect.changes import Row
+from dnswatch.core.health.parsing import Describe, Parsing
 from dnswatch.core.health.profile import LEAST_S, MISSING, Profile
+from dnswatch.core.logs.telling import Counts
 
 ROW = "profile"
 """Kind of the stored rows."""
-SAMPLES = 40
-"""Sampled lines that are judged together: one bad among them is 2.5 %."""
-DROPPED, RECOVERED = 0.7, 0.9
-"""Parse ratio, relative to the usual one, at which it has dropped, and at which it is well again."""
 READABLE_S = 30.0
 """A log may be missing for so long: a rotation takes milliseconds, a restart of a server seconds."""
 STUCK_S = {"dnsmasq": 160.0}
@@ -57,8 +55,8 @@ class Seen(NamedTuple):
     type: str
     at_end: bool  # everything that its server wrote is read
     lines: float = 0.0  # an estimate
-    good: int = 0  # sampled lines that say what they should
-    bad: int = 0  # sampled lines that do not parse
+    parsed: Counts = Counts()  # sampled lines
+    describe: Describe = lambda unreadable: ""  # the newest of them that tell nothing
     size: int | None = None  # of the file that the path names
     rotated: bool = False  # its server, or somebody, rotates it
     lag_bytes: int = 0
@@ -100,12 +98,12 @@ class _Memory:
 
     seen: Seen
     profile: Profile
+    parsing: Parsing
     line_at: float  # wall time when the last line came, or when looking began
     gap_s: float = 0.0  # usual time between looks that found lines
     came: bool = False  # a line came since looking began
     told: bool = False  # that it is silent
     waiting_since: float | None = None
-    judged: tuple[int, int] = (0, 0)  # samples that were judged
     lag: list[int] = field(default_factory=list)
     lag_at: float = 0.0
     wrong: int = 0  # reads in a row whose stamps were far off
@@ -130,7 +128,9 @@ class Monitor:
         backlog = seen.lines if known is None else 0.0  # read before anybody looked
         if known is None:
             profile = self._stored.pop(seen.source, None) or Profile()
-            known = self._sources[seen.source] = _Memory(Seen(seen.source, seen.type, False), profile, now)
+            known = self._sources[seen.source] = _Memory(
+                Seen(seen.source, seen.type, False), profile, Parsing(profile, now), now
+            )
         lines = max(seen.lines - known.seen.lines, 0.0)
         silence_s = now - known.line_at
         if lines:
@@ -139,7 +139,7 @@ class Monitor:
             known.line_at, known.came = now, True
         said = [
             *self._unreadable(known, seen, now), *self._stopped(known, seen, now),
-            *self._switched_off(known, seen, now), *self._parsing(known, seen), *self._lost(known, seen),
+            *self._switched_off(known, seen, now), *self._parsing(known, seen, now), *self._lost(known, seen),
             *self._lagging(known, seen, now), *self._clock(known, seen),
         ]  # fmt: skip
         explained = any(one.holds and one.kind in SILENCING for one in said)
@@ -237,23 +237,11 @@ class Monitor:
                            f"its server has started anew and logged no query since, for {_span(still_s)}")  # fmt: skip
 
     @staticmethod
-    def _parsing(known: _Memory, seen: Seen) -> Iterator[Said]:
-        if seen.wrong_format:
-            yield Said("parse-drop", seen.source, True, seen.wrong_format)
-        good, bad = seen.good - known.judged[0], seen.bad - known.judged[1]
-        if good + bad < SAMPLES:
-            return
-        known.judged = seen.good, seen.bad
-        ratio, usual = good / (good + bad), known.profile.parsed
-        if usual is not None and ratio < usual * DROPPED:
-            yield Said("parse-drop", seen.source, True,
-                       f"{ratio:.0%} of the sampled lines parse, {usual:.0%} are usual")  # fmt: skip
-            return
-        if good:
-            if usual is None or ratio >= usual * RECOVERED:
-                yield Said("parse-drop", seen.source, False, f"{ratio:.0%} of the sampled lines parse")
-            known.profile.parsed = round(ratio if usual is None else usual + (ratio - usual) * 0.1, 4)
-            known.profile.changed |= usual is None
+    def _parsing(known: _Memory, seen: Seen, now: float) -> Iterator[Said]:
+        stopped = seen.started > 0.0 and seen.asked <= seen.started  # `_switched_off` says so
+        said = list(known.parsing.look(seen.parsed, seen.describe, stopped, now))
+        for holds, text in [(True, seen.wrong_format)] if seen.wrong_format else said:
+            yield Said("parse-drop", seen.source, holds, text)
 
     @staticmethod
     def _lost(known: _Memory, seen: Seen) -> Iterator[Said]:

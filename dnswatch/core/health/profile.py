@@ -40,7 +40,9 @@ class Profile:
         self.slots: list[list[int]] = [[] for _ in range(WEEK)]  # lines per hour, by hour of the week (UTC)
         self.longest_s = 0.0  # the longest silence that was not told
         self.watched_s = 0.0  # followed live for this long, ever
-        self.parsed: float | None = None  # share of the sampled lines that parse, usually
+        self.parsed: float | None = None  # share of the sampled lines that parse, usually: `Parsing`
+        self.tells: float | None = None  # share of them that tell something, of all but other programs' lines
+        self.foreign = 0.0  # share of other programs' lines
         self.changed = False
         self._hour = -1  # the hour that is counted
         self._lines = 0.0
@@ -111,8 +113,8 @@ class Profile:
     def row(self) -> dict[str, Any]:
         """Give the plain form."""
         return {"slots": self.slots, "longest_s": round(self.longest_s, 1), "watched_s": round(self.watched_s),
-                "parsed": self.parsed, "hour": self._hour, "lines": round(self._lines), "whole": self._whole,
-                "last_at": round(self._last_at)}  # fmt: skip
+                "parsed": self.parsed, "tells": self.tells, "foreign": self.foreign, "hour": self._hour,
+                "lines": round(self._lines), "whole": self._whole, "last_at": round(self._last_at)}  # fmt: skip
 
     @classmethod
     def of_row(cls, row: Mapping[str, Any]) -> Profile:
@@ -120,6 +122,7 @@ class Profile:
         one = cls()
         one.slots = [list(slot) for slot in row["slots"]]
         one.longest_s, one.watched_s, one.parsed = row["longest_s"], row["watched_s"], row["parsed"]
+        one.tells, one.foreign = row.get("tells"), row.get("foreign", 0.0)
         one._hour, one._lines = row.get("hour", -1), float(row.get("lines", 0.0))
         one._whole, one._last_at = row.get("whole", False), float(row.get("last_at", 0.0))
         return one

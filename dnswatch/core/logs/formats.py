@@ -67,7 +67,7 @@ def misfit(name: str, data: bytes) -> Misfit | None:
     if not lines or sum(shaped) >= SHARE * len(lines):
         return None
     number, line = lines[shaped.index(False)]
-    return Misfit(name, number, _shown(line), detect(data), _shown(parser.example, len(parser.example)))
+    return Misfit(name, number, shown(line), detect(data), shown(parser.example, len(parser.example)))
 
 
 def _shaped(parser: type[Parser], lines: list[bytes]) -> list[bool]:
@@ -97,6 +97,7 @@ def _lines(data: bytes) -> Iterator[tuple[int, bytes]]:
             yield number, line
 
 
-def _shown(line: bytes, limit: int = SHOWN) -> str:
+def shown(line: bytes, limit: int = SHOWN) -> str:
+    """Give the beginning of a line as printable text in quotes."""
     text = "".join(chr(byte) if 0x20 <= byte < 0x7F else f"\\x{byte:02x}" for byte in line[:limit])
     return f"“{text}…”" if len(line) > limit else f"“{text}”"
