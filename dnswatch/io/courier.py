@@ -172,7 +172,7 @@ class Courier:
                     await self._store_place()
                 elif self._stopping:
                     return
-                else:
+                if len(waiting) < BATCH:  # that was all: whoever adds something wakes us
                     await self._rest()
         finally:
             await self._sink.close()

@@ -25,7 +25,9 @@ from dnswatch.io.uncancelled import uncancelled
 
 EVERY_S = 1.0
 URGENT_APART_S = 0.005
-"""Revisions are committed at once, but a burst of them shares commits (a commit takes 0.2 … 4 ms)."""
+"""Revisions are committed at once, but not sooner after the last commit: a burst of them shares commits."""
+ASK_S = 0.9
+"""Orders of commands are looked for so often at most: no alert waits for that (1 ms), and no order for two beats."""
 IDLE_S = 30.0
 """Log time that passes without a line is stored this often only."""
 EVERY_BYTES = 8 << 20
@@ -78,11 +80,13 @@ class Ledger:
         self._health = tuple(health)
         self._wake: list[Callable[[], None]] = []
         self.decided: Callable[[], None] = lambda: None  # called after a commit that stored decisions
+        self._ended_at = 0.0  # monotonic, of the last commit
         self._held = Uncommitted()
         self._failed: Uncommitted | None = None  # taken, but not stored yet
         self._bytes = 0
         self._writings = Writings(store.path)
         self._ask = True  # somebody may have left orders in the store
+        self._asked_at = -ASK_S  # monotonic
         self.fed = asyncio.Event()  # bytes came; whoever waits for that clears it
         self._urgent = asyncio.Event()
         self._room = asyncio.Condition()
@@ -127,11 +131,11 @@ class Ledger:
         """
         async with self._committing:
             self._ask = self._writings.since() or self._ask
-            if self._ask:
+            if self._ask and (final or time.monotonic() - self._asked_at >= ASK_S):
                 for asked in await self._store.asked():
                     if asked.id not in self._held.applied and not (self._failed and asked.id in self._failed.applied):
                         self._apply(asked)
-                self._ask = False
+                self._ask, self._asked_at = False, time.monotonic()
             now, taken_bytes = self._take(), self._bytes
             if not (final or self._worth_storing(now)):
                 return
@@ -143,7 +147,8 @@ class Ledger:
             self._stored_positions = now.positions
             self._bytes -= taken_bytes
             self.commits += 1
-            self.commit_s = time.monotonic() - started
+            self._ended_at = time.monotonic()
+            self.commit_s = self._ended_at - started
             self.committed_at = time.time()
             self.task.progress()
             if now.revisions:
@@ -203,5 +208,5 @@ class Ledger:
             except TimeoutError:
                 pass
             else:
-                await asyncio.sleep(URGENT_APART_S)
+                await asyncio.sleep(max(0.0, self._ended_at + URGENT_APART_S - time.monotonic()))
             await self.commit()

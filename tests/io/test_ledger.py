@@ -112,8 +112,11 @@ async def test_without_revisions_it_waits_for_the_second(tmp_path: Path, monkeyp
         assert ("clock", "", {"log_now": 7.0}) in (await made.store.load()).rows
 
 
-async def test_an_idle_store_is_asked_nothing_until_somebody_writes(tmp_path: Path) -> None:
+async def test_an_idle_store_is_asked_nothing_until_somebody_writes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Orders of commands are looked for only after a write, by whomever, and then found."""
+    monkeypatch.setattr(module, "ASK_S", 0.0)
     async with world(tmp_path, runs=False) as made, await Store.open(tmp_path / FILE) as command:
         looks = 0
         asked = made.store.asked

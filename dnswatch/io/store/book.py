@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -19,6 +18,7 @@ from dnswatch.core.model import SEVERITIES, Alert, Severity
 from dnswatch.io.store import schema
 from dnswatch.io.store.checkpoint import encode
 from dnswatch.io.store.database import Database, reading, writing
+from dnswatch.io.store.fixed import Fixed
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +106,8 @@ class Book(Database):
     @reading
     def asked(self) -> list[Asked]:
         """Give the actions that wait for the engine, the oldest first."""
-        return self._actions(schema.action.c.applied_wall.is_(None))
+        with self.read() as connection:
+            return [_asked(row) for row in _ASKED.run(connection)]
 
     @reading
     def outcome(self, number: int) -> Asked | None:
@@ -122,8 +123,14 @@ class Book(Database):
     def _actions(self, which: ColumnElement[bool]) -> list[Asked]:
         table = schema.action
         with self.read() as connection:
-            rows: Sequence[Any] = connection.execute(select(table).where(which).order_by(table.c.id)).all()
-        return [Asked(row.id, row.at_wall, row.by, json.loads(row.data), row.applied_wall, row.result) for row in rows]
+            return [_asked(row) for row in connection.execute(select(table).where(which).order_by(table.c.id))]
+
+
+_ASKED = Fixed(select(schema.action).where(schema.action.c.applied_wall.is_(None)).order_by(schema.action.c.id))
+
+
+def _asked(row: Any) -> Asked:
+    return Asked(row.id, row.at_wall, row.by, json.loads(row.data), row.applied_wall, row.result)
 
 
 def current(row: Any) -> Alert:

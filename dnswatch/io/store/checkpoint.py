@@ -20,6 +20,7 @@ from dnswatch.core.detect.changes import Changes, SightingRow
 from dnswatch.core.model import SEVERITIES, Alert, Decision, Position
 from dnswatch.io.store import schema
 from dnswatch.io.store.database import Database, reading, writing
+from dnswatch.io.store.fixed import Fixed
 
 EPISODE = "episode"
 """Kind of the engine's rows that hold an open alert's ``id``, ``last_at`` and ``count``."""
@@ -125,27 +126,71 @@ def encode(value: Any) -> str:
     return _encoder.encode(value)
 
 
+def _replaced(table: Table, keys: Sequence[str], *names: str, newer: str = "") -> Fixed:
+    """Write rows in place of those with the same ``keys``: these columns of them, or all but the keys.
+
+    ``newer``: only over rows that do not have more of this.
+    """
+    statement = insert(table)
+    new = statement.excluded
+    changing = names or [name for name in table.c.keys() if name not in keys]  # noqa: SIM118 (columns, not a dict)
+    where = new[newer] >= table.c[newer] if newer else None
+    return Fixed(
+        statement.on_conflict_do_update(index_elements=keys, set_={name: new[name] for name in changing}, where=where)
+    )
+
+
+def _sighting() -> Fixed:
+    """Add to the attempts of an hour."""
+    table, statement = schema.sighting, insert(schema.sighting)
+    new = statement.excluded
+    return Fixed(statement.on_conflict_do_update(
+        index_elements=["hour", "client", "qname", "qtype", "expected"],
+        set_={
+            "service": new.service,
+            "first_at": func.min(table.c.first_at, new.first_at),
+            "last_at": func.max(table.c.last_at, new.last_at),
+            "attempts": table.c.attempts + new.attempts,
+        },
+    ))  # fmt: skip
+
+
+def _outbox() -> Fixed:
+    """Put a revision into the outbox that is not stored yet."""
+    table = schema.alert_rev
+    known = select(table.c.id).where(table.c.id == bindparam("alert_id"), table.c.rev == bindparam("rev"))
+    fresh: Any = select(*[bindparam(name) for name in ("alert_id", "rev", "at_wall")]).where(~known.exists())
+    return Fixed(insert(schema.outbox).from_select(["alert_id", "rev", "at_wall"], fresh).on_conflict_do_nothing())
+
+
+def _attempts() -> Fixed:
+    table = schema.alert
+    statement = update(table).where(table.c.id == bindparam("b_id"))
+    return Fixed(statement.values(last_at=bindparam("b_last"), attempts=bindparam("b_count")))
+
+
+_POSITION = _replaced(schema.position, ["source"])
+_SIGHTING = _sighting()
+_OUTBOX = _outbox()
+_REVISION = Fixed(insert(schema.alert_rev).on_conflict_do_nothing())
+_ALERT = _replaced(schema.alert, ["id"], newer="rev")
+_ATTEMPTS = _attempts()
+_DECISION = _replaced(schema.decision, ["trigger", "scope"], "action", "reason", "expires_at", "alert")
+
+
 def _position(data: dict[str, Any]) -> Position:
     left = tuple(_position(each) for each in data.pop("left", ()))
     return Position(**data, left=left)
 
 
 def _save_positions(connection: Connection, positions: Sequence[SourceState], now: float) -> None:
-    if not positions:
-        return
-    statement = insert(schema.position)
-    statement = statement.on_conflict_do_update(
-        index_elements=["source"],
-        set_={name: statement.excluded[name] for name in ("data", "digest", "at_wall")},
-    )
-    rows = [
+    _POSITION.each(connection, [
         {
             "source": state.position.source, "data": encode(asdict(state.position)),
             "digest": encode(state.digest), "at_wall": now,
         }
         for state in positions
-    ]  # fmt: skip
-    connection.execute(statement, rows)
+    ])  # fmt: skip
 
 
 def _save_rows(connection: Connection, table: Table, changed: Mapping[tuple[str, str], dict[str, Any] | None]) -> None:
@@ -182,83 +227,33 @@ def _add_sightings(connection: Connection, rows: Iterable[SightingRow]) -> None:
         found["last_at"] = max(found["last_at"], row.last_at)
         found["attempts"] += row.count
         found["service"] = row.service
-    if not sums:
-        return
-    table, statement = schema.sighting, insert(schema.sighting)
-    new = statement.excluded
-    statement = statement.on_conflict_do_update(
-        index_elements=["hour", "client", "qname", "qtype", "expected"],
-        set_={
-            "service": new.service,
-            "first_at": func.min(table.c.first_at, new.first_at),
-            "last_at": func.max(table.c.last_at, new.last_at),
-            "attempts": table.c.attempts + new.attempts,
-        },
-    )
-    connection.execute(statement, [sums[key] for key in sorted(sums)])
+    _SIGHTING.each(connection, [sums[key] for key in sorted(sums)])
 
 
 def _save_revisions(connection: Connection, revisions: Sequence[Alert], now: float) -> None:
-    if not revisions:
-        return
     rows = [
         {
-            "b_id": one.id, "b_rev": one.rev, "b_at": one.at, "b_wall": now, "b_cause": one.cause,
-            "b_data": encode(to_plain(one)), "b_state": one.state, "b_severity": SEVERITIES.index(one.severity),
-            "b_client": one.client.address, "b_name": one.client.name, "b_group": one.client.group,
-            "b_service": one.service, "b_category": one.category, "b_first": one.first_at, "b_last": one.last_at,
-            "b_count": one.count,
+            "id": one.id, "alert_id": one.id, "rev": one.rev, "at": one.at, "at_wall": now, "cause": one.cause,
+            "data": encode(to_plain(one)), "state": one.state, "severity": SEVERITIES.index(one.severity),
+            "client": one.client.address, "name": one.client.name, "grouping": one.client.group,
+            "service": one.service, "category": one.category, "first_at": one.first_at, "last_at": one.last_at,
+            "attempts": one.count,
         }
         for one in revisions
     ]  # fmt: skip
-    # The outbox goes first: it takes only what alert_rev does not know yet.
-    known = select(schema.alert_rev.c.id).where(
-        schema.alert_rev.c.id == bindparam("b_id"), schema.alert_rev.c.rev == bindparam("b_rev")
-    )
-    fresh: Any = select(*[bindparam(name) for name in ("b_id", "b_rev", "b_wall")]).where(~known.exists())
-    connection.execute(
-        insert(schema.outbox).from_select(["alert_id", "rev", "at_wall"], fresh).on_conflict_do_nothing(), rows
-    )
-    connection.execute(
-        insert(schema.alert_rev)
-        .values(id=bindparam("b_id"), rev=bindparam("b_rev"), at=bindparam("b_at"), at_wall=bindparam("b_wall"),
-                cause=bindparam("b_cause"), data=bindparam("b_data"))
-        .on_conflict_do_nothing(),
-        rows,
-    )  # fmt: skip
-    statement = insert(schema.alert).values(
-        id=bindparam("b_id"), rev=bindparam("b_rev"), at=bindparam("b_at"), state=bindparam("b_state"),
-        severity=bindparam("b_severity"), client=bindparam("b_client"), name=bindparam("b_name"),
-        grouping=bindparam("b_group"), service=bindparam("b_service"), category=bindparam("b_category"),
-        first_at=bindparam("b_first"), last_at=bindparam("b_last"), attempts=bindparam("b_count"),
-        data=bindparam("b_data"),
-    )  # fmt: skip
-    new = statement.excluded
-    changing = [name for name in schema.alert.c.keys() if name != "id"]  # noqa: SIM118 (columns, not a dict)
-    statement = statement.on_conflict_do_update(
-        index_elements=["id"], set_={name: new[name] for name in changing}, where=new.rev >= schema.alert.c.rev
-    )
-    connection.execute(statement, rows)
+    _OUTBOX.each(connection, rows)  # goes first: it takes only what alert_rev does not know yet
+    _REVISION.each(connection, rows)
+    _ALERT.each(connection, rows)
 
 
 def _count_attempts(connection: Connection, changed: Mapping[tuple[str, str], dict[str, Any] | None]) -> None:
     """Keep the list of alerts current between revisions, which come at 10, 100, 1000 … attempts only."""
-    counts = [{"b_id": row["id"], "b_last": row["last_at"], "b_count": row["count"]}
-              for (kind, _), row in sorted(changed.items(), key=_key) if kind == EPISODE and row]  # fmt: skip
-    if counts:
-        table = schema.alert
-        statement = update(table).where(table.c.id == bindparam("b_id"))
-        connection.execute(statement.values(last_at=bindparam("b_last"), attempts=bindparam("b_count")), counts)
+    _ATTEMPTS.each(connection, [
+        {"b_id": row["id"], "b_last": row["last_at"], "b_count": row["count"]}
+        for (kind, _), row in sorted(changed.items(), key=_key)
+        if kind == EPISODE and row
+    ])  # fmt: skip
 
 
 def _save_decisions(connection: Connection, decisions: Sequence[Decision]) -> None:
-    if not decisions:
-        return
-    statement = insert(schema.decision)
-    changing = ("action", "reason", "expires_at", "alert")
-    connection.execute(
-        statement.on_conflict_do_update(
-            index_elements=["trigger", "scope"], set_={name: statement.excluded[name] for name in changing}
-        ),
-        [asdict(one) for one in decisions],
-    )
+    _DECISION.each(connection, [asdict(one) for one in decisions])

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-import zlib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,9 +16,10 @@ from typing import Any
 from sqlalchemy import Engine, delete, func, select
 from sqlalchemy.dialects.sqlite import insert
 
-from dnswatch.core.model import Decision, Name, Rule, Snapshot, Zone
+from dnswatch.core.model import Decision, Name, Snapshot
 from dnswatch.io.store import schema
 from dnswatch.io.store.database import Database, reading, writing
+from dnswatch.io.store.versions import Packed, Rules, pack, unpack
 
 ORDER = "feed-order"
 """Key in ``meta`` of what a person ordered of the next publication."""
@@ -27,8 +27,6 @@ ORDER = "feed-order"
 
 MOST_RULES = 500_000
 """Rules of past versions that are read at once, about 100 MB: what is older than that costs a consumer an AXFR."""
-_SLICE = 500
-"""Rules packed or unpacked at once, 1 ms: a thread that does it all in one call keeps everybody else from running."""
 
 
 class Feeds(Database):
@@ -42,7 +40,7 @@ class Feeds(Database):
         """Give the last stored snapshot of every zone. One that was read or written before is not read again."""
         names, rows = await self._newest()
         if rows:
-            read = await asyncio.to_thread(_snapshots, rows, [one for _, one in self._read.values()])
+            read = await asyncio.to_thread(_unpacked, rows, [one for _, one in self._read.values()])
             self._read.update((one.zone.name, (row.seq, one)) for row, one in zip(rows, read, strict=True))
         return {name: self._read[name][1] for name in names if name in self._read}
 
@@ -62,6 +60,23 @@ class Feeds(Database):
         return one if one is not None and (seq, one.serial, one.at) == (row.seq, row.serial, row.at) else None
 
     @reading
+    def heads(self) -> dict[Name, tuple[int, float]]:
+        """Give serial and time of the newest version of every zone, without reading one."""
+        table = schema.feed_snapshot
+        newest = select(table.c.zone, table.c.serial, table.c.at, func.max(table.c.seq)).group_by(table.c.zone)
+        with self.read() as connection:
+            return {row.zone: (row.serial, row.at) for row in connection.execute(newest)}
+
+    @reading
+    def packed(self, zone: Name, most: int) -> list[Packed]:
+        """Give the newest versions of one zone as they are kept, the newest first."""
+        table = schema.feed_snapshot
+        columns = (table.c.zone, table.c.audience, table.c.serial, table.c.at, table.c.rules)
+        statement = select(*columns).where(table.c.zone == zone).order_by(table.c.seq.desc()).limit(most)
+        with self.read() as connection:
+            return [Packed(*row) for row in connection.execute(statement)]
+
+    @reading
     def snapshots(self, zone: Name, most: int = 50) -> list[Snapshot]:
         """Give the newest snapshots of one zone, the newest first; two, and more while they have room in memory."""
         table = schema.feed_snapshot
@@ -72,7 +87,7 @@ class Feeds(Database):
                 if len(found) > 1 and sum(len(one.zone.rules) for one in found) > MOST_RULES:
                     break
                 row = connection.execute(select(table).where(table.c.seq == seq)).one()
-                found += _snapshots([row], found[-1:])
+                found += _unpacked([row], found[-1:])
             return found
 
     @reading
@@ -82,31 +97,28 @@ class Feeds(Database):
         with self.read() as connection:
             found = connection.execute(select(table).where(table.c.zone == zone, table.c.serial == serial))
             row = found.first()
-        return None if row is None else _snapshots([row])[0]
+        return None if row is None else _unpacked([row])[0]
 
     async def save_snapshots(self, snapshots: Sequence[Snapshot]) -> None:
         """Store snapshots in one transaction; one that is already there under its serial stays as it is."""
         if not snapshots:
             return
-        packed = [await asyncio.to_thread(_pack, one) for one in snapshots]  # checkpoints must not wait for that
-        seqs = await self._save(snapshots, packed)
+        seqs = await self.save_packed(await asyncio.to_thread(_packed, snapshots))  # checkpoints must not wait for that
         for one in snapshots:
             seq = seqs.get((one.zone.name, one.serial, one.at))
             if seq is not None:
                 self._read[one.zone.name] = (seq, one)
 
     @writing
-    def _save(self, snapshots: Sequence[Snapshot], packed: Sequence[bytes]) -> dict[tuple[Name, int, float], int]:
-        """Store versions; give their rows."""
+    def save_packed(self, rows: Sequence[Packed]) -> dict[tuple[Name, int, float], int]:
+        """Store versions as they were packed elsewhere, in one transaction; give their rows."""
+        if not rows:
+            return {}
         table = schema.feed_snapshot
-        rows = [
-            {"zone": one.zone.name, "serial": one.serial, "audience": one.zone.audience, "at": one.at, "rules": rules}
-            for one, rules in zip(snapshots, packed, strict=True)
-        ]
         stored = select(table.c.zone, table.c.serial, table.c.at, table.c.seq)
         with self.write() as connection:
-            connection.execute(insert(table).on_conflict_do_nothing(), rows)
-            wanted = stored.where(table.c.zone.in_([one.zone.name for one in snapshots]))
+            connection.execute(insert(table).on_conflict_do_nothing(), [row._asdict() for row in rows])
+            wanted = stored.where(table.c.zone.in_([row.zone for row in rows]))
             return {(row.zone, row.serial, row.at): row.seq for row in connection.execute(wanted)}
 
     @writing
@@ -167,31 +179,12 @@ class Feeds(Database):
             connection.execute(delete(table).where(table.c.seq.in_(select(ranked.c.seq).where(ranked.c.place > keep))))
 
 
-def _pack(one: Snapshot) -> bytes:
-    """Write rules and which of them come from data; a list alone is what earlier versions wrote, and is still read."""
-    packer, rules, parts = zlib.compressobj(), one.zone.rules, []
-    parts.append(packer.compress(b'{"rules":[' if one.data else b"["))
-    for at in range(0, len(rules), _SLICE):
-        part = [[rule.trigger, rule.action, *rule.addresses] for rule in rules[at : at + _SLICE]]
-        text = json.dumps(part, separators=(",", ":"))[1:-1]
-        parts.append(packer.compress(("," * bool(at) + text).encode()))
-    end = f'],"data":{json.dumps(sorted(one.data), separators=(",", ":"))}}}' if one.data else "]"
-    return b"".join([*parts, packer.compress(end.encode()), packer.flush()])
+def _packed(snapshots: Iterable[Snapshot]) -> list[Packed]:
+    texts: dict[int, str] = {}
+    return [pack(one, texts) for one in snapshots]
 
 
-def _snapshots(rows: Iterable[Any], known: Iterable[Snapshot] = ()) -> list[Snapshot]:
+def _unpacked(rows: Iterable[Any], known: Iterable[Snapshot] = ()) -> list[Snapshot]:
     """Read rows; a rule that several versions or zones have is there once."""
-    shared = {rule.trigger: rule for one in known for rule in one.zone.rules}
-    return [_snapshot(row, shared) for row in rows]
-
-
-def _snapshot(row: Any, shared: dict[str, Rule]) -> Snapshot:
-    plain = json.loads(zlib.decompress(row.rules))
-    listed, data = (plain["rules"], plain["data"]) if isinstance(plain, dict) else (plain, ())
-    rules = []
-    for trigger, action, *addresses in listed:
-        rule = shared.get(trigger)
-        if rule is None or rule.action != action or rule.addresses != tuple(addresses):
-            rule = shared[trigger] = Rule(trigger, action, tuple(addresses))
-        rules.append(rule)
-    return Snapshot(Zone(row.zone, row.audience, tuple(rules)), row.serial, row.at, frozenset(data))
+    shared = Rules(known)
+    return [unpack(Packed(row.zone, row.audience, row.serial, row.at, row.rules), shared) for row in rows]

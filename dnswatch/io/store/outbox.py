@@ -11,7 +11,7 @@ import secrets
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, bindparam, delete, func, select, update
 from sqlalchemy.dialects.sqlite import insert
@@ -20,6 +20,7 @@ from dnswatch.core.alerts.plain import from_plain
 from dnswatch.core.model import Alert
 from dnswatch.io.store import schema
 from dnswatch.io.store.database import Database, reading, writing
+from dnswatch.io.store.fixed import Fixed
 
 
 class Place(NamedTuple):
@@ -107,19 +108,10 @@ class Outbox(Database):
     @reading
     def waiting(self, after: int, most: int, sink: str = "") -> list[tuple[int, Alert | Unreadable | None]]:
         """Give the next revisions behind a cursor with their seq, in order; None: a dead letter of ``sink``."""
-        box, table, dead = schema.outbox, schema.alert_rev, schema.dead_letter
-        buried = select(dead.c.seq).where(dead.c.sink == sink)
-        statement = (
-            select(box.c.seq, table.c.id, table.c.rev, table.c.data, box.c.seq.in_(buried).label("buried"))
-            .join(table, (box.c.alert_id == table.c.id) & (box.c.rev == table.c.rev))
-            .where(box.c.seq > after)
-            .order_by(box.c.seq)
-            .limit(most)
-        )
         with self.read() as connection:
             return [
                 (row.seq, None if row.buried else read_back(row.id, row.rev, row.data))
-                for row in connection.execute(statement)
+                for row in _WAITING.run(connection, after=after, most=most, sink=sink)
             ]
 
     @writing
@@ -130,37 +122,23 @@ class Outbox(Database):
 
         ``dropped``: messages ever given up; ``dead``: letters that have been delivered after all. One transaction.
         """
-        table, numbering, letters = schema.outbox_cursor, schema.sink_stream, schema.dead_letter
+        letters = schema.dead_letter
         with self.write() as connection:
-            statement = update(table).where(table.c.sink == bindparam("name"), table.c.seq < bindparam("to"))
-            connection.execute(
-                statement.values(seq=bindparam("to"), at_wall=bindparam("now")),
-                {"name": sink, "to": seq, "now": time.time()},
-            )
-            changed = {name: value for name, value in (("number", number), ("dropped", dropped)) if value is not None}
-            if changed:
-                connection.execute(update(numbering).where(numbering.c.sink == sink).values(changed))
+            _CURSOR.run(connection, name=sink, to=seq, now=time.time())
+            _NUMBER.run(connection, name=sink, to=number, gone=dropped)
             if gone := sorted(dead):
                 connection.execute(delete(letters).where(letters.c.id.in_(gone)))
 
     @reading
     def backlog(self) -> dict[str, Backlog]:
         """Give what waits for each sink, since when (wall) the oldest does, and what is asked of it."""
-        box, table, dead = schema.outbox, schema.outbox_cursor, schema.dead_letter
-        waits = (
-            select(table.c.sink, func.count(box.c.seq), func.min(box.c.at_wall))
-            .join_from(table, box, box.c.seq > table.c.seq, isouter=True)
-            .group_by(table.c.sink)
-        )
-        letters = select(dead.c.sink, func.count(), func.count(dead.c.requeued_wall)).group_by(dead.c.sink)
-        rewinds = select(schema.sink_stream.c.sink).where(schema.sink_stream.c.rewind.is_not(None))
         with self.read() as connection:
-            found = {sink: (count, asked) for sink, count, asked in connection.execute(letters)}
-            back = set(connection.scalars(rewinds))
+            found = {sink: (count, asked) for sink, count, asked in _LETTERS.run(connection)}
+            back = {sink for (sink,) in _REWINDS.run(connection)}
             return {
                 sink: Backlog(count, oldest, found.get(sink, (0, 0))[0],
                               sink in back or bool(found.get(sink, (0, 0))[1]))
-                for sink, count, oldest in connection.execute(waits)
+                for sink, count, oldest in _BACKLOG.run(connection)
             }  # fmt: skip
 
     @reading
@@ -216,6 +194,51 @@ class Outbox(Database):
         with self.write() as connection:
             connection.execute(delete(table).where(table.c.sink.not_in(sorted(keep)), table.c.at_wall < before))
             _forget_without_cursor(connection)
+
+
+def _waiting() -> Fixed:
+    box, table, dead = schema.outbox, schema.alert_rev, schema.dead_letter
+    buried = select(dead.c.seq).where(dead.c.sink == bindparam("sink"))
+    return Fixed(
+        select(box.c.seq, table.c.id, table.c.rev, table.c.data, box.c.seq.in_(buried).label("buried"))
+        .join(table, (box.c.alert_id == table.c.id) & (box.c.rev == table.c.rev))
+        .where(box.c.seq > bindparam("after"))
+        .order_by(box.c.seq)
+        .limit(bindparam("most"))
+    )
+
+
+def _cursor() -> Fixed:
+    table = schema.outbox_cursor
+    statement = update(table).where(table.c.sink == bindparam("name"), table.c.seq < bindparam("to"))
+    return Fixed(statement.values(seq=bindparam("to"), at_wall=bindparam("now")))
+
+
+def _number() -> Fixed:
+    """Note the last number and what was dropped; what is None stays as it is."""
+    table = schema.sink_stream
+    changed: dict[str, Any] = {
+        "number": func.coalesce(bindparam("to"), table.c.number),
+        "dropped": func.coalesce(bindparam("gone"), table.c.dropped),
+    }
+    return Fixed(update(table).where(table.c.sink == bindparam("name")).values(changed))
+
+
+def _backlog() -> Fixed:
+    box, table = schema.outbox, schema.outbox_cursor
+    waits = select(table.c.sink, func.count(box.c.seq), func.min(box.c.at_wall))
+    return Fixed(waits.join_from(table, box, box.c.seq > table.c.seq, isouter=True).group_by(table.c.sink))
+
+
+def _letters() -> Fixed:
+    dead = schema.dead_letter
+    return Fixed(select(dead.c.sink, func.count(), func.count(dead.c.requeued_wall)).group_by(dead.c.sink))
+
+
+_WAITING = _waiting()
+_CURSOR, _NUMBER = _cursor(), _number()
+_BACKLOG, _LETTERS = _backlog(), _letters()
+_REWINDS = Fixed(select(schema.sink_stream.c.sink).where(schema.sink_stream.c.rewind.is_not(None)))
 
 
 def _forget_without_cursor(connection: Connection) -> None:

@@ -16,11 +16,15 @@ from sqlalchemy.dialects.sqlite import insert
 from dnswatch.io.store import schema
 from dnswatch.io.store.checkpoint import encode
 from dnswatch.io.store.database import Database, reading, writing
+from dnswatch.io.store.fixed import Fixed
 
 CHUNK = 5000
 """Rows deleted in one transaction: a few milliseconds, so that a checkpoint never waits long."""
 DELIVERED_S = 7 * 86400.0
 """Handed-over outbox rows stay this long, for `sink requeue` and for looking."""
+
+
+_FORGET_STATUS, _STATUS = Fixed(delete(schema.status)), Fixed(insert(schema.status))
 
 
 class Upkeep(Database):
@@ -31,12 +35,10 @@ class Upkeep(Database):
         """Replace all status rows."""
         now = time.time()
         with self.write() as connection:
-            connection.execute(delete(schema.status))
-            if rows:
-                connection.execute(
-                    insert(schema.status),
-                    [{"key": key, "at_wall": now, "data": encode(data)} for key, data in sorted(rows.items())],
-                )
+            _FORGET_STATUS.run(connection)
+            _STATUS.each(
+                connection, [{"key": key, "at_wall": now, "data": encode(data)} for key, data in sorted(rows.items())]
+            )
 
     @reading
     def status(self) -> dict[str, tuple[float, dict[str, Any]]]:
