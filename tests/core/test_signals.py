@@ -24,7 +24,7 @@ PRINTER = Client("10.5.0.3", "things", "iot")
 def sighting(client: Client, qname: str, at: float = 0.0) -> Sighting:
     rules = policy()
     (indicator, *_) = rules.catalog.match(qname)
-    return sight(rules, History(), client, indicator, qname, "A", T0 + at)
+    return sight(rules, f"{client.address} {indicator.service}", client, indicator, qname, "A", T0 + at)
 
 
 def past(*seen: Sighting, began: float = -100 * DAY_S) -> History:

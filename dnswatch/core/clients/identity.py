@@ -95,6 +95,10 @@ class Identity:
                 self.learn(lease._replace(at=0.0, until=None))
         self.generation = generation + (before != self._static)
 
+    def knows(self, address: str) -> bool:
+        """Say whether anything was ever told of an address; of most there never was."""
+        return address in self._held or address in self._static
+
     def of(self, address: str, at: float) -> tuple[str, str]:
         """Give the name and MAC of who held the address at that time, each "" when unknown."""
         static = self._static.get(address)

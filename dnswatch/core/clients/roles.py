@@ -34,6 +34,8 @@ STRETCH_DAYS = 7
 """Active days that make one stretch of habits; the last whole stretch and the one that grows speak together."""
 FORGET_DAYS = 14
 """After so long a silence an address may be somebody else's."""
+TOLD = 10_000
+"""Clients whose behaviour is kept as it was worked out, some 200 bytes each; emptied when full."""
 NO_DAY = (0, 0, 0)
 
 
@@ -89,7 +91,9 @@ class Activity:
 
     def whole(self, day: int) -> tuple[int, int, int]:
         """Give what the last whole day before ``day`` says."""
-        return self.before if day <= self.day else (self.samples, self.https, distinct(self.bits))
+        if day <= self.day:
+            return self.before
+        return (self.samples, self.https, distinct(self.bits)) if self.samples else NO_DAY
 
     def services_before(self, day: int) -> tuple[tuple[int, ...], tuple[int, ...], tuple[tuple[str, int], ...]]:
         """Give the days with many services before ``day``, those with several, and what was met on them."""
@@ -102,6 +106,8 @@ class Activity:
 
     def scans(self, day: int) -> bool:
         """Say whether it resolves whatever it reads: many services on two days of a week, or several on three."""
+        if not (self.busy or self.broad) and (day <= self.day or len(self.services) < SEVERAL):
+            return False  # nearly everybody
         busy, broad, lately = self.services_before(day)
         since = day - BUSY_FOR_DAYS
         if len(busy) == BUSY_DAYS and busy[0] >= since:
@@ -166,9 +172,11 @@ class Roles:
     """Every client's activity, by address."""
 
     def __init__(self) -> None:
-        self.clients: Table[Activity] = Table("activity", CLIENTS)
+        self.clients: Table[Activity] = Table("activity", CLIENTS, self._forget)
         self.days: Table[Day] = Table("activity-day", 1)
-        self._told: tuple[str, float, Behaviour] | None = None  # signals ask several times about one lookup
+        # By address: day and what the days before it say. Signals ask several times about one lookup, and of most
+        # clients it is the same all day.
+        self._told: dict[str, tuple[int, Behaviour]] = {}
 
     # ── Writing ───────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -178,20 +186,19 @@ class Roles:
         activity = self.clients.rows.get(address)
         if activity is not None and day <= activity.day:
             return activity
-        self._told = None
+        self._told.pop(address, None)
         if activity is None:
             activity = Activity(day, at)
-            self.clients.put(address, activity)
-            self._network(day).clients += 1
         else:
             activity.roll(day)
-            self.clients.put(address, activity)
-            self._network(day).clients += 1
+        self.clients.put(address, activity)
+        self._network(day).clients += 1
         return activity
 
     def sampled(self, address: str, at: float, qname: str, qtype: str) -> None:
         """Count a sampled lookup."""
-        activity, self._told = self.saw(address, at), None
+        activity = self.saw(address, at)
+        self._told.pop(address, None)
         activity.samples += 1
         activity.https += qtype in HTTPS_TYPES
         activity.hours |= 1 << int(at % DAY_S // 3600)
@@ -205,6 +212,7 @@ class Roles:
         activity = self.saw(address, at)
         if service not in activity.services and len(activity.services) < BUSY_SERVICES:
             activity.services += (service,)
+            self._told.pop(address, None)
             self.clients.changed.add(address)
 
     def browsed(self, address: str, at: float) -> None:
@@ -212,6 +220,7 @@ class Roles:
         activity = self.saw(address, at)
         if not activity.apps:
             activity.apps = 1
+            self._told.pop(address, None)
             self.clients.changed.add(address)
 
     def _network(self, day: int) -> Day:
@@ -222,6 +231,7 @@ class Roles:
         elif day > today.day:
             today.before = (today.clients, today.samples)
             today.day, today.clients, today.samples = day, 0, 0
+            self._told.clear()
         self.days.changed.add("")
         return today
 
@@ -236,25 +246,39 @@ class Roles:
 
     def behaviour(self, address: str, at: float) -> Behaviour:
         """Give what a client's whole days before ``at`` say of it."""
-        if self._told is None or self._told[:2] != (address, at):
-            self._told = (address, at, self._behaviour(address, at))
-        return self._told[2]
-
-    def _behaviour(self, address: str, at: float) -> Behaviour:
+        day = int(at // DAY_S)
+        told = self._told.get(address)
+        if told is not None and told[0] == day:
+            return told[1]
         activity, today = self.clients.rows.get(address), self.days.rows.get("")
         if activity is None or today is None:
             return UNKNOWN
-        day = int(at // DAY_S)
+        behaviour = self._behaviour(activity, today, day)
+        if day <= today.day:  # else each sample of anybody changes what the day before it was like
+            if len(self._told) >= TOLD:
+                self._told.clear()
+            self._told[address] = (day, behaviour)
+        return behaviour
+
+    def _behaviour(self, activity: Activity, today: Day, day: int) -> Behaviour:
         samples, https, domains = activity.whole(day)
         clients, total = today.before if day <= today.day else (today.clients, today.samples)
         others = max(total - samples, 0) / max(clients - 1, 1)
         crowd = samples >= CROWD_SAMPLES and domains >= CROWD_DOMAINS and samples >= CROWD_TIMES * others
-        return Behaviour(crowd, activity.scans(day), samples, https, activity.habit(day))
+        scanner, habit = activity.scans(day), activity.habit(day)
+        if not (samples or scanner or habit.days):
+            return UNKNOWN
+        return Behaviour(crowd, scanner, samples, https, habit)
+
+    def _forget(self, address: str, activity: Activity) -> None:
+        """Say no more of a client that had to go."""
+        self._told.pop(address, None)
 
     # ── State ─────────────────────────────────────────────────────────────────────────────────────────────────
 
     def restore(self, kind: str, rows: Iterable[tuple[str, Row]]) -> bool:
         """Take stored rows of one kind; False when the kind is not one of ours."""
+        self._told.clear()
         if kind == self.clients.kind:
             self.clients.restore([(key, Activity.of_row(row)) for key, row in rows])
         elif kind == self.days.kind:

@@ -186,8 +186,8 @@ class Engine(State):
 
     def _pass(self, now: float) -> None:
         """Move log time forward: first whatever was due before, in time order."""
-        while (timer := self._timers.pop_due(now)) is not None:
-            deadline, kind, key = timer
+        while self._timers.next_at < now:
+            deadline, kind, key = self._timers.pop()
             self.log_now = max(self.log_now, deadline)
             if kind == "episode":
                 self._episode_due(key, deadline)
@@ -311,8 +311,9 @@ class Engine(State):
         None: it is one of a flood, and nothing that comes later is joined with it.
         """
         client = judgement.client_of(self.policy, self.identity, event.client, event.at)
-        held_back = not self._knows(client, api.service, event.at) and not self._admits(client, api.service, event)
-        sighting = judgement.sight(self.policy, self.history, client, api, event.qname, event.qtype, event.at,
+        pair = self.history.pair(event.client, api.service)
+        held_back = not self._knows(client, pair, event.at) and not self._admits(client, api.service, event)
+        sighting = judgement.sight(self.policy, pair, client, api, event.qname, event.qtype, event.at,
                                    reasons=not held_back)  # fmt: skip
         self.counters["expected" if sighting.expected else "unexpected"] += 1
         if held_back:
@@ -348,12 +349,12 @@ class Engine(State):
 
     # ── Clients that nobody knows ─────────────────────────────────────────────────────────────────────────────
 
-    def _knows(self, client: Client, service: str, at: float) -> bool:
+    def _knows(self, client: Client, pair: str, at: float) -> bool:
         """Say whether a client is one that a forger would have to guess: it has a lease, or was seen before.
 
         Not just before: a forger can let other lookups go ahead. In a flood: before it began, or a day ago.
         """
-        if client.name or client.mac or self.history.client(self.history.pair(client.address, service)):
+        if client.name or client.mac or self.history.client(pair):
             return True
         activity = self.history.roles.clients.rows.get(client.address)
         if activity is None:

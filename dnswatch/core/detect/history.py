@@ -5,6 +5,7 @@ Never: judges (signals do, they read this through `Past`), grows without bound. 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from typing import NamedTuple
 
@@ -57,6 +58,7 @@ class History:
 
     def __init__(self) -> None:
         self.began_at: float | None = None  # stamp of the first line ever seen
+        self._learning = (0.0, 0.0, 0.0, Learning(True, 1, 0.0))  # from and until when, of which period, how far
         self._pairs: Table[Seen] = Table("pair", PAIRS)
         self._groups: Table[Seen] = Table("group-service", GROUP_PAIRS)
         self._network: Table[Seen] = Table("network-service", GROUP_PAIRS)
@@ -95,7 +97,15 @@ class History:
     def learning(self, at: float, learning_s: float) -> Learning:
         """Say how far the learning period is at this log time."""
         passed = at - self.began_at if self.began_at is not None else 0.0
-        return Learning(passed < learning_s, int(passed // 86400) + 1 if passed > 0.0 else 1, learning_s / 86400)
+        since, until, of, learning = self._learning
+        if since <= passed < until and of == learning_s:
+            return learning  # of each attempt several signals ask, and it changes once a day
+        day, active = int(passed // 86400) if passed > 0.0 else 0, passed < learning_s
+        learning = Learning(active, day + 1, learning_s / 86400)
+        since = max(day * 86400.0, 0.0 if active else learning_s)
+        until = min((day + 1) * 86400.0, learning_s if active else math.inf)
+        self._learning = (since, until, learning_s, learning)
+        return learning
 
     def behaviour(self, address: str, at: float) -> Behaviour:
         """Say what the client seems to be, from its days before."""

@@ -31,6 +31,8 @@ class Judgement:
 def client_of(policy: Policy, identity: Identity, address: str, at: float) -> Client:
     """Give an address with what is known of it at that time."""
     group = policy.groups.of(address)
+    if not identity.knows(address):
+        return Client(address) if group is None else Client(address, group.name, group.role, "", "", group.owner)
     name, mac = identity.of(address, at)
     leased_at, leased_until = identity.lease(address, at) if name or mac else (None, None)
     if group is None:
@@ -44,7 +46,7 @@ def api_indicator(indicators: tuple[Indicator, ...]) -> Indicator | None:
 
 
 def sight(
-    policy: Policy, past: Past, client: Client, indicator: Indicator, qname: Name, qtype: str, at: float, *,
+    policy: Policy, pair: str, client: Client, indicator: Indicator, qname: Name, qtype: str, at: float, *,
     reasons: bool = True,
 ) -> Sighting:  # fmt: skip
     """Judge whether a client that meets an api indicator is expected to; why is not told where nobody reads it."""
@@ -53,7 +55,6 @@ def sight(
         expected, because = policy.expectations.judge(client, service.id, at)
     else:
         expected, because = policy.expectations.hold(client, service.id, at), ()
-    pair = past.pair(client.address, service.id)
     return Sighting(at, client, indicator, service, qname, qtype, expected, because, pair)
 
 
@@ -88,7 +89,7 @@ def judge(
     api = api_indicator(indicators)
     if api is None:
         return Judgement(client, indicators)
-    sighting = sight(policy, past, client, api, qname, qtype, at)
+    sighting = sight(policy, past.pair(address, api.service), client, api, qname, qtype, at)
     if sighting.expected:
         return Judgement(client, indicators, sighting)
     found = findings(signals, sighting, past)

@@ -5,14 +5,16 @@ Never: weighs what they say (``score.py`` does). Read next: ``signal.py``.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import get_args
 
 from dnswatch.core.detect.changes import Row
 from dnswatch.core.detect.signal import Past, Signal
 from dnswatch.core.detect.signals import SIGNALS
-from dnswatch.core.model import Finding, Indicator, IndicatorRole, Sighting
+from dnswatch.core.model import Finding, Indicator, IndicatorRole, Service, Sighting
 from dnswatch.core.policy import Detection
 
+Observe = Callable[[Sighting, Past], None]
 NOTED = tuple(role for role in get_args(IndicatorRole) if role != "api")
 
 
@@ -22,14 +24,14 @@ class Panel:
     def __init__(self, detection: Detection) -> None:
         self.signals: list[Signal] = [kind(detection) for _, kind in sorted(SIGNALS.items())]
         self._observers = [one for one in self.signals if type(one).observe is not Signal.observe]
+        self._pupils: dict[tuple[str, bool], list[Observe]] = {}  # by service and expected: those that remember it
         self._note_readers = {role: [one for one in self.signals if role in one.note_roles] for role in NOTED}
         self._impatient = [one for one in self.signals if type(one).review_after is not Signal.review_after]
-        self._reviewers = [one for one in self.signals if type(one).review is not Signal.review]
         self._deviators = [one for one in self.signals if type(one).deviate is not Signal.deviate]
         self._forgetful = [one for one in self.signals if type(one).hand_over is not Signal.hand_over]
         # Signals that leave a method as it is are not asked: most do, and asking all 15 was an eighth of an attempt.
         self._judges: dict[str, list[Signal]] = {}  # by service: those that it concerns, two thirds of all
-        self._waits: dict[str, list[float]] = {}  # by service: after how long to look again
+        self._waits: dict[str, list[tuple[float, Signal]]] = {}  # by service: who wants to look again after how long
 
     def configure(self, detection: Detection) -> None:
         """Take other settings."""
@@ -37,11 +39,17 @@ class Panel:
             signal.configure(detection)
         self._judges.clear()
         self._waits.clear()
+        self._pupils.clear()
 
     def observe(self, sighting: Sighting, past: Past) -> None:
         """Let the signals remember an attempt."""
-        for signal in self._observers:
-            signal.observe(sighting, past)
+        service, expected = sighting.service, sighting.expected
+        pupils = self._pupils.get((service.id, expected))
+        if pupils is None:
+            pupils = [one.observe for one in self._observers if one.remembers(service, expected)]
+            self._pupils[service.id, expected] = pupils
+        for observe in pupils:
+            observe(sighting, past)
 
     def note(self, client: str, indicator: Indicator, at: float) -> None:
         """Let the signals remember a lookup of a name that is no sighting."""
@@ -55,17 +63,23 @@ class Panel:
 
     def reviews(self, sighting: Sighting) -> list[float]:
         """Give the times at which the signals want to look again at an episode that begins with this attempt."""
-        service = sighting.service
-        waits = self._waits.get(service.id)
-        if waits is None:
-            asked = {after for one in self._impatient if (after := one.review_after(service)) is not None}
-            waits = self._waits[service.id] = sorted(asked)
-        return [sighting.at + after for after in waits]
+        return sorted({sighting.at + after for after, _ in self._waiting(sighting.service)})
 
     def review(self, sighting: Sighting, now: float, past: Past) -> list[Finding]:
         """Ask again about an episode, some time after its first attempt."""
-        found = (signal.review(sighting, now, past) for signal in self._reviewers)
-        return [finding for finding in found if finding is not None]
+        found = []
+        for _, signal in self._waiting(sighting.service):
+            finding = signal.review(sighting, now, past)
+            if finding is not None:
+                found.append(finding)
+        return found
+
+    def _waiting(self, service: Service) -> list[tuple[float, Signal]]:
+        waits = self._waits.get(service.id)
+        if waits is None:
+            asked = [(one.review_after(service), one) for one in self._impatient]
+            waits = self._waits[service.id] = [(after, one) for after, one in asked if after is not None]
+        return waits
 
     def asked(self, sighting: Sighting) -> list[Signal]:
         """Give the signals that have a say in an attempt."""

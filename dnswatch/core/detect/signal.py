@@ -108,12 +108,17 @@ class Signal:
     def review(self, sighting: Sighting, now: float, past: Past) -> Finding | None:
         """State the fact again, some time after an episode's first attempt, which ``sighting`` is.
 
-        Every signal is asked whenever one of them wanted it, so ``now`` may be sooner than this one asked for.
+        Whoever wants to look again at all is asked whenever one of them is due, so ``now`` may be sooner than this one
+        asked for.
         """
         return None
 
+    def remembers(self, service: Service, expected: bool) -> bool:
+        """Say whether `observe` may ever keep anything of such an attempt; asked once per service, too."""
+        return True
+
     def observe(self, sighting: Sighting, past: Past) -> None:
-        """Remember an attempt, expected or not; called once, after `judge` and before it enters history."""
+        """Remember an attempt that `remembers`; called once, after `judge` and before it enters history."""
 
     def note(self, client: str, indicator: Indicator, at: float) -> None:
         """Remember a lookup of a companion, ambiguous, recon or DoH name of `note_roles`; every line of it comes."""

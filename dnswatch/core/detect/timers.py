@@ -7,6 +7,7 @@ calls anybody. Read next: ``engine.py``.
 from __future__ import annotations
 
 import heapq
+import math
 from collections.abc import Iterable
 from typing import NamedTuple
 
@@ -25,11 +26,12 @@ class Timer(NamedTuple):
 class Timers:
     """A heap of timers."""
 
-    __slots__ = ("_heap",)
+    __slots__ = ("_heap", "next_at")
 
     def __init__(self, timers: Iterable[Timer] = ()) -> None:
         self._heap = list(timers)
         heapq.heapify(self._heap)
+        self.next_at = self._heap[0].deadline if self._heap else math.inf  # of the first; asked for with every line
 
     def __len__(self) -> int:
         return len(self._heap)
@@ -37,11 +39,15 @@ class Timers:
     def push(self, deadline: float, kind: str, key: str) -> None:
         """Set a timer."""
         heapq.heappush(self._heap, Timer(deadline, kind, key))
+        if deadline < self.next_at:
+            self.next_at = deadline
 
-    def pop_due(self, now: float) -> Timer | None:
-        """Take out the first timer that is due before ``now``."""
+    def pop(self) -> Timer:
+        """Take out the first timer: it is due as soon as the time is past ``next_at``."""
         heap = self._heap
-        return heapq.heappop(heap) if heap and heap[0].deadline < now else None
+        first = heapq.heappop(heap)
+        self.next_at = heap[0].deadline if heap else math.inf
+        return first
 
     def overgrown(self, needed: int) -> bool:
         """Say whether void timers outnumber the needed ones by far: a flood of short-lived rows leaves them behind."""

@@ -63,7 +63,7 @@ class Companion(Signal):
 
     def review(self, sighting: Sighting, now: float, past: Past) -> Finding | None:
         """Say whether a companion came meanwhile."""
-        if sighting.service.companion_effect != "exonerates" or now < sighting.at + self.options.wait_s:
+        if now < sighting.at + self.options.wait_s or sighting.service.companion_effect != "exonerates":
             return None
         return self._state(sighting, now, past, True)
 

@@ -25,6 +25,7 @@ DAYS = 14
 """Days of a service's use that are remembered; what is usual is the median of those on which it was used."""
 LAG_DAYS = 3
 """The last days do not count as usual yet: so long an outbreak stays news."""
+NOT_TOLD = (-1, 0.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +45,7 @@ class Options:
 class Users:
     """How many clients met one service: today, on the last day before that it was met, and unexpected ones by day."""
 
-    __slots__ = ("before", "before_day", "day", "n", "today", "unexpected")
+    __slots__ = ("before", "before_day", "day", "n", "today", "told", "unexpected")
 
     def __init__(
         self, day: int, today: int = 0, before_day: int = 0, before: int = 0, unexpected: Iterable[list[int]] = (),
@@ -56,6 +57,7 @@ class Users:
         self.before_day = before_day
         self.before = before
         self.unexpected = [list(one) for one in unexpected]  # day, clients; in order
+        self.told = NOT_TOLD  # the day that was asked for last, and what was usual then
 
     def on(self, day: int) -> int:
         """Give the clients of a day, expected or not."""
@@ -70,12 +72,17 @@ class Users:
             return
         if not self.unexpected or self.unexpected[-1][0] < day:
             self.unexpected = [one for one in self.unexpected if one[0] >= day - DAYS] + [[day, 0]]
+            self.told = NOT_TOLD
+        elif self.unexpected[-1][0] < self.told[0] - LAG_DAYS:  # else it is too late a day to be usual yet
+            self.told = NOT_TOLD
         self.unexpected[-1][1] += 1
 
     def usual(self, day: int) -> float:
         """Give how many unexpected clients a day had, of the days until `LAG_DAYS` ago that had any."""
-        counts = sorted(float(count) for one, count in self.unexpected if day - DAYS <= one < day - LAG_DAYS)
-        return quantile(counts, 0.5) if counts else 0.0
+        if day != self.told[0]:
+            counts = sorted(float(count) for one, count in self.unexpected if day - DAYS <= one < day - LAG_DAYS)
+            self.told = (day, quantile(counts, 0.5) if counts else 0.0)
+        return self.told[1]
 
     def lately(self, day: int) -> int:
         """Give the unexpected clients of the busier of this day and the one before."""

@@ -21,7 +21,7 @@ from dnswatch.core.detect import visibility
 from dnswatch.core.detect.changes import Row, Table
 from dnswatch.core.detect.regular import regularity
 from dnswatch.core.detect.signal import Past, Signal
-from dnswatch.core.model import Client, Finding, Reason, Sighting
+from dnswatch.core.model import Client, Finding, Reason, Service, Sighting
 from dnswatch.core.policy import Detection
 
 SERIES = 200_000
@@ -123,11 +123,13 @@ class Regularity(Signal):
             terms.append(Reason("regular-long", text, self.points("regular-long")))
         return Finding(self.name, sum(term.points for term in terms), tuple(terms), fact=False)
 
+    def remembers(self, service: Service, expected: bool) -> bool:
+        """Remember unexpected attempts."""
+        return not expected
+
     def observe(self, sighting: Sighting, past: Past) -> None:
         """Remember when an unexpected attempt was."""
         client, service, at = sighting.client, sighting.service, sighting.at
-        if sighting.expected:
-            return
         plain = visibility.plain(past, client, service, at)
         if not plain and (visibility.app(past, client, service, at) or visibility.mixed(past, client, at)):
             return

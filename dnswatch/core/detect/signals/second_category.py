@@ -16,7 +16,7 @@ from typing import Any, ClassVar
 from dnswatch.core.detect import visibility
 from dnswatch.core.detect.changes import Row, Table
 from dnswatch.core.detect.signal import Past, Signal
-from dnswatch.core.model import Finding, Sighting
+from dnswatch.core.model import Finding, Service, Sighting
 from dnswatch.core.policy import Detection
 
 CLIENTS = 50_000
@@ -82,9 +82,13 @@ class SecondCategory(Signal):
                 return self.finding("second-category", f"two kinds of service: {text}")
         return None
 
+    def remembers(self, service: Service, expected: bool) -> bool:
+        """Remember unexpected attempts."""
+        return not expected
+
     def observe(self, sighting: Sighting, past: Past) -> None:
         """Remember an unexpected lookup."""
-        if sighting.expected or self._harmless(sighting, past):
+        if self._harmless(sighting, past):
             return
         service, key = sighting.service, sighting.client.address
         lately = self._lately.rows.get(key)
@@ -92,7 +96,9 @@ class SecondCategory(Signal):
             lately = Lately()
         fresh = not lately.recent or sighting.at - lately.recent[-1][0] > self.options.within_s
         kept = [one for one in lately.recent if one[1] != service.id]
-        lately.recent = sorted([*kept, (sighting.at, service.id, service.category, service.shared)])[-RECENT:]
+        kept.append((sighting.at, service.id, service.category, service.shared))
+        kept.sort()
+        lately.recent = kept[-RECENT:]
         if fresh:
             self._lately.put(key, lately)
         else:

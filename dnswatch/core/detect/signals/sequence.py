@@ -107,6 +107,8 @@ class Sequence(Signal):
 
     def judge(self, sighting: Sighting, past: Past) -> Finding | None:
         """Say what was checked before."""
+        if sighting.client.address not in self._checks.rows:
+            return None  # nearly nobody makes any
         seen = past.client(sighting.pair)
         opens = seen is None or sighting.at - seen.last_at >= self.detection.episode_gap_s
         if opens and sighting.service.companion_effect == "exonerates":
@@ -121,6 +123,8 @@ class Sequence(Signal):
 
     def review(self, sighting: Sighting, now: float, past: Past) -> Finding | None:
         """Say what was checked around the first lookup, and whether an app showed itself."""
+        if sighting.client.address not in self._checks.rows:
+            return None  # nearly nobody makes any
         if now < sighting.at + (self.review_after(sighting.service) or 0.0):
             return None
         seen = past.client(sighting.pair)

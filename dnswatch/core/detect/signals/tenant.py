@@ -73,6 +73,10 @@ class Tenant(Signal):
         text = self._news(sighting, past)
         return Finding(self.name, 0, (Reason("tenant-unknown", text),)) if text else None
 
+    def remembers(self, service: Service, expected: bool) -> bool:
+        """Remember what is spoken of."""
+        return self.concerns(service)
+
     def observe(self, sighting: Sighting, past: Past) -> None:
         """Remember the tenant."""
         label = _label(sighting)

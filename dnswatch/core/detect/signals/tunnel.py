@@ -104,11 +104,13 @@ class Tunnel(Signal):
         hours = self.options.within_s / 3600
         return f"{hours:g} h"
 
+    def remembers(self, service: Service, expected: bool) -> bool:
+        """Remember what is spoken of."""
+        return self.concerns(service)
+
     def observe(self, sighting: Sighting, past: Past) -> None:
         """Remember on which side the client stood, expected or not."""
         side, key = sighting.service.category, sighting.client.address
-        if side not in (HOST, VISIT):
-            return
         ends = self._ends.rows.get(key) or Ends()
         count, last_at, _ = ends.sides.get(side, (0, sighting.at, ""))
         fresh = abs(sighting.at - float(last_at)) <= self.options.within_s

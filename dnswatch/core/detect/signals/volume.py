@@ -154,10 +154,12 @@ class Volume(Signal):
         apart = median + self.options.z * max(deviation, steady) / Z_SCALE
         return max(self.options.lookups, math.ceil(self.options.times * median), int(apart) + 1, max(days) + 1)
 
+    def remembers(self, service: Service, expected: bool) -> bool:
+        """Count expected attempts."""
+        return expected
+
     def observe(self, sighting: Sighting, past: Past) -> None:
         """Count an expected attempt."""
-        if not sighting.expected:
-            return
         key, hour = sighting.pair, int(sighting.at) // HOUR_S
         load = self._loads.rows.get(key)
         if load is None:
