@@ -60,7 +60,7 @@ def scan_of(kind: str, catalog: Catalog, folder: Path | None) -> Scan:
 def serve() -> None:
     """Compile what standard input asks for, and write it to standard output: the child process."""
     kind, names = pickle.load(sys.stdin.buffer)  # noqa: S301  # from our own parent
-    sys.stdout.buffer.write(compile_database(names, PARSERS[kind].literals))
+    sys.stdout.buffer.write(compile_database(names, PARSERS[kind].literals, PARSERS[kind].tails))
 
 
 def _compiled(kind: str, names: Sequence[tuple[Name, Match]]) -> bytes | None:
@@ -85,5 +85,5 @@ def _key(kind: str, names: Sequence[tuple[Name, Match]]) -> str:
     digest = hashlib.blake2b(digest_size=DIGEST_BYTES)
     digest.update(repr((sys.version, os.uname().machine, getattr(hyperscan, "__version__", ""))).encode())
     digest.update(Path(sys.modules[compile_database.__module__].__file__ or "").read_bytes())
-    digest.update(repr((PARSERS[kind].literals, names)).encode())
+    digest.update(repr((PARSERS[kind].literals, PARSERS[kind].tails, names)).encode())
     return digest.hexdigest()

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from dnswatch.core.logs.parsers import PARSERS
 from dnswatch.core.logs.prescan import HyperScan, build_prescan, line_starts
 from dnswatch.core.model import Match
 
@@ -93,6 +94,25 @@ def test_many_names(tier: Any) -> None:
     block = b"".join(b"query: %s IN A\n" % name.encode() for name, _ in names)
     prescan = build_prescan([*names, *NAMES], (), tier, (b" IN ",))
     assert len(line_starts(block, prescan.find(block, len(block)))) == 10_000
+
+
+@pytest.mark.parametrize("kind", sorted(PARSERS))
+@pytest.mark.parametrize("count", [97, 150, 400, 1700])
+def test_a_catalogue_of_names(kind: str, count: int) -> None:
+    """From a hundred names on the automaton looks for what follows them, too: it finds what the pure tier finds."""
+    matches: list[Match] = ["exact", "subdomains", "domain"]
+    many = [(f"{'x' * (n % 7)}{n:x}.{'comnetorg'[n % 3 * 3 :][:3]}", matches[n % 3]) for n in range(count)]
+    parser = PARSERS[kind]
+    fast, pure = (build_prescan([*many, *NAMES], parser.literals, tier, parser.tails) for tier in ("hyperscan", "pure"))
+    assert (fast.tier, pure.tier) == ("hyperscan", "pure")
+    afters = [*parser.tails, *(tail[:1] for tail in parser.tails), b"", b".", b"): ", b"\1", b" I", b".x "]
+    lines = [left + (name.upper() if n % 4 else name).encode() + after + b"A\n"
+             for n, (name, _) in enumerate([*many[::9], *NAMES])
+             for left in (b"query: ", b"q (", b'"', b"a.", b"1 b.", b"not") for after in afters]  # fmt: skip
+    block = b"".join(lines)
+    starts = line_starts(block, pure.find(block, len(block)))
+    assert starts
+    assert line_starts(block, fast.find(block, len(block))) == starts
 
 
 def test_names_that_no_log_prints_are_refused() -> None:

@@ -15,7 +15,7 @@ from array import array
 from typing import NamedTuple
 
 from dnswatch.core.logs.prescan import Prescan, line_starts
-from dnswatch.core.logs.stretch import Buffer, Walk, due_lines, line_end, spacing
+from dnswatch.core.logs.stretch import Buffer, Walk, due_lines, spacing
 
 CANDIDATE, SAMPLE = 1, 2
 
@@ -53,14 +53,19 @@ class Sifter:
         if walk.gaps or walk.end != size or not size:
             self.plain = False
         if self.plain:
-            marks = dict.fromkeys(line_starts(data, self._prescan.find(data, size)), CANDIDATE)
+            kept = line_starts(data, self._prescan.find(data, size))
+            marks = bytes((CANDIDATE,)) * len(kept)
             samples, self._due = due_lines(data, 0, size, self.at, self._due, spacing)
-            for line in samples:
-                marks[line] = marks.get(line, 0) | SAMPLE
-            kept = sorted(marks) if samples else list(marks)
-            self._offsets.extend([self.at + line for line in kept])
-            self._marks += bytes([marks[line] for line in kept])
-            self._text += [data[line : line_end(data, line)] for line in kept]
+            if samples:
+                both = dict.fromkeys(kept, CANDIDATE)
+                for line in samples:
+                    both[line] = both.get(line, 0) | SAMPLE
+                kept = sorted(both)
+                marks = bytes([both[line] for line in kept])
+            at, newline = self.at, data.find
+            self._offsets.extend([at + line for line in kept])
+            self._marks += marks
+            self._text += [data[line : newline(b"\n", line) + 1] for line in kept]
         self.at += size
 
     def sifted(self) -> Sifted | None:
