@@ -55,6 +55,7 @@ class Inotify:
     async def wait(self, timeout_s: float) -> bool:
         """Wait until something happens (True) or ``timeout_s`` is over."""
         loop = asyncio.get_running_loop()
+        until = loop.time() + timeout_s
         if (pause := self._armed_at - loop.time()) > 0:
             await asyncio.sleep(pause)
         woken: asyncio.Future[bool] = loop.create_future()
@@ -64,14 +65,15 @@ class Inotify:
                 woken.set_result(value)
 
         loop.add_reader(self._fd, wake, True)
-        timer = loop.call_later(timeout_s, wake, False)
+        timer = loop.call_at(until, wake, False)
         try:
             happened = await woken
         finally:
             timer.cancel()
             loop.remove_reader(self._fd)
-        self._armed_at = loop.time() + PAUSE_S
-        self._drain()
+        if happened:  # else there is nothing to gather, and an idle daemon would wake once more for each look
+            self._armed_at = loop.time() + PAUSE_S
+            self._drain()
         return happened
 
     def _drain(self) -> None:
