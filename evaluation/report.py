@@ -97,32 +97,34 @@ def write(
         ]
     )
     (out / "REPORT.md").write_text(text)
-    slim = [
-        {
-            **run,
-            "product": {
-                **run["product"],
-                "scores": len(run["product"]["scores"]),
-                "incidents": [
-                    {
-                        "scenario": one["label"]["scenario"],
-                        "outside": one["label"]["outside"],
-                        "lookups": one["label"]["lookups"],
-                        "first": one["first"],
-                        "regular": one["regular"],
-                    }
-                    for one in run["product"]["incidents"]
-                ],
-            },
-        }
-        for run in runs
-    ]
+    slim = [{**run, "product": _slim(run["product"])} for run in runs]
     (out / "results.json").write_text(
         json.dumps(
             {"settings": {k: str(v) for k, v in settings.items()}, "catalogue": catalogue, "runs": slim},
             separators=(",", ":"),
         )
     )
+
+
+def _slim(product: dict[str, Any]) -> dict[str, Any]:
+    """Leave out what would make a large file: scores, parts of seconds, honest alerts below medium but their number."""
+    false = Counter(GRADES[one["grade"]] for one in product["false"])
+    return {
+        **product,
+        "scores": len(product["scores"]),
+        "false": [one for one in product["false"] if one["grade"] >= MEDIUM],
+        "false_by_severity": dict(false),
+        "incidents": [
+            {
+                "scenario": one["label"]["scenario"],
+                "outside": one["label"]["outside"],
+                "lookups": one["label"]["lookups"],
+                "first": [at if at is None else round(at) for at in one["first"]],
+                "regular": one["regular"] if one["regular"] is None else round(one["regular"]),
+            }
+            for one in product["incidents"]
+        ],
+    }
 
 
 def _head(runs: Runs, settings: Mapping[str, Any], catalogue: str) -> Iterator[str]:
