@@ -29,6 +29,7 @@ from dnswatch.config.model import Config
 from dnswatch.config.triage import triage_of
 from dnswatch.config.values import split_listen
 from dnswatch.core.detect.engine import Engine
+from dnswatch.core.policy import Policy
 from dnswatch.errors import ConfigError, DnswatchError, StateError
 from dnswatch.io import systemd
 from dnswatch.io.beat import until_beat
@@ -41,6 +42,7 @@ from dnswatch.io.jobs import Jobs
 from dnswatch.io.ledger import Ledger
 from dnswatch.io.lock import StateLock
 from dnswatch.io.metrics import registry
+from dnswatch.io.press import is_large
 from dnswatch.io.primary import Primary
 from dnswatch.io.sinks import SINKS
 from dnswatch.io.store import FILE, Store, Writings
@@ -177,7 +179,8 @@ class Daemon:
                                    self.blind_spots)  # fmt: skip
         self.ledger.decided = lambda: self.jobs.now("feeds")
         self.upkeep.plan(self.following.look, lambda: list(self.couriers))
-        await self._listen(config)
+        await self._listen(config, policy)
+        await self.upkeep.publishing.begin()
         await self.upkeep.refresh_leases()
         await self._set_sinks(self.loaded)
         self._checkpoints = self._spawn(self.ledger.task.run())
@@ -222,6 +225,7 @@ class Daemon:
             await self.ledger.commit(final=True)
         except OSError as error:
             log.error("the last checkpoint failed: %s; the lines since the one before are read again", describe(error))
+        await self.upkeep.stop()
         await asyncio.gather(self.jobs.stop(), *(courier.stop() for _, courier in self.couriers.values()))
         if self.web is not None:
             await self.web.stop()
@@ -241,7 +245,7 @@ class Daemon:
         try:
             loaded = await asyncio.to_thread(load_policy, self.config_path)
             loaded.config.require_sources()
-            await self._listen(loaded.config)
+            await self._listen(loaded.config, loaded.policy)
         except ConfigError as error:
             for problem in error.problems[1:]:
                 log.error("%s", problem)
@@ -287,14 +291,14 @@ class Daemon:
         await self._set_sinks(loaded)
         self.jobs.now("feeds")
 
-    async def _listen(self, config: Config) -> None:
+    async def _listen(self, config: Config, policy: Policy) -> None:
         """Serve HTTP and zones where the configuration says from now on, and only then no longer elsewhere.
 
         Both or neither: raises `StateError` or `OSError`, and nothing has changed then.
         """
         web = await self._open_http(config)
         try:
-            await self.primary.configure(config)
+            await self.primary.configure(config, later=is_large(policy))
         except (StateError, OSError):
             if web is not None:
                 await web.stop()

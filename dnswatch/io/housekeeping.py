@@ -66,6 +66,10 @@ class Housekeeping:
         """Give the status rows of the published zones."""
         return self.publishing.rows
 
+    async def stop(self) -> None:
+        """Leave off what takes long; it is done anew at the next start."""
+        await self.publishing.stop()
+
     def plan(self, look: Callable[[], Awaitable[None]], sinks: Callable[[], Iterable[str]]) -> None:
         """Schedule every job. ``look`` finds new logs; ``sinks`` names those whose cursors are kept."""
 

@@ -22,7 +22,7 @@ from dnswatch.core.feeds.access import Access
 from dnswatch.core.feeds.history import newer
 from dnswatch.core.feeds.pages import Pages
 from dnswatch.core.feeds.responder import Responder
-from dnswatch.core.feeds.xfr import KEPT_VERSIONS, Served
+from dnswatch.core.feeds.xfr import KEPT_VERSIONS, Served, Version
 from dnswatch.core.feeds.zones import EVERYONE
 from dnswatch.core.model import Name, Snapshot
 from dnswatch.errors import StateError
@@ -68,10 +68,11 @@ class Primary:
         self._context: ssl.SSLContext | None = None
         self._serving = asyncio.Lock()
 
-    async def configure(self, config: Config) -> None:
+    async def configure(self, config: Config, *, later: bool = False) -> None:
         """Follow the configuration: start, listen elsewhere, take other keys and certificates, stop.
 
-        Raises `StateError`, and nothing has changed then.
+        ``later``: the stored versions are large, and the next publication hands them over (`serve_made`). Raises
+        `StateError`, and nothing has changed then.
         """
         settings = config.dns
         if settings is None:
@@ -79,7 +80,7 @@ class Primary:
             self._feeds, self._groups = config.feeds, groups_of(config)
             return
         context = tls_context(settings)
-        if not self._responder.zones:
+        if not self._responder.zones and not later:
             await self._serve()
         before, access = self._settings, self._responder.access
         consumers = Consumers(settings, config.feeds.zone)
@@ -106,6 +107,39 @@ class Primary:
         self._written = {one.zone.name: one for one in snapshots}
         if self._settings is not None:
             await self._serve(snapshots)
+
+    @property
+    def wanted(self) -> bool:
+        """Say whether anybody fetches zones from here."""
+        return self._settings is not None
+
+    @property
+    def empty(self) -> bool:
+        """Say whether zones are wanted, and there are none yet."""
+        return self.wanted and not self._responder.zones
+
+    async def serve_stored(self) -> None:
+        """Serve the newest stored versions; for what a child could not be had for."""
+        if self.wanted:
+            await self._serve()
+
+    async def serve_made(self, versions: Sequence[Version], written: bool) -> None:
+        """Serve versions whose pages another process made; they are stored. ``written``: as files, too."""
+        if written:
+            self._written = {one.snapshot.zone.name: one.snapshot for one in versions}
+        if self._settings is not None:
+            async with self._serving:
+                self._replace(await asyncio.to_thread(self._made, versions))
+
+    def _made(self, versions: Sequence[Version]) -> dict[Name, Served]:
+        zones: dict[Name, Served] = {}
+        for one in versions:
+            name, served = one.snapshot.zone.name, self._responder.zones.get(one.snapshot.zone.name)
+            if served is not None and (one.pages is None or not newer(one.snapshot.serial, served.serial)):
+                zones[name] = served
+            elif one.pages is not None:
+                zones[name] = Served.made(one, served)
+        return zones
 
     async def look(self) -> None:
         """Ask consumers whether they answer from what is served; who does not is told of it once more."""
@@ -137,8 +171,11 @@ class Primary:
         async with self._serving:
             if snapshots is None:
                 snapshots = (await self._history.latest_snapshots()).values()
-            zones = await self._served([one for one in snapshots if one.zone.audience != EVERYONE])
-            before, self._responder.zones = self._responder.zones, zones
+            self._replace(await self._served([one for one in snapshots if one.zone.audience != EVERYONE]))
+
+    def _replace(self, zones: dict[Name, Served]) -> None:
+        """Serve these, and tell consumers of those that are new."""
+        before, self._responder.zones = self._responder.zones, zones
         for name, served in zones.items():
             known = before.get(name)
             if known is None or known.serial != served.serial:

@@ -56,7 +56,7 @@ def test_only_zones_that_changed_get_a_serial() -> None:
     latest = {one.zone.name: one for one in first.snapshots}
     second = plan(policy([SLACK, BIN], groups, [("group:build", "slack")]), None, AT + 5, latest)
     assert [one.zone.audience for one in second.changed] == ["build", "everyone"]
-    assert [delta.zone for delta in second.deltas] == [f"build.{ZONE}", f"everyone.{ZONE}"]
+    assert [one.zone.name for one in second.changed] == [f"build.{ZONE}", f"everyone.{ZONE}"]
     assert plan(policy([SLACK, BIN], groups), None, AT + 9, latest).changed == ()
 
 

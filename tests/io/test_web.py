@@ -5,6 +5,7 @@ import gzip
 import hashlib
 import socket
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -12,10 +13,12 @@ import pytest
 from aiohttp.test_utils import TestClient, TestServer
 from prometheus_client.parser import text_string_to_metric_families
 
+from dnswatch.core.feeds.publication import Rendered
 from dnswatch.errors import StateError
 from dnswatch.io.metrics import registry
+from dnswatch.io.packed import pack
 from dnswatch.io.web.app import Web
-from dnswatch.io.web.feeds import FeedFile, PublishedFeeds
+from dnswatch.io.web.feeds import PublishedFeeds
 
 AT = 1_790_000_000.0
 BODY = b"hooks.slack.com CNAME .\n" * 100
@@ -47,8 +50,10 @@ def world() -> World:
 
 
 @pytest.fixture
-async def client(world: World) -> AsyncIterator[TestClient[Any, Any]]:
-    world.feeds.replace({"any.zone": FeedFile("any.zone", BODY, 17, AT), "tiny": FeedFile("tiny", b"x", 1, AT)})
+async def client(world: World, tmp_path: Path) -> AsyncIterator[TestClient[Any, Any]]:
+    world.feeds.replace(
+        pack(tmp_path, one) for one in (Rendered("any.zone", BODY, 17, AT), Rendered("tiny", b"x", 1, AT))
+    )
     # auto_decompress off: the tests look at the bytes that travel
     async with TestClient(TestServer(world.web.application()), auto_decompress=False) as made:
         yield made

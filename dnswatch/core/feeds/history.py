@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from dnswatch.core.feeds.audiences import BY_CLIENT
 from dnswatch.core.model import Delta, Snapshot, Zone
 
 _SPAN = 1 << 32  # serials are 32 bits and compare by RFC 1982
@@ -44,6 +45,14 @@ def lift(last: Snapshot, above: int, at: float) -> Snapshot:
     A resolver that has a newer serial than we publish ignores ours for ever: our store was restored from an older copy.
     """
     return last if newer(last.serial, above) else replace(last, serial=next_serial(above, at), at=at)
+
+
+def outline(one: Snapshot) -> Snapshot:
+    """Give a version without its rules for names: enough to serve pages, to ask consumers and to tell. Those for
+    clients stay, for they say who sees a canary."""
+    zone = one.zone
+    rules = zone.rules if zone.audience in BY_CLIENT else ()
+    return Snapshot(Zone(zone.name, zone.audience, rules), one.serial, one.at)
 
 
 def diff(old: Snapshot, new: Snapshot) -> Delta:

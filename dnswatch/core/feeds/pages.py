@@ -32,9 +32,10 @@ _SIZE = struct.Struct("!H")
 _BEFORE_SIZE = 2 + 2 + 2 + 4  # the pointer to the zone's name, type, class, TTL
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
 class Page:
-    """Records one after the other, and the rules that they say. Compared by identity."""
+    """Records one after the other, and the rules that they say (none where another process made it). Compared by
+    identity."""
 
     records: int
     octets: bytes

@@ -7,15 +7,16 @@ Never: stores, writes, asks a clock. The caller stores ``changed`` first and wri
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 
 from dnswatch.core.clients.identity import Identity
 from dnswatch.core.feeds.formats import FORMATS, OVERVIEWS
 from dnswatch.core.feeds.guard import FORCED, Fault, Gate, change_faults, refuse
-from dnswatch.core.feeds.history import advance, diff
+from dnswatch.core.feeds.history import advance
 from dnswatch.core.feeds.zones import compile_by_client, compile_everyone, compile_zones, with_decisions
-from dnswatch.core.model import Delta, Name, Snapshot, Zone
+from dnswatch.core.model import Name, Snapshot, Zone
 from dnswatch.core.policy import Policy
 
 
@@ -30,12 +31,26 @@ class Rendered:
 
 
 @dataclass(frozen=True, slots=True)
+class Writing:
+    """One file that is to be published, and how it is written."""
+
+    name: str
+    serial: int
+    at: float
+    zone: Name  # "" = it is over all zones
+    render: Callable[[], bytes]
+
+    def rendered(self) -> Rendered:
+        """Write it."""
+        return Rendered(self.name, self.render(), self.serial, self.at)
+
+
+@dataclass(frozen=True, slots=True)
 class Publication:
     """All zones as they should be served, and which of them are new."""
 
     snapshots: tuple[Snapshot, ...]
     changed: tuple[Snapshot, ...]  # have a new serial: to be stored before anybody sees them
-    deltas: tuple[Delta, ...]  # against the version before, for zones that had one
     retired: frozenset[Name]  # zones that policy no longer asks for: published empty, so that nothing stays blocked
     policy: Policy
     at: float
@@ -46,14 +61,18 @@ class Publication:
 
     def rendered(self) -> Iterator[Rendered]:
         """Yield every file in every format."""
+        return (one.rendered() for one in self.writings())
+
+    def writings(self) -> Iterator[Writing]:
+        """Yield every file in every format, none written yet."""
         for _, writer in sorted(FORMATS.items()):
             for one in filter(writer.accepts, self.snapshots):
-                yield Rendered(writer.file_name(one), writer.render(one), one.serial, one.at)
+                yield Writing(writer.file_name(one), one.serial, one.at, one.zone.name, partial(writer.render, one))
         if self.snapshots:
             serial, at = max(one.serial for one in self.snapshots), max(one.at for one in self.snapshots)
             for _, overview in sorted(OVERVIEWS.items()):
-                content = overview.render(self.policy, self.snapshots, self.at)
-                yield Rendered(overview.file_name, content, serial, at)
+                render = partial(overview.render, self.policy, self.snapshots, self.at)
+                yield Writing(overview.file_name, serial, at, "", render)
 
 
 def plan(
@@ -76,11 +95,10 @@ def plan(
     snapshots = tuple(
         advance(latest.get(zone.name), zone, at, data.get(zone.name, frozenset())) for zone in [*zones, *retired]
     )
-    changed = tuple(snapshot for snapshot in snapshots if latest.get(snapshot.zone.name) != snapshot)
+    changed = tuple(snapshot for snapshot in snapshots if latest.get(snapshot.zone.name) is not snapshot)
     return Publication(
         snapshots=snapshots,
         changed=changed,
-        deltas=tuple(diff(latest[s.zone.name], s) for s in changed if s.zone.name in latest),
         retired=frozenset(zone.name for zone in retired),
         policy=policy,
         at=at,

@@ -9,6 +9,7 @@ Both read pages that nothing changes, so a publication never tears a transfer. N
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from itertools import chain
 
 from dnswatch.core.feeds import wire
@@ -24,6 +25,15 @@ KEPT_OCTETS = 16 << 20
 whole zone (45 MB for a million rules). Beyond that the oldest are forgotten, and cost an AXFR."""
 
 
+@dataclass(frozen=True, slots=True)
+class Version:
+    """A version as another process made it."""
+
+    snapshot: Snapshot  # an outline (``history.py``)
+    pages: tuple[Page, ...] | None  # None: they are as they were
+    past: tuple[tuple[int, tuple[Page, ...]], ...] = ()  # serials and pages of versions before it, the newest first
+
+
 class Served:
     """A zone as it is served: its version, and the pages of those before it, for differences."""
 
@@ -35,16 +45,25 @@ class Served:
         self.past = _bounded(self.pages, ((one.serial, pages.of(one)) for one in past if one.serial != current.serial))
         self._changes: dict[int, tuple[Page, ...] | None] = {}  # of kept versions only, so as bounded as they are
 
+    @classmethod
+    def made(cls, version: Version, before: Served | None = None) -> Served:
+        """Give a version whose pages were made elsewhere; ``before``: the zone as it was served until now."""
+        assert version.pages is not None
+        served = cls.__new__(cls)
+        served.current, served.pages, served._changes = version.snapshot, version.pages, {}
+        served._follow(version.past if before is None else chain([(before.serial, before.pages)], before.past.items()))
+        return served
+
     def followed_by(self, snapshot: Snapshot, pages: Pages | None = None) -> Served:
         """Give the zone with a new version."""
         if snapshot == self.current:
             return self
         following = Served(snapshot, (), pages or Pages(self.pages))
-        before = chain([(self.serial, self.pages)], self.past.items())
-        following.past = _bounded(
-            following.pages, ((serial, one) for serial, one in before if serial != snapshot.serial)
-        )
+        following._follow(chain([(self.serial, self.pages)], self.past.items()))
         return following
+
+    def _follow(self, past: Iterable[tuple[int, tuple[Page, ...]]]) -> None:
+        self.past = _bounded(self.pages, ((serial, one) for serial, one in past if serial != self.serial))
 
     @property
     def serial(self) -> int:
