@@ -13,6 +13,9 @@ import yaml
 from dnswatch.config.catalogue import load_catalogue
 from dnswatch.config.data import data_path
 from dnswatch.config.triage import load_triage
+from dnswatch.core.alerts import Context
+from dnswatch.core.alerts.json import line
+from dnswatch.core.alerts.json import render as json_render
 from dnswatch.core.alerts.triage import Advice, Triage
 from dnswatch.core.catalog import CATEGORIES
 from dnswatch.core.detect.score import POINTS
@@ -142,3 +145,15 @@ def test_every_language_of_the_configuration_has_its_file() -> None:
     """What ``lang`` accepts is what ships."""
     files = sorted(path.stem for path in (data_path("feeds") / "triage").glob("*.yaml"))
     assert tuple(files) == LANGUAGES
+
+
+@pytest.mark.parametrize("lang", LANGUAGES)
+def test_json_of_a_draft_is_json_of_the_advice(lang: str) -> None:
+    """Texts that were encoded before, with the values of another alert of the sort put in, are what encoding gives."""
+    context = Context("ns1", triage=Triage(load_triage(lang), load_catalogue(()).services))
+    odd = Client("2001:db8::1", name='%s "{who}" \\ue000 ü\x7f\\')
+    alerts = [PLAIN, ALERT, replace(PLAIN, client=odd, count=1000, qname="a\\032%(qname)s{}.t.me"),
+              replace(ALERT, answers=("192.0.2.1", "%%", "é"), first_at=0.5, service="slack-webhook"),
+              replace(ALERT, answers=(), outcome="leaked")]  # fmt: skip
+    for alert in (*alerts, *reversed(alerts)):
+        assert json_render(alert, context) == line(alert, context, 0, {})

@@ -8,8 +8,8 @@ said. Never: reads files (``config/triage.py`` does), changes a severity. Read n
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 
 from dnswatch.core.alerts.flat import BLIND_SPOT, rfc3339
 from dnswatch.core.model import Alert, Service
@@ -26,6 +26,8 @@ BASELINE = frozenset({
     "sequence", "sequence-close", "sequence-repeated", "volume",
 })  # fmt: skip
 SEGMENT = frozenset({"segment", "server-tunnel"})
+VALUES = ("who", "client", "service", "qname", "count", "times", "first_seen", "last_seen", "answers")
+"""What texts may say of an alert: ``{who}``."""
 SENSITIVE_ROLES = frozenset({"iot", "server"})
 
 
@@ -59,48 +61,77 @@ class Advice:
     block: str
 
 
+class Sort(NamedTuple):
+    """What decides which texts an alert gets. A network has some dozen sorts of alerts."""
+
+    category: str
+    tier2: bool
+    escalation: str
+    expected: str  # "expected", "expired", "unexpected"
+    answered: str  # "answer", "none"
+    block_safety: str
+
+
 @dataclass(frozen=True, slots=True)
 class Triage:
     """The texts of one language, and the services that they speak of."""
 
     texts: Texts
     services: Mapping[str, Service]
+    drafts: dict[Sort, str] = field(default_factory=dict, repr=False, compare=False)
+    """What ``json.py`` has made of the texts of a sort, for the next alert of it."""
 
     def of(self, alert: Alert) -> Advice | None:
         """Give advice on an alert; None for a blind spot, which says itself what to do."""
+        sort = self.sort(alert)
+        return self.write(sort, values_of(alert)) if sort is not None else None
+
+    def sort(self, alert: Alert) -> Sort | None:
+        """Say which texts an alert gets; None for a blind spot."""
         if alert.category == BLIND_SPOT:
             return None
-        texts, fill = self.texts, _Fill(alert)
-        tier2, escalation = _escalation(alert, texts)
-        special = texts.categories.get(alert.category, {})
+        terms = {reason.term for reason in alert.because}
         service = self.services.get(alert.service)
+        return Sort(
+            alert.category,
+            *_escalation(alert, self.texts),
+            "expected" if "deviation" in terms else "expired" if "expired" in terms else "unexpected",
+            "answer" if alert.answers else "none",
+            service.block_safety if service is not None else "unknown",
+        )
+
+    def write(self, sort: Sort, values: Mapping[str, str]) -> Advice:
+        """Write the advice on alerts of a sort with these values in it.
+
+        Values come from logs: they are inserted, never read as a pattern.
+        """
+
+        def fill(text: str) -> str:
+            return text.format_map(values) if "{" in text or "}" in text else text
+
+        texts = self.texts
+        special = texts.categories.get(sort.category, {})
         return Advice(
-            tier2,
-            escalation,
-            tuple(_questions(alert, texts, special, fill)),
+            sort.tier2,
+            sort.escalation,
+            tuple((question, fill(answer)) for question, answer in _questions(sort, texts, special)),
             tuple(fill(step) for step in texts.steps["l1"]),
             tuple(fill(step) for step in texts.steps["t2"]),
             tuple(fill(text) for text in (*_own(special, "contain"), *texts.containment)),
             tuple(f"{id_} {text}" for id_, text in texts.mitigations.items()),
             texts.look_next,
-            texts.block[service.block_safety if service is not None else "unknown"],
+            texts.block[sort.block_safety],
         )
 
 
-class _Fill:
-    """Puts an alert's values into a text. They come from logs: they are inserted, never read as a pattern."""
-
-    def __init__(self, alert: Alert) -> None:
-        count, client = alert.count, alert.client
-        self._values = {
-            "who": f"{client.name} ({client.address})" if client.name else client.address, "client": client.address,
-            "service": alert.service, "qname": alert.qname, "count": str(count), "times": f"{count}×",
-            "first_seen": rfc3339(alert.first_at), "last_seen": rfc3339(alert.last_at),
-            "answers": ", ".join(alert.answers),
-        }  # fmt: skip
-
-    def __call__(self, text: str) -> str:
-        return text.format_map(self._values) if "{" in text or "}" in text else text
+def values_of(alert: Alert) -> dict[str, str]:
+    """Give what texts may say of an alert."""
+    count, client = alert.count, alert.client
+    values = (
+        f"{client.name} ({client.address})" if client.name else client.address, client.address, alert.service,
+        alert.qname, str(count), f"{count}×", rfc3339(alert.first_at), rfc3339(alert.last_at), ", ".join(alert.answers),
+    )  # fmt: skip
+    return dict(zip(VALUES, values, strict=True))
 
 
 def _own(special: Mapping[str, str], key: str) -> tuple[str, ...]:
@@ -111,9 +142,9 @@ def _escalation(alert: Alert, texts: Texts) -> tuple[bool, str]:
     """Decide by the table: unknown destination, departure from the baseline, sensitive segment."""
     terms = {reason.term for reason in alert.because if reason.points > 0 or reason.term == "deviation"}
     held = {
-        "destination": alert.category in UNVERIFIED or bool(terms & DESTINATION),
-        "baseline": bool(terms & BASELINE),
-        "segment": bool(terms & SEGMENT) or alert.client.role in SENSITIVE_ROLES,
+        "destination": alert.category in UNVERIFIED or not terms.isdisjoint(DESTINATION),
+        "baseline": not terms.isdisjoint(BASELINE),
+        "segment": not terms.isdisjoint(SEGMENT) or alert.client.role in SENSITIVE_ROLES,
         "leaked": alert.outcome == "leaked",
     }
     why = [name for name, holds in held.items() if holds]
@@ -125,17 +156,13 @@ def _escalation(alert: Alert, texts: Texts) -> tuple[bool, str]:
     return True, str(texts.escalation["tier2"]).format(why=words)
 
 
-def _questions(alert: Alert, texts: Texts, special: Mapping[str, str], fill: _Fill) -> list[tuple[str, str]]:
+def _questions(sort: Sort, texts: Texts, special: Mapping[str, str]) -> list[tuple[str, str]]:
     """Ask what the table asks; the category's own question follows."""
     asked = texts.questions
-    terms = {reason.term for reason in alert.because}
-    allowed = "expected" if "deviation" in terms else "expired" if "expired" in terms else "unexpected"
-    answered = "answer" if alert.answers else "none"
-    pairs = [
-        (asked["legitimate"]["ask"], asked["legitimate"][allowed]),
+    return [
+        (asked["legitimate"]["ask"], asked["legitimate"][sort.expected]),
         (asked["volume"]["ask"], asked["volume"]["answer"]),
         (asked["authorised"]["ask"], asked["authorised"]["answer"]),
-        (asked["answered"]["ask"], asked["answered"][answered]),
+        (asked["answered"]["ask"], asked["answered"][sort.answered]),
         *((text, "") for text in _own(special, "ask")),
     ]
-    return [(question, fill(answer)) for question, answer in pairs]
