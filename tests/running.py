@@ -83,13 +83,14 @@ class Running(Place):
     """`dnswatch run` in a process of its own."""
 
     process: subprocess.Popen[bytes] | None = None
+    program: tuple[str, ...] = (sys.executable, "-m", "dnswatch")
 
     def launch(self) -> int:
         """Start it; give how much it had logged before."""
         with self.stderr.open("ab") as errors:
             begun = errors.tell()
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "dnswatch", "--config", str(self.config), "run"],
+                [*self.program, "--config", str(self.config), "run"],
                 stderr=errors, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL,
             )  # fmt: skip
         return begun

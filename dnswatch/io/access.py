@@ -9,12 +9,15 @@ import grp
 import os
 import pwd
 import stat
+from contextlib import suppress
 from pathlib import Path
 
 
 def no_access(path: Path, error: OSError, absent: str) -> str:
     """Explain an error of opening ``path`` for reading; ``absent`` is what to think of when there is no such file."""
     if isinstance(error, FileNotFoundError):
+        with suppress(OSError):
+            return f"a symbolic link to {os.readlink(path)}, which is not there: {absent}"  # noqa: PTH115
         return f"no such file: {absent}"
     if not isinstance(error, PermissionError):
         return error.strerror or str(error)

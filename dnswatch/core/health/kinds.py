@@ -109,7 +109,8 @@ KINDS: dict[str, Kind] = {
     "parse-drop": Kind(
         "high", "lines of a log do not parse any more", "source",
         "lookups in these lines are not seen",
-        "run `dnswatch explain 'LINE'` on one of the newest lines; set `type:` to what the server writes now",
+        "run `dnswatch explain 'LINE'` on the line shown; set `type:` to what the server writes now, or let it write "
+        "as before, and run `dnswatch scan` over what came meanwhile: it is not read again",
     ),
     "querylog-off": Kind(
         "high", "query logging is switched off", "source",

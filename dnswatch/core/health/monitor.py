@@ -203,9 +203,10 @@ class Monitor:
             known.waiting_since = now
         since = known.waiting_since
         long = since is not None and now - since >= READABLE_S
-        yield Said("log-unreadable", seen.source, long and not seen.held, seen.waiting)
+        elsewhere = seen.held and since is not None and known.line_at > since  # what has lost its name is written on
+        yield Said("log-unreadable", seen.source, long and not elsewhere, seen.waiting)
         late = seen.late_s >= STUCK_S.get(seen.type, STUCK_ELSE_S)
-        yield Said("log-stuck", seen.source, late or (long and seen.held), seen.waiting)
+        yield Said("log-stuck", seen.source, late or (long and elsewhere), seen.waiting)
 
     @staticmethod
     def _stopped(known: _Memory, seen: Seen, now: float) -> Iterator[Said]:
