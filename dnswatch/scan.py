@@ -24,7 +24,7 @@ from dnswatch.core.clients.expectations import Expectations
 from dnswatch.core.clients.groups import Groups
 from dnswatch.core.detect.attempts import ATTEMPT_S
 from dnswatch.core.detect.engine import Engine
-from dnswatch.core.model import Alert, Decision, Effect
+from dnswatch.core.model import Alert, Decision, Effect, Severity
 from dnswatch.core.policy import Policy
 from dnswatch.core.reading import Scan as Prescan
 from dnswatch.errors import StateError
@@ -58,6 +58,7 @@ class Options:
     state: Path | None = None  # keep the state here
     from_state: Path | None = None  # begin with the state that is here
     tried: Policy | None = None  # judge by this as well, for `Scan.differences`
+    collect: bool = True  # keep alerts for `Scan.alerts`, a kilobyte each; else only their severities
 
 
 class Scan:
@@ -74,7 +75,9 @@ class Scan:
         self._tried_alerts: dict[str, Alert] = {}
         self.alerts: dict[str, Alert] = {}
         """Each alert that this scan opened or changed, without its evidence and timeline: its latest revision, and at
-        the end of the logs how it stands there."""
+        the end of the logs how it stands there. Empty where they are not collected."""
+        self.severities: dict[str, Severity] = {}
+        """The severity of each of them."""
         self._seen_until = 0.0  # log time that the state it began with knows
         self._prescans: dict[str, Prescan] = {}
         reading = Reading(
@@ -106,7 +109,7 @@ class Scan:
 
     def by_severity(self) -> Counter[str]:
         """Count alerts by the severity of their latest revision."""
-        return Counter(alert.severity for alert in self.alerts.values())
+        return Counter(self.severities.values())
 
     def revisions(self) -> Iterator[Alert]:
         """Run; give each revision in decision order. Raises `StateError` for a state that cannot be used."""
@@ -175,7 +178,9 @@ class Scan:
             if self.options.state is not None:
                 keeper.effects.append(effect)
             if isinstance(effect, Alert):
-                self.alerts[effect.id] = _short(effect)
+                self.severities[effect.id] = effect.severity
+                if self.options.collect:
+                    self.alerts[effect.id] = _short(effect)
                 yield effect
 
     def _prescan(self, kind: str) -> Prescan:

@@ -262,6 +262,18 @@ def test_alerts_stand_at_the_end_as_they_do_there(tmp_path: Path, policy: Policy
     assert alerts[-1].count == 100
 
 
+def test_alerts_that_nobody_asks_for_are_not_kept(tmp_path: Path, policy: Policy) -> None:
+    """Where revisions are enough, only severities stay: memory does not grow with alerts."""
+    path = tmp_path / "query.log"
+    path.write_text("".join(bind(T + 30 * i, f"10.0.0.{i}", "webhook.site") for i in range(9)))
+    alerts, scan = run(policy, [path], Options(collect=False))
+    _, collected = run(policy, [path])
+    assert not scan.alerts
+    assert scan.severities == {one.id: one.severity for one in collected.alerts.values()}
+    assert scan.by_severity() == collected.by_severity()
+    assert len(alerts) == 9
+
+
 def test_a_state_that_knows_these_lines_says_so(tmp_path: Path, policy: Policy) -> None:
     """The same lines again are late and counted twice: a note says it; later lines get none."""
     (tmp_path / "a.log").write_text("".join(LINES[:20]))

@@ -74,7 +74,9 @@ def command(
     families, given = _families(paths)
     policy, lang = _policy(own_config or ctx.obj)
     context = _context(policy, lang) if form != "table" else None
-    options = Options(kind, _zone(timezone), year, state, from_state, _tried(policy, overrides))
+    tried = _tried(policy, overrides)
+    collect = form == "table" or tried is not None
+    options = Options(kind, _zone(timezone), year, state, from_state, tried, collect)
     with _progress(size_of(families)) as advance:
         scan = Scan(policy, families, options, advance)
         scan.tally.skipped += given.skipped
@@ -91,7 +93,7 @@ def command(
     if overrides is not None:
         _differences(scan, overrides, table=form == "table")
     severe = SEVERITIES[SEVERITIES.index(fail_on) :] if fail_on else ()
-    found = any(alert.severity in severe for alert in scan.alerts.values())
+    found = any(severity in severe for severity in scan.severities.values())
     ctx.exit(EXIT_FAILED if found or scan.tally.failed else EXIT_OK)
 
 
@@ -217,7 +219,7 @@ def _summary(scan: Scan, took_s: float, timezone: str | None) -> None:
     by_severity = scan.by_severity()
     counts = ", ".join(f"{by_severity[each]} {each}" for each in reversed(SEVERITIES) if by_severity[each])
     _say(f"Watched lookups: {attempts:,}, {scan.expected:,} of them expected. Alerts: {counts or 'none'}.")
-    if not scan.alerts:
+    if not scan.severities:
         _say(f"No alert, because {_reason(scan)}.")
 
 
