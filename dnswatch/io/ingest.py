@@ -187,7 +187,8 @@ class Reader:
                 self._resume_digest(digest)
                 self._part = None
             self._weave.leave(self._strand, self.last_at)
-        await asyncio.sleep(0)  # a backlog must not starve sinks and signals
+        if not (block.at_end and isinstance(self.tail, FileTail)):  # which waits now
+            await asyncio.sleep(0)  # a backlog must not starve sinks and signals
         return digested.consumed
 
     def _alone(self, block: Block, now: float) -> float:

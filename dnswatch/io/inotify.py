@@ -1,7 +1,8 @@
 """Wakes when a file or directory changes: raw inotify through ctypes, no dependency.
 
 Never: says what changed; whoever is woken looks for himself. The first event after quiet wakes at once, the next ones
-are gathered for 5 ms: 100 000 single writes per second cost 2.9 % of a core instead of 8.8 % (performance.md §6).
+are gathered for 5 ms: 100 000 single writes per second cost 2.9 % of a core instead of 8.8 %. Who knows that much comes
+may gather longer.
 Where there is no inotify (other systems, network mounts, no watches left) the caller's safety poll remains.
 Read next: ``tail.py``.
 """
@@ -35,7 +36,7 @@ class Inotify:
         if self._fd < 0:
             raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
         self._watches: dict[str, int] = {}
-        self._armed_at = 0.0
+        self._woken_at = -PAUSE_S
 
     def watch(self, paths: dict[str, int]) -> bool:
         """Watch exactly these paths with these masks; say whether any of them was not watched before.
@@ -52,11 +53,11 @@ class Inotify:
             self._library.inotify_rm_watch(self._fd, number)
         return not set(self._watches.values()) <= set(before.values())
 
-    async def wait(self, timeout_s: float) -> bool:
-        """Wait until something happens (True) or ``timeout_s`` is over."""
+    async def wait(self, timeout_s: float, gather_s: float = PAUSE_S) -> bool:
+        """Wait until something happens (True) or ``timeout_s`` is over; events ``gather_s`` after the last are one."""
         loop = asyncio.get_running_loop()
         until = loop.time() + timeout_s
-        if (pause := self._armed_at - loop.time()) > 0:
+        if (pause := self._woken_at + gather_s - loop.time()) > 0:
             await asyncio.sleep(pause)
         woken: asyncio.Future[bool] = loop.create_future()
 
@@ -72,7 +73,7 @@ class Inotify:
             timer.cancel()
             loop.remove_reader(self._fd)
         if happened:  # else there is nothing to gather, and an idle daemon would wake once more for each look
-            self._armed_at = loop.time() + PAUSE_S
+            self._woken_at = loop.time()
             self._drain()
         return happened
 

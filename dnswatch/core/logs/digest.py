@@ -71,6 +71,7 @@ class Digest:
         self.prescan = prescan
         self.sample = sample
         self.verdict = parser.verdict if isinstance(parser, Answering) else None
+        self._headed = parser if isinstance(parser, Headed) else None  # asked for each block: a protocol's is dear
         self._at = 0  # offset that the next block should start at, else it is another file
         self.sample_at = 0  # the next multiple of SAMPLE_EVERY whose sample is still to come
         self._inside = ""  # what the last block ended in the middle of: "line" too long, or "hole" of NUL bytes
@@ -147,8 +148,8 @@ class Digest:
         """Give what a restart must know, as plain data."""
         state: dict[str, object] = {"at": self._at, "sample_at": self.sample_at, "inside": self._inside,
                                     "clock": self.clock}  # fmt: skip
-        if isinstance(self.parser, Headed):
-            state["head"] = self.parser.state()
+        if self._headed is not None:
+            state["head"] = self._headed.state()
         return state
 
     def restore(self, state: dict[str, object]) -> None:
@@ -159,8 +160,8 @@ class Digest:
             self._inside = str(inside or "")
             self.clock = float(str(state.get("clock", self.clock)))
         head = state.get("head")
-        if isinstance(head, dict) and isinstance(self.parser, Headed):
-            self.parser.restore(head)
+        if isinstance(head, dict) and self._headed is not None:
+            self._headed.restore(head)
 
 
 class _Lines:
