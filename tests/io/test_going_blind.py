@@ -129,11 +129,11 @@ async def test_a_server_loses_lines(tmp_path: Path) -> None:
 
 async def test_stamps_of_another_zone(tmp_path: Path) -> None:
     """Lines of now stamped two hours ago; right ones end it."""
-    running = place(tmp_path)
+    running = place(tmp_path, ", sample: all")
     async with running:
         reader = running.daemon.following.readers[str(running.log)]
         for number in range(monitor.CLOCK_BLOCKS + 2):
-            running.write(bind_line("www.example.org", at=time.time() - 7200 + number / 10))
+            running.write(bind_line("www.example.org", at=time.time() - 7230 + number / 10))
             await soon(lambda number=number: reader.reads > number)
         await opens_and_closes(running, "clock-jump", lambda: running.write(bind_line("www.example.org")))
         assert "2 h behind our clock" in reason(running, "clock-jump")
