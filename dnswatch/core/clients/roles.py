@@ -186,7 +186,9 @@ class Roles:
         activity = self.clients.rows.get(address)
         if activity is not None and day <= activity.day:
             return activity
-        self._told.pop(address, None)
+        told = self._told.get(address)
+        if told is not None and (told[0] != day or told[1] is not UNKNOWN):
+            del self._told[address]  # a day that ends says more; where nothing is known it says nothing more
         if activity is None:
             activity = Activity(day, at)
         else:
@@ -212,7 +214,9 @@ class Roles:
         activity = self.saw(address, at)
         if service not in activity.services and len(activity.services) < BUSY_SERVICES:
             activity.services += (service,)
-            self._told.pop(address, None)
+            told = self._told.get(address)
+            if told is not None and told[0] > activity.day:
+                del self._told[address]
             self.clients.changed.add(address)
 
     def browsed(self, address: str, at: float) -> None:

@@ -106,29 +106,37 @@ class Attempts:
         if len(queue) > 2 * LIMIT:  # one that is kept has gone ones behind it: a source far behind, while time stands
             queue = self._queue = deque(one for one in queue if not one.gone)
         attempt.opened_at = log_now
-        attempt.n = self._next
-        self._next += 1
+        n = attempt.n = self._next
+        self._next = n + 1
         queue.append(attempt)
         self._link(attempt)
-        newest = self.by_name[attempt.qname][attempt.client]
-        if newest.older is not None:
-            chain = list(_chain(newest))
-            if len(chain) > CHAIN:
-                self._unlink(min(chain, key=lambda one: one.n))
-        self.changed[attempt.n] = attempt
+        self.changed[n] = attempt
 
     def _link(self, attempt: Attempt) -> None:
         """Put an attempt where its stamp belongs: a late line's behind those that are newer."""
-        here = self.by_name.setdefault(attempt.qname, {})
-        newest = here.get(attempt.client)
-        if newest is None or newest.at <= attempt.at:
+        self.size += 1
+        here = self.by_name.get(attempt.qname)
+        newest = here.get(attempt.client) if here is not None else None
+        if here is None:
+            self.by_name[attempt.qname] = {attempt.client: attempt}
+        elif newest is None:
+            here[attempt.client] = attempt
+        elif newest.at <= attempt.at:
             attempt.older = newest
             here[attempt.client] = attempt
+            self._shorten(attempt)
         else:
+            first = newest
             while newest.older is not None and newest.older.at > attempt.at:
                 newest = newest.older
             attempt.older, newest.older = newest.older, attempt
-        self.size += 1
+            self._shorten(first)
+
+    def _shorten(self, newest: Attempt) -> None:
+        """Forget the first opened of one client's attempts for a name when there are too many."""
+        chain = list(_chain(newest))
+        if len(chain) > CHAIN:
+            self._unlink(min(chain, key=lambda one: one.n))
 
     def note(self, attempt: Attempt, source: str, event: Query | Verdict) -> None:
         """Remember a further line's type and serial."""

@@ -188,15 +188,16 @@ class Engine(State):
         """Move log time forward: first whatever was due before, in time order."""
         while self._timers.next_at < now:
             deadline, kind, key = self._timers.pop()
-            self.log_now = max(self.log_now, deadline)
-            if kind == "episode":
+            if deadline > self.log_now:
+                self.log_now = deadline
+            if kind == "review":  # most are
+                self._review_due(key, deadline)
+            elif kind == "episode":
                 self._episode_due(key, deadline)
             elif kind == "leak":
                 self._leak_due(key, deadline)
             elif kind == "hold":
                 self._hold_due(key, deadline)
-            elif kind == "review":
-                self._review_due(key, deadline)
             elif kind == "strangers":
                 self._strangers_due(deadline)
             else:
@@ -242,8 +243,8 @@ class Engine(State):
         first = self._attempts.find(episode.client.address, episode.qname, episode.first_at)
         sighting = judgement.sight_again(self.policy, episode, first.qtypes if first is not None else [])
         if sighting is not None:
-            cause = episode.add_review(self._panel.review(sighting, deadline, self.history))
-            if cause:
+            found = self._panel.review(sighting, deadline, self.history)
+            if found and (cause := episode.add_review(found)):
                 self._revise(episode, deadline, cause)
 
     def _snooze_due(self, key: str, deadline: float) -> None:
@@ -321,8 +322,10 @@ class Engine(State):
             if not self.policy.detection.forwarders and not self._holds:
                 return None  # else it may explain what a forwarder asks
         attempt = Attempt(event.client, event.qname, event.at, source, sighting.service.id, sighting.expected)
+        attempt.qtypes = (event.qtype,)
         self._attempts.open(attempt, self.log_now)
-        self._attempts.note(attempt, source, event)
+        if event.serial:
+            self._attempts.note(attempt, source, event)
         if held_back:
             return attempt
         self._tally.add(sighting)

@@ -12,7 +12,7 @@ from dnswatch.core.clients.identity import Identity
 from dnswatch.core.clients.roles import HTTPS_TYPES
 from dnswatch.core.detect.episodes import Episode
 from dnswatch.core.detect.score import Score, base_reason, weigh
-from dnswatch.core.detect.signal import Past, Signal
+from dnswatch.core.detect.signal import Ask, Past, Signal
 from dnswatch.core.model import Client, Finding, Indicator, Name, Sighting
 from dnswatch.core.policy import Policy
 
@@ -69,11 +69,11 @@ def sight_again(policy: Policy, episode: Episode, qtypes: Sequence[str]) -> Sigh
     return Sighting(at, episode.client, indicator, service, episode.qname, qtype, False, because, episode.key)
 
 
-def findings(signals: Iterable[Signal], sighting: Sighting, past: Past) -> list[Finding]:
-    """Ask every signal about a sighting that is not in history yet: what it means, or how it departs from habits."""
+def findings(signals: Iterable[Ask], sighting: Sighting, past: Past) -> list[Finding]:
+    """Ask signals about a sighting that is not in history yet: what it means, or how it departs from habits."""
     found = []
-    for signal in signals:
-        finding = signal.deviate(sighting, past) if sighting.expected else signal.judge(sighting, past)
+    for ask in signals:
+        finding = ask(sighting, past)
         if finding is not None:
             found.append(finding)
     return found
@@ -92,6 +92,6 @@ def judge(
     sighting = sight(policy, past.pair(address, api.service), client, api, qname, qtype, at)
     if sighting.expected:
         return Judgement(client, indicators, sighting)
-    found = findings(signals, sighting, past)
+    found = findings([signal.judge for signal in signals], sighting, past)
     score = weigh(base_reason(sighting.service), sighting.because, found)
     return Judgement(client, indicators, sighting, tuple(found), score)

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import get_args
 
 from dnswatch.core.detect.changes import Row
-from dnswatch.core.detect.signal import Past, Signal
+from dnswatch.core.detect.signal import Ask, Past, Signal
 from dnswatch.core.detect.signals import SIGNALS
 from dnswatch.core.model import Finding, Indicator, IndicatorRole, Service, Sighting
 from dnswatch.core.policy import Detection
@@ -27,10 +27,10 @@ class Panel:
         self._pupils: dict[tuple[str, bool], list[Observe]] = {}  # by service and expected: those that remember it
         self._note_readers = {role: [one for one in self.signals if role in one.note_roles] for role in NOTED}
         self._impatient = [one for one in self.signals if type(one).review_after is not Signal.review_after]
-        self._deviators = [one for one in self.signals if type(one).deviate is not Signal.deviate]
+        self._deviators: list[Ask] = [one.deviate for one in self.signals if type(one).deviate is not Signal.deviate]
         self._forgetful = [one for one in self.signals if type(one).hand_over is not Signal.hand_over]
         # Signals that leave a method as it is are not asked: most do, and asking all 15 was an eighth of an attempt.
-        self._judges: dict[str, list[Signal]] = {}  # by service: those that it concerns, two thirds of all
+        self._judges: dict[str, list[Ask]] = {}  # by service: those that it concerns, two thirds of all
         self._waits: dict[str, list[tuple[float, Signal]]] = {}  # by service: who wants to look again after how long
 
     def configure(self, detection: Detection) -> None:
@@ -81,14 +81,14 @@ class Panel:
             waits = self._waits[service.id] = [(after, one) for after, one in asked if after is not None]
         return waits
 
-    def asked(self, sighting: Sighting) -> list[Signal]:
-        """Give the signals that have a say in an attempt."""
+    def asked(self, sighting: Sighting) -> list[Ask]:
+        """Give what to ask of the signals that have a say in an attempt."""
         if sighting.expected:
             return self._deviators
         service = sighting.service
         judges = self._judges.get(service.id)
         if judges is None:
-            judges = self._judges[service.id] = [one for one in self.signals if one.concerns(service)]
+            judges = self._judges[service.id] = [one.judge for one in self.signals if one.concerns(service)]
         return judges
 
     # ── State ─────────────────────────────────────────────────────────────────────────────────────────────────

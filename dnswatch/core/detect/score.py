@@ -7,6 +7,7 @@ together in the project's detection research. Read next: ``episodes.py``.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from typing import NamedTuple
 
 from dnswatch.core.model import SEVERITIES, Finding, Reason, Service, Severity
@@ -46,7 +47,7 @@ POINTS: Mapping[str, int] = {
 DEVIATION = "deviation"
 """Term that stands in the base's place in alerts on expected clients."""
 
-_LEAST = [(severity, BASE[severity]) for severity in reversed(SEVERITIES[1:])]
+_RANK_OF = [sum(points >= BASE[severity] for severity in SEVERITIES[1:]) for points in range(101)]
 
 CAP: Severity = "low"
 """Severity that a lookup cannot exceed until one further fact holds (nearly every public DNS rule that is only a
@@ -66,8 +67,13 @@ class Score(NamedTuple):
 
 def base_reason(service: Service) -> Reason:
     """Give the first term of every score: what kind of service was met."""
-    why = f": {service.severity_reason}" if service.severity_reason else ""
-    return Reason("base", f"base {service.category} {service.base_severity}{why}", BASE[service.base_severity])
+    return _base(service.category, service.base_severity, service.severity_reason)
+
+
+@lru_cache(1024)
+def _base(category: str, severity: Severity, why: str) -> Reason:
+    """Make the reason once per kind of service: each attempt of an alert begins with it."""
+    return Reason("base", f"base {category} {severity}{f': {why}' if why else ''}", BASE[severity])
 
 
 def deviation_reason(service: Service) -> Reason:
@@ -88,9 +94,9 @@ def weigh(base: Reason, judged: Iterable[Reason], findings: Iterable[Finding]) -
         if finding.ceiling is not None:
             ceiling = min(ceiling, RANK[finding.ceiling])
     points = max(0, min(100, points))
-    rank = RANK[of_points(points)]
+    rank = _RANK_OF[points]
     if not facts:
-        lid = min(RANK[CAP], RANK[of_points(base.points)])
+        lid = min(RANK[CAP], _RANK_OF[base.points])
         if rank > lid:
             text = f"held at {SEVERITIES[lid]} until a further fact holds: a lone lookup is no incident"
             terms.append(Reason("cap", text))
@@ -100,7 +106,4 @@ def weigh(base: Reason, judged: Iterable[Reason], findings: Iterable[Finding]) -
 
 def of_points(points: int) -> Severity:
     """Give the severity of a number of points."""
-    for severity, least in _LEAST:
-        if points >= least:
-            return severity
-    return "info"
+    return SEVERITIES[_RANK_OF[max(0, min(100, points))]]

@@ -8,7 +8,7 @@ complete one; ``signals/sequence.py`` for one with memory and options.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, ClassVar, Protocol
 
 from dnswatch.core.clients.roles import Behaviour
@@ -57,6 +57,10 @@ class Past(Protocol):
     def active(self, at: float) -> int:
         """Say how many clients a day has."""
         ...
+
+
+Ask = Callable[[Sighting, Past], Finding | None]
+"""`Signal.judge` or `Signal.deviate` of one signal."""
 
 
 class Signal:

@@ -22,7 +22,7 @@ from dnswatch.core.detect.sources import Sources
 from dnswatch.core.detect.strangers import KIND, SUBJECT, Strangers
 from dnswatch.core.detect.tally import Tally
 from dnswatch.core.detect.timeline import Trails
-from dnswatch.core.detect.timers import Timer, Timers
+from dnswatch.core.detect.timers import Timers
 from dnswatch.core.model import Alert, Effect
 from dnswatch.core.policy import Policy
 
@@ -139,14 +139,14 @@ class State:
     def _set_timers(self) -> None:
         """Set every timer anew from the rows that need one."""
         gap_s = self.policy.detection.episode_gap_s
-        timers = [Timer(e.attempt_at + gap_s, "episode", key) for key, e in self._episodes.rows.items()]
-        timers += [Timer(e.snoozed_until, "snooze", key) for key, e in self._episodes.rows.items()
+        timers = [(e.attempt_at + gap_s, "episode", key) for key, e in self._episodes.rows.items()]
+        timers += [(e.snoozed_until, "snooze", key) for key, e in self._episodes.rows.items()
                    if e.snoozed_until is not None]  # fmt: skip
-        timers += [Timer(at, "review", key) for key, e in self._episodes.rows.items() for at in e.reviews]
-        timers += [Timer(a.deadline, "leak", f"{a.client} {a.qname}") for a in self._attempts.all() if a.deadline]
-        timers += [Timer(hold.deadline, "hold", key) for key, hold in self._holds.table.rows.items()]
+        timers += [(at, "review", key) for key, e in self._episodes.rows.items() for at in e.reviews]
+        timers += [(a.deadline, "leak", f"{a.client} {a.qname}") for a in self._attempts.all() if a.deadline]
+        timers += [(hold.deadline, "hold", key) for key, hold in self._holds.table.rows.items()]
         if (due_at := self._strangers.due_at()) is not None:
-            timers.append(Timer(due_at, "strangers", ""))
+            timers.append((due_at, "strangers", ""))
         self._timers = Timers(timers)
 
     def _drop_void_timers(self) -> None:

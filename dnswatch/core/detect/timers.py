@@ -9,18 +9,13 @@ from __future__ import annotations
 import heapq
 import math
 from collections.abc import Iterable
-from typing import NamedTuple
 
 SLACK = 10_000
 """Void timers tolerated before `overgrown` asks for a rebuild."""
 
 
-class Timer(NamedTuple):
-    """When, what for (``episode``, ``leak``, ``hold``, ``review``, ``snooze``), and the row it is about."""
-
-    deadline: float
-    kind: str
-    key: str
+Timer = tuple[float, str, str]
+"""When, what for (``episode``, ``leak``, ``hold``, ``review``, ``snooze``, ``strangers``), and the row it is about."""
 
 
 class Timers:
@@ -31,14 +26,14 @@ class Timers:
     def __init__(self, timers: Iterable[Timer] = ()) -> None:
         self._heap = list(timers)
         heapq.heapify(self._heap)
-        self.next_at = self._heap[0].deadline if self._heap else math.inf  # of the first; asked for with every line
+        self.next_at = self._heap[0][0] if self._heap else math.inf  # of the first; asked for with every line
 
     def __len__(self) -> int:
         return len(self._heap)
 
     def push(self, deadline: float, kind: str, key: str) -> None:
         """Set a timer."""
-        heapq.heappush(self._heap, Timer(deadline, kind, key))
+        heapq.heappush(self._heap, (deadline, kind, key))
         if deadline < self.next_at:
             self.next_at = deadline
 
@@ -46,7 +41,7 @@ class Timers:
         """Take out the first timer: it is due as soon as the time is past ``next_at``."""
         heap = self._heap
         first = heapq.heappop(heap)
-        self.next_at = heap[0].deadline if heap else math.inf
+        self.next_at = heap[0][0] if heap else math.inf
         return first
 
     def overgrown(self, needed: int) -> bool:

@@ -152,10 +152,13 @@ class Burst(Signal):
         if (day := int(at // DAY_S)) != self._day:
             self._day = day
         day, slot = self._day, self._slot
-        if pace is None:
+        if pace is None:  # most clients meet a service once
             pace = Pace(day)
+            pace.last_at, pace.slots = at, (slot, 1)
+            pace.total = pace.peak = 1
             self._paces.put(key, pace)
-        elif day > pace.day:
+            return
+        if day > pace.day:
             pace.peaks = (*pace.peaks, pace.peak)[-PEAKS:]
             pace.day, pace.peak = day, 0
             self._paces.put(key, pace)

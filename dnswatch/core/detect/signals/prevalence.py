@@ -135,8 +135,12 @@ class Prevalence(Signal):
         day, service = int(sighting.at // DAY_S), sighting.service.id
         users = self._users.rows.get(service) or Users(day)
         scans = sighting.client.role == "scanner" or past.behaviour(sighting.client.address, sighting.at).scanner
+        fresh = users.day < day or not users.today
         users.add(day, sighting.expected or scans)  # what a mail gateway resolves is nobody's use
-        self._users.put(service, users)
+        if fresh:
+            self._users.put(service, users)
+        else:
+            self._users.changed.add(service)
 
     def _first_today(self, sighting: Sighting, past: Past) -> bool:
         seen = past.client(sighting.pair)

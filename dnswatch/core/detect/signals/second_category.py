@@ -93,7 +93,9 @@ class SecondCategory(Signal):
         service, key = sighting.service, sighting.client.address
         lately = self._lately.rows.get(key)
         if lately is None:
-            lately = Lately()
+            lately = Lately([(sighting.at, service.id, service.category, service.shared)])
+            self._lately.put(key, lately)
+            return
         fresh = not lately.recent or sighting.at - lately.recent[-1][0] > self.options.within_s
         kept = [one for one in lately.recent if one[1] != service.id]
         kept.append((sighting.at, service.id, service.category, service.shared))
