@@ -109,21 +109,24 @@ class Digest:
         samples: list[tuple[int, Event | None]] = []
         sampled_bytes = 0
         parse, verdict, clock = self.parser.parse, self.verdict, self.clock
+        returns = b"\r\n" in sifted.text
         for line, offset, mark in zip(sifted.text.split(b"\n"), sifted.offsets, sifted.marks, strict=False):
-            event = parse(line.removesuffix(b"\r"), offset)
+            event = parse(line.removesuffix(b"\r") if returns else line, offset)
             if event is not None and (at := event.at) > 0.0:
                 if at > clock + ASTRAY_S:
                     self.restore(before)
                     self.parser.stamps.restore(stamps)
                     return None
                 clock = at
-            if mark & CANDIDATE and event is not None:
+            if mark != CANDIDATE:
+                samples.append((offset, event))
+                sampled_bytes += len(line) + 1
+                if mark == SAMPLE:
+                    continue
+            if event is not None:
                 events.append(event)
                 if verdict is not None and type(event) is Query and (said := verdict(event)) is not None:
                     events.append(said)
-            if mark & SAMPLE:
-                samples.append((offset, event))
-                sampled_bytes += len(line) + 1
         self._at, self.sample_at, self.clock = sifted.end, sifted.due, clock
         marks = sifted.marks
         candidates = marks.count(CANDIDATE) + marks.count(CANDIDATE | SAMPLE)
