@@ -97,14 +97,15 @@ class _Made:
             publication = plan(task.policy, task.identity, task.at, latest, forced=task.forced)
             if publication.changed and task.policy.feeds.mode == "enforce" and not task.forced:
                 seen = await store.sightings(task.at - impact.DAYS * DAY_S)
-                found = impact.replay(task.policy, task.identity, task.at, seen)
+                zones = [one.zone for one in publication.snapshots if one.zone.name not in publication.retired]
+                found = impact.replay(task.policy, task.identity, task.at, seen, zones)
                 refuse(task.policy.feeds.zone, impact.impact_faults(task.policy, found, task.at))
         self._gate(publication)
-        zones = self._listed(publication)
+        listed = self._listed(publication)
         texts: dict[int, str] = {}
         before = {name: (one.serial, one.at) for name, one in latest.items()}
         changed = tuple(pack_version(one, texts) for one in publication.changed)
-        self.say(Planned(before, zones, changed))
+        self.say(Planned(before, listed, changed))
         del latest, shared, texts, changed
         self._parent.go()
         self._write(publication)
@@ -170,9 +171,10 @@ class _Made:
     def _gate(self, publication: Publication) -> None:
         """Write the new zone files where nobody reads them, and read them back. Raises `FeedRefused`."""
         rpz = FORMATS["rpz"]
+        sound: zonefile.Sound = {}
         for one in filter(rpz.accepts, publication.changed):
             made = Rendered(rpz.file_name(one), rpz.render(one), one.serial, one.at)
-            refuse(one.zone.name, zonefile.faults(made.content, one.zone.name, one.serial))
+            refuse(one.zone.name, zonefile.faults(made.content, one.zone.name, one.serial, sound))
             self._files[made.name] = pack(self._task.served, made, self._task.whole)
 
     def _write(self, publication: Publication) -> None:

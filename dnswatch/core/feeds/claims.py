@@ -138,12 +138,7 @@ class Lookup:
             self._nodes: set[Name] = like._nodes
             return
         self._rules = {rule.trigger: rule for rule in rules}
-        self._nodes = set()
-        for trigger in self._rules:
-            for name in parents(trigger.removeprefix("*.")):
-                if name in self._nodes:  # and so are those above it
-                    break
-                self._nodes.add(name)
+        self._nodes = _with_ancestors({trigger.removeprefix("*.") for trigger in self._rules})
 
     def rule(self, qname: Name) -> Rule | None:
         """Give the rule that answers ``qname``, or None when the zone says nothing of it."""
@@ -158,3 +153,14 @@ class Lookup:
             if found or (self._semantics != "longest-wildcard" and ancestor in self._nodes):
                 return found
         return None
+
+
+def _with_ancestors(names: set[Name]) -> set[Name]:
+    """Give the names and everything above them, level by level: most share what is above their first label."""
+    if any("\\" in name for name in names):
+        return {ancestor for name in names for ancestor in parents(name)}
+    found, level = set(names), names
+    while level:
+        level = {name.partition(".")[2] for name in level} - found - {""}
+        found |= level
+    return found

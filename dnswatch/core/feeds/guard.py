@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from ipaddress import ip_address, ip_network
+from operator import lt
 from typing import Literal, get_args
 
 from dnswatch.core.feeds.audiences import BY_CLIENT, EXEMPT, PROBE, api_names, blockable, enabled, expected_services
@@ -30,6 +31,8 @@ ACTIONS = frozenset({"nxdomain", "nodata", "passthru", "address"})
 """What every resolver does alike (research rpz.md §2.1): DROP, tcp-only and CNAMEs to elsewhere are not among it."""
 READINGS: tuple[Semantics, ...] = get_args(Semantics)
 
+Inner = Mapping[Name, Sequence[Name]]
+"""Names of a zone strictly below each of those that must pass."""
 Kind = Literal["record", "protected", "expected", "quarantine", "change", "impact"]
 FORCED: frozenset[Kind] = frozenset({"change", "impact"})
 """What an operator may publish in spite of, with a reason. Nobody may publish a record that breaks a resolver, and what
@@ -74,6 +77,8 @@ class Gate:
         self._registrable = {i.domain for service in policy.catalog.services.values() for i in service.indicators}
         self._narrow: set[Name] = set()  # names that were found to be below a registrable domain, in another zone
         self._sound: dict[str, Rule] = {}  # rules that were found to be sound in a zone of another audience
+        self._below = Below((*(one.name for one in policy.catalog.never_block),
+                             *(i.name for service in enabled(policy.catalog) for i in api_names(service))))  # fmt: skip
 
     def faults(self, zone: Zone) -> Iterator[Fault]:
         """Yield everything that speaks against publishing the zone, one sentence each."""
@@ -85,14 +90,15 @@ class Gate:
             return
         lookups = _lookups(zone)
         names = frozenset(rule.trigger.removeprefix("*.") for rule in zone.rules)
-        yield from (Fault("protected", text) for text in _reach(zone, names, lookups, self._policy, self._at))
+        inner = self._below.of(names)
+        yield from (Fault("protected", text) for text in _reach(zone, inner, lookups, self._policy, self._at))
         yield from (Fault("protected", text) for text in self._wide(zone))
-        yield from (Fault("expected", text) for text in _expected(zone, names, lookups, self._policy, self._at))
+        yield from (Fault("expected", text) for text in _expected(zone, inner, lookups, self._policy, self._at))
 
     def _records(self, zone: Zone) -> Iterator[str]:
         """Check each record by itself, and that no owner has two."""
         triggers = [rule.trigger for rule in zone.rules]
-        if triggers != sorted(set(triggers)):
+        if not all(map(lt, triggers, triggers[1:])):
             yield "its rules are not sorted, or two have the same trigger"
         by_name, longest = zone.audience not in BY_CLIENT, longest_trigger(zone.name)
         for rule in zone.rules:
@@ -175,10 +181,9 @@ def _cut_off(zone: Zone, policy: Policy) -> Iterator[str]:
             yield f"{rule.trigger} would cut {network} off: {why.text}"
 
 
-def _reach(zone: Zone, names: Set[Name], lookups: tuple[Lookup, ...], policy: Policy, at: float) -> Iterator[str]:
+def _reach(zone: Zone, inner: Inner, lookups: tuple[Lookup, ...], policy: Policy, at: float) -> Iterator[str]:
     """No rule blocks what the never-block list protects, unless it is overridden."""
     catalog, blocks = policy.catalog, Spoken(manual_blocks(policy, zone.audience, at))
-    inner = below(names, {entry.name for entry in catalog.never_block})
     for entry in catalog.never_block:
         for name in _witnesses(entry.name, entry.match, inner):
             rule = _blocking(lookups, name)
@@ -186,7 +191,7 @@ def _reach(zone: Zone, names: Set[Name], lookups: tuple[Lookup, ...], policy: Po
                 yield f"{rule.trigger} would block {name}, which is on the never-block list: {entry.reason}"
 
 
-def _expected(zone: Zone, names: Set[Name], lookups: tuple[Lookup, ...], policy: Policy, at: float) -> Iterator[str]:
+def _expected(zone: Zone, inner: Inner, lookups: tuple[Lookup, ...], policy: Policy, at: float) -> Iterator[str]:
     """Nothing that the audience is expected to use, and nothing that is not safe to block, is blocked.
 
     Of what is not safe to block, single names may be: those that were written down by hand, and tenants.
@@ -195,7 +200,6 @@ def _expected(zone: Zone, names: Set[Name], lookups: tuple[Lookup, ...], policy:
     blocks = Spoken(manual_blocks(policy, zone.audience, at))
     single = {one.trigger for one in tenants(policy, at)}
     passing = [one for one in enabled(policy.catalog) if one.id in allowed or not blockable(policy, one)]
-    inner = below(names, {indicator.name for service in passing for indicator in api_names(service)})
     for service in passing:
         why = "is expected" if service.id in allowed else "is not safe to block"
         for indicator in api_names(service):
@@ -228,19 +232,31 @@ def _blocking(lookups: tuple[Lookup, ...], name: Name) -> Rule | None:
     return next((rule for rule in met if rule is not None and _blocks(rule)), None)
 
 
-def below(names: Iterable[Name], above: Set[Name]) -> dict[Name, list[Name]]:
-    """Give the names strictly below each of those ``above``, sorted."""
-    found: dict[Name, list[Name]] = {}
-    for name in names:
-        ancestors = parents(name)
-        next(ancestors)
-        for ancestor in ancestors:
-            if ancestor in above:
+class Below:
+    """Which names are strictly below given ones; of a name that was in another zone it is not looked for again."""
+
+    def __init__(self, above: Iterable[Name]) -> None:
+        self._above = frozenset(above)
+        self._read: set[Name] = set()
+        self._under: dict[Name, tuple[Name, ...]] = {}  # those among ``above`` that a name is below
+
+    def of(self, names: Set[Name]) -> Inner:
+        """Give the names below each, sorted."""
+        for name in names - self._read:
+            ancestors = parents(name)
+            next(ancestors)
+            under = tuple(one for one in ancestors if one in self._above)
+            if under:
+                self._under[name] = under
+        self._read |= names
+        found: dict[Name, list[Name]] = {}
+        for name in sorted(self._under.keys() & names):
+            for ancestor in self._under[name]:
                 found.setdefault(ancestor, []).append(name)
-    return {name: sorted(set(inner)) for name, inner in found.items()}
+        return found
 
 
-def _witnesses(name: Name, match: Match, names: Mapping[Name, Sequence[Name]]) -> Iterator[Name]:
+def _witnesses(name: Name, match: Match, names: Inner) -> Iterator[Name]:
     """Yield names that stand for everything the match covers: itself, any below it, each that has a rule."""
     if match != "subdomains":
         yield name

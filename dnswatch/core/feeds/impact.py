@@ -50,11 +50,17 @@ class Effect:
     last_at: float
 
 
-def replay(policy: Policy, identity: Identity, at: float, rows: Iterable[SightingRow]) -> tuple[Hit, ...]:
-    """Say what enforcing the policy of ``at`` would have blocked among past attempts, most attempts first."""
-    zones = {zone.audience: zone for zone in compile_zones(with_mode(policy, "enforce"), identity, at)}
-    lookups = {audience: Lookup(zone.rules) for audience, zone in zones.items() if audience not in BY_CLIENT}
-    spoken = {audience: Spoken(manual_blocks(policy, audience, at)) for audience in lookups}
+def replay(
+    policy: Policy, identity: Identity, at: float, rows: Iterable[SightingRow], made: Iterable[Zone] = ()
+) -> tuple[Hit, ...]:
+    """Say what enforcing the policy of ``at`` would have blocked among past attempts, most attempts first.
+
+    ``made``: the zones of that policy, where somebody has compiled them already.
+    """
+    compiled = tuple(made) or compile_zones(with_mode(policy, "enforce"), identity, at)
+    zones = {zone.audience: zone for zone in compiled}
+    lookups: dict[str, Lookup] = {}  # of the audiences that asked for anything
+    spoken = {audience: Spoken(manual_blocks(policy, audience, at)) for audience in zones if audience not in BY_CLIENT}
     exempt, cut_off = _networks(zones[EXEMPT]), _networks(zones[QUARANTINE])
     found: dict[tuple[str, str], Hit] = {}
     for row in rows:
@@ -62,6 +68,8 @@ def replay(policy: Policy, identity: Identity, at: float, rows: Iterable[Sightin
         audience = group.name if group else ANY
         isolated = _within(row.client, cut_off)
         if not isolated:
+            if audience not in lookups:
+                lookups[audience] = Lookup(zones[audience].rules)
             rule = lookups[audience].rule(row.qname)
             if rule is None or rule.action == "passthru" or _within(row.client, exempt):
                 continue

@@ -111,7 +111,7 @@ def expected_of(policy: Policy, client: Client, at: float) -> tuple[str, ...]:
 def names_of(policy: Policy, service: str, zones: Iterable[Rule]) -> Iterator[Name]:
     """Yield names that stand for every name of a service: its own, those of rules below, and any below each."""
     indicators = tuple(api_names(policy.catalog.services[service]))
-    below = guard.below((rule.trigger.removeprefix("*.") for rule in zones), {one.name for one in indicators})
+    below = guard.Below(one.name for one in indicators).of({rule.trigger.removeprefix("*.") for rule in zones})
     for indicator in indicators:
         around = [indicator.name, *below.get(indicator.name, ())]
         for name in dict.fromkeys(around):

@@ -267,9 +267,12 @@ def added(policy: Policy, audience: str, at: float) -> dict[Name, Reason]:
 
 def _without_effect(policy: Policy, audience: str, at: float) -> Iterator[LeftOut]:
     """Yield the manual blocks that do nothing for the audience, and what is stronger."""
-    verdicts = verdicts_of(policy, audience, at)
+    entries = manual_blocks(policy, audience, at)
+    if not entries:
+        return
+    verdicts = verdicts_of(policy, audience, at, Plain(policy))
     allowed = expected_services(policy, audience, at)
-    for entry in manual_blocks(policy, audience, at):
+    for entry in entries:
         asked = entry.name if entry.match != "subdomains" else f"{PROBE}.{entry.name}"
         if verdicts.blocked(asked):
             continue

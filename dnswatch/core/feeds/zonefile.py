@@ -10,7 +10,7 @@ Never: repairs. Read next: ``formats/rpz.py``, which writes them.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence, Set
 from ipaddress import ip_address
 
 from dnswatch.core.feeds.guard import Fault
@@ -23,22 +23,53 @@ _RECORD = re.compile(r"(\S+) (\d{1,10}) IN ([A-Z0-9]+) (\S.*)\Z")
 _MAX_OWNER = 253
 
 
-def faults(text: bytes, zone: Name, serial: int) -> Iterator[Fault]:
-    """Yield what is wrong with the file, by line."""
-    yield from (
-        Fault("record", f"line {number}: {why}" if number else why) for number, why in _faults(text, zone, serial)
-    )
+Sound = dict[str, set[str]]
+"""Triggers with a CNAME that were found to be sound, by what stands behind their owner. Zones are alike: most lines of
+the second file stood in the first one, too."""
 
 
-def _faults(text: bytes, zone: Name, serial: int) -> Iterator[tuple[int, str]]:
+def faults(text: bytes, zone: Name, serial: int, sound: Sound | None = None) -> Iterator[Fault]:
+    """Yield what is wrong with the file, by line. ``sound``: kept from one file to the next."""
+    found = list(_faults(text, zone, serial, {} if sound is None else sound))
+    yield from (Fault("record", f"line {number}: {why}" if number else why) for number, why in found)
+
+
+def _faults(text: bytes, zone: Name, serial: int, sound: Sound) -> Iterator[tuple[int, str]]:
     if not text.isascii():
         yield 0, "the file is not ASCII"
         return
     if text and not text.endswith(b"\n"):
         yield 0, "the file ends within a line"
+    lines = text.decode("ascii").splitlines()
+    known = _known(lines, zone, sound)
+    yield from _read(lines, zone, serial, sound, known)
+
+
+def _known(lines: Sequence[str], zone: Name, sound: Sound) -> Set[str]:
+    """Give the triggers whose lines need no reading, because they are sound; none where one of them comes twice."""
+    end, longest = f".{zone}. ", _MAX_OWNER - len(zone) - 1
+    found: set[str] = set()
+    count = 0
+    for line in lines if sound else ():
+        trigger, _, rest = line.partition(end)
+        if rest in sound and trigger in sound[rest] and len(trigger) <= longest:
+            found.add(trigger)
+            count += 1
+    return found if len(found) == count else frozenset()
+
+
+def _read(
+    lines: Sequence[str], zone: Name, serial: int, sound: Sound, known: Set[str]
+) -> Iterator[tuple[int, str]]:  # fmt: skip
+    """Read line by line; those of ``known`` triggers are only held against the others."""
+    end = f".{zone}."
     kinds: dict[str, list[str]] = {}  # of the records of an owner, each record once
     seen: set[tuple[str, ...]] = set()
-    for number, line in enumerate(text.decode("ascii").splitlines(), 1):
+    for number, line in enumerate(lines, 1):
+        if known:
+            trigger, _, rest = line.partition(end + " ")
+            if trigger in known and rest in sound and trigger in sound[rest]:
+                continue
         if line.startswith(";") or line in (f"$ORIGIN {zone}.", f"$TTL {LEAST_TTL}"):
             continue
         match = _RECORD.match(line)
@@ -46,20 +77,19 @@ def _faults(text: bytes, zone: Name, serial: int) -> Iterator[tuple[int, str]]:
             yield number, f"{line[:80]!r} is not a record"
             continue
         owner, ttl, kind, data = match.groups()
-        if not LEAST_TTL <= int(ttl) <= MOST_TTL:
-            yield number, f"TTL {ttl} is not {LEAST_TTL} to {MOST_TTL}"
+        found = [] if LEAST_TTL <= int(ttl) <= MOST_TTL else [f"TTL {ttl} is not {LEAST_TTL} to {MOST_TTL}"]
         key = (owner.lower(), kind, data.lower())
         if key in seen:
-            yield number, f"{owner} {kind} stands there twice"
+            found.append(f"{owner} {kind} stands there twice")
         else:
             kinds.setdefault(owner.lower(), []).append(kind)
         seen.add(key)
-        if owner == f"{zone}.":
-            yield from ((number, why) for why in _apex_faults(kind, data, serial))
-        else:
-            yield from ((number, why) for why in _record_faults(owner, kind, data, zone))
-    for owner, found in kinds.items():
-        if "CNAME" in found and len(found) > 1:
+        found += _apex_faults(kind, data, serial) if owner == f"{zone}." else _record_faults(owner, kind, data, zone)
+        yield from ((number, why) for why in found)
+        if kind == "CNAME" and not found:
+            sound.setdefault(f"{ttl} IN {kind} {data}", set()).add(owner.removesuffix(end))
+    for owner, listed in kinds.items():
+        if ("CNAME" in listed and len(listed) > 1) or owner.removesuffix(end) in known:
             yield 0, f"{owner} has a CNAME and another record"
     apex = [one for one in seen if one[0] == f"{zone}."]
     for kind in ("SOA", "NS"):

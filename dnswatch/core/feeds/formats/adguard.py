@@ -8,7 +8,7 @@ in mode shadow (an exception there would also undo other lists). Read next: ``ad
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from ipaddress import IPv4Network, IPv6Network, collapse_addresses, ip_network
 
 from dnswatch.core.feeds.audiences import ANY, BY_CLIENT, EVERYONE, EXEMPT, QUARANTINE
@@ -41,9 +41,10 @@ class AdGuard:
         if audiences:
             exempt = _clients(snapshots, EXEMPT)
             members = {name: _members(policy, name) for name in audiences}
+            mixed = {name for name, rules in audiences.items() if any(r.action == "passthru" for r in rules.values())}
             lines += [f"||*^$client={network},important" for network in _clients(snapshots, QUARANTINE)]
             for trigger in sorted({trigger for rules in audiences.values() for trigger in rules}):
-                lines.extend(_lines(trigger, audiences, members, exempt))
+                lines.extend(_lines(trigger, audiences, mixed, members, exempt))
         else:
             lines.append("! Empty: feeds.mode is not enforce, and this format cannot pass and log at once.")
         return "".join(line + "\n" for line in lines).encode("ascii")
@@ -93,12 +94,15 @@ def _short(net: Network) -> str:
 
 
 def _lines(
-    trigger: str, audiences: Rules, members: Mapping[str, Sequence[str]], exempt: Sequence[str]
+    trigger: str, audiences: Rules, mixed: Set[str], members: Mapping[str, Sequence[str]], exempt: Sequence[str]
 ) -> Iterator[str]:
-    """Yield the rule that blocks the trigger, and the exception for those whom it passes below a blocked name."""
-    blocked = {name for name, rules in audiences.items()
-               if trigger in rules and rules[trigger].action != "passthru" and not _undone(rules, trigger)}  # fmt: skip
-    passing = {name for name, rules in audiences.items() if trigger in rules and rules[trigger].action == "passthru"}
+    """Yield the rule that blocks the trigger, and the exception for those whom it passes below a blocked name.
+
+    ``mixed``: audiences with anything that passes; in the others nothing undoes a block.
+    """
+    known = {name for name, rules in audiences.items() if trigger in rules}
+    passing = {name for name in known & mixed if audiences[name][trigger].action == "passthru"}
+    blocked = {name for name in known - passing if name not in mixed or not _undone(audiences[name], trigger)}
     for prefix, names, spared in (("", blocked, exempt), ("@@", passing, ())):
         if not names:
             continue
