@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from dnswatch.core.health.kinds import KINDS
 from dnswatch.core.health.monitor import STUCK_S
 from tests.live.servers import Server, dig, environment, free_port, named_with, place, program
 from tests.live.test_rotation import DNSMASQ, ask
@@ -67,6 +68,7 @@ async def test_named_stops_at_its_size_limit(monkeypatch: pytest.MonkeyPatch) ->
     """``size 1m`` without ``versions``: it answers on and logs no more; moved away, it logs again."""
     monkeypatch.setattr("dnswatch.core.health.monitor.QUIET_S", 3.0)
     monkeypatch.setattr("dnswatch.core.health.monitor.QUIET_GAPS", 0.0)
+    monkeypatch.setitem(KINDS, "size-stop", KINDS["size-stop"]._replace(settle_s=1.0))
     with place() as root:
         port = free_port()
         log = root / "query.log"
@@ -85,6 +87,7 @@ async def test_named_stops_at_its_size_limit(monkeypatch: pytest.MonkeyPatch) ->
                 log.rename(root / "query.log.away")
                 for _ in range(3):
                     ask(port, "127.0.0.9", "www.example.org")
+                await soon(lambda: told(watching)[-1] == ("size-stop", "closed"), 20)
             assert told(watching)[0] == ("size-stop", "open")
             assert "size 1m" in watching.alerts()[0]["reason"]
 
