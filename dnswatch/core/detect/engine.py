@@ -92,9 +92,10 @@ class Engine(State):
         begun, path = 0, position.path
         for offset, sample in digested.samples:
             if type(sample) is Query or type(sample) is Verdict:
-                end = bisect_left(events, offset, begun, key=_offset)
-                self._receive(source, path, events[begun:end])
-                begun = end
+                if begun < len(events) and events[begun].offset < offset:
+                    end = bisect_left(events, offset, begun, key=_offset)
+                    self._receive(source, path, events[begun:end])
+                    begun = end
                 if self._asks(source, sample) and self._remembers(sample.client, sample.at):
                     self.history.roles.sampled(sample.client, sample.at, sample.qname, sample.qtype)
         self._receive(source, path, events[begun:] if begun else events)
