@@ -21,7 +21,7 @@ from dnswatch.core.alerts.heartbeat import Heartbeat
 from dnswatch.core.model import SEVERITIES, Alert, Severity
 from dnswatch.io.bounds import Bounds
 from dnswatch.io.deliver import BeatingSink, Delivery, HoldingSink, Refused, RoutedSink, Sink
-from dnswatch.io.store import Backlog, Place, Store, Unreadable
+from dnswatch.io.store import Backlog, Place, Queued, Store, Unreadable
 from dnswatch.io.supervise import Supervised, describe
 
 BATCH = 500
@@ -83,6 +83,7 @@ class Courier:
         self._least = SEVERITIES.index(min_severity)
         self._bounds = bounds or Bounds()
         self._wake = asyncio.Event()
+        self._queued: Queued | None = None
         self._stopping = False
         self._running: asyncio.Task[None] | None = None
         self._stream = ""
@@ -107,8 +108,9 @@ class Courier:
         self._highest, self._stream, self.dropped = stream.place.number, stream.name, stream.dropped
         self._running = asyncio.create_task(self.task.run(), name=self.task.name)
 
-    def wake(self) -> None:
-        """Say that the outbox may have grown."""
+    def wake(self, queued: Queued | None = None) -> None:
+        """Say that the outbox has grown, by these."""
+        self._queued = queued
         self._wake.set()
 
     def look(self, backlog: Backlog) -> None:
@@ -165,7 +167,7 @@ class Courier:
                 if self._over:
                     await self._drop()
                 await self._beat()
-                waiting = await self._store.waiting(self._at.seq, BATCH, self.name)
+                waiting = self._next() or await self._store.waiting(self._at.seq, BATCH, self.name)
                 if waiting:
                     await self._hand_over(waiting[-1][0], [Item(seq, alert) for seq, alert in waiting if alert])
                 elif self._unstored:
@@ -176,6 +178,13 @@ class Courier:
                     await self._rest()
         finally:
             await self._sink.close()
+
+    def _next(self) -> list[tuple[int, Alert | Unreadable | None]]:
+        """Give what was put into the outbox right behind where we stand, without reading it back."""
+        queued, self._queued = self._queued, None
+        if queued is None or queued.after != self._at.seq or len(queued.rows) >= BATCH:
+            return []
+        return list(queued.rows)
 
     async def _hand_over(self, last: int, batch: list[Item]) -> None:
         """Send what the sink wants of the batch, and leave everything up to ``last`` behind."""

@@ -19,7 +19,7 @@ from dnswatch.core.detect.changes import Changes, Row
 from dnswatch.core.detect.engine import DONE, Action, Engine
 from dnswatch.core.model import Alert, Decision, Effect
 from dnswatch.io.beat import until_beat
-from dnswatch.io.store import Asked, SourceState, Store, Writings
+from dnswatch.io.store import Asked, Queued, SourceState, Store, Writings
 from dnswatch.io.supervise import Supervised
 from dnswatch.io.uncancelled import uncancelled
 
@@ -78,7 +78,7 @@ class Ledger:
         self._store = store
         self._states = states
         self._health = tuple(health)
-        self._wake: list[Callable[[], None]] = []
+        self._wake: list[Callable[[Queued], None]] = []
         self.decided: Callable[[], None] = lambda: None  # called after a commit that stored decisions
         self._ended_at = 0.0  # monotonic, of the last commit
         self._held = Uncommitted()
@@ -93,8 +93,8 @@ class Ledger:
         self._committing = asyncio.Lock()
         self._stored_positions: dict[str, SourceState] = {}
 
-    def on_revision(self, wakes: Iterable[Callable[[], None]]) -> None:
-        """Say whom to wake after a commit that put something into the outbox."""
+    def on_revision(self, wakes: Iterable[Callable[[Queued], None]]) -> None:
+        """Say whom to wake after a commit that put something into the outbox, and with what."""
         self._wake = list(wakes)
 
     def note(self, effects: Iterable[Effect], consumed: int) -> None:
@@ -140,7 +140,7 @@ class Ledger:
             if not (final or self._worth_storing(now)):
                 return
             started = time.monotonic()
-            await self._store.checkpoint(
+            queued = await self._store.checkpoint(
                 list(now.positions.values()), now.changes, now.revisions, now.decisions, now.applied, now.health
             )
             self._failed = None
@@ -153,7 +153,7 @@ class Ledger:
             self.task.progress()
             if now.revisions:
                 for wake in self._wake:
-                    wake()
+                    wake(queued)
             if now.decisions:
                 self.decided()
             async with self._room:

@@ -70,6 +70,32 @@ async def test_new_sink_starts_at_now_and_goes_on_after_a_restart(tmp_path: Path
         assert (second.sent, second.skipped) == (2, 0)
 
 
+async def test_what_was_just_stored_is_not_read_back(tmp_path: Path) -> None:
+    """A sink that has everything before gets it as it was stored; one that has not reads the outbox, in order."""
+    async with await Store.open(tmp_path / FILE) as store:
+        looks: list[int] = []
+        waiting = store.waiting
+
+        async def counted(after: int, most: int, sink: str = "") -> Any:
+            looks.append(after)
+            return await waiting(after, most, sink)
+
+        sink = Memory()
+        one = courier(store, sink)
+        await one.start()
+        store.waiting = counted  # type: ignore[method-assign]
+        await asyncio.sleep(0.05)
+        looks.clear()
+        one.wake(await store.checkpoint([], None, [alert(1), alert(2)]))
+        await until(lambda: one.row()["cursor"] == 2)
+        assert (sink.seen, looks) == ([1, 2], [])
+        await store.checkpoint([], None, [alert(2), alert(3)])
+        one.wake(await store.checkpoint([], None, [alert(4)]))
+        await until(lambda: sink.seen == [1, 2, 3, 4])
+        assert looks == [2]
+        await one.stop()
+
+
 async def test_failing_sink_loses_nothing_and_holds_up_nobody(tmp_path: Path) -> None:
     """While one sink fails the other goes on; when it works again it gets everything, in order."""
     async with await Store.open(tmp_path / FILE) as store:

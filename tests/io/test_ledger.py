@@ -13,7 +13,7 @@ from dnswatch.core.detect.changes import Action, Changes
 from dnswatch.core.model import Alert, Decision
 from dnswatch.io import ledger as module
 from dnswatch.io.ledger import Ledger
-from dnswatch.io.store import FILE, Asked, SourceState, Store
+from dnswatch.io.store import FILE, Asked, Queued, SourceState, Store
 from tests.io.making import alert, sighting, state
 
 
@@ -48,19 +48,20 @@ class World:
         self.ledger.on_revision([self.wake])
         self.broken = 0
         self.stored = store.checkpoint
-        store.checkpoint = self.checkpoint  # type: ignore[method-assign]
+        store.checkpoint = self.checkpoint  # type: ignore[method-assign, assignment]
 
     def positions(self) -> Iterator[SourceState]:
         yield from self.states.values()
 
-    def wake(self) -> None:
+    def wake(self, queued: Queued) -> None:
         self.woken += 1
+        self.queued = queued
 
-    async def checkpoint(self, *arguments: Any) -> None:
+    async def checkpoint(self, *arguments: Any) -> Queued:
         if self.broken:
             self.broken -= 1
             raise OSError(28, "no space left for the store")
-        await self.stored(*arguments)
+        return await self.stored(*arguments)
 
 
 @asynccontextmanager
@@ -90,6 +91,7 @@ async def test_a_revision_is_committed_at_once(tmp_path: Path, monkeypatch: pyte
         await soon(lambda: made.woken == 1)
         assert (await made.store.load()).positions["bind"].position.offset == 100
         assert [one for _, one in await made.store.waiting(0, 9)] == [alert(1)]
+        assert made.queued == (0, await made.store.waiting(0, 9))
         assert made.ledger.alerts == Counter({"bot-api/high": 1})
 
 

@@ -7,7 +7,7 @@ and errors), ``checkpoint.py`` (the one transaction that matters).
 from __future__ import annotations
 
 from dnswatch.io.store.book import Asked, Book, Wanted
-from dnswatch.io.store.checkpoint import Checkpoints, Saved, SourceState
+from dnswatch.io.store.checkpoint import Checkpoints, Queued, Saved, SourceState
 from dnswatch.io.store.database import FILE
 from dnswatch.io.store.dead_letters import DeadLetter, DeadLetters
 from dnswatch.io.store.feeds import Feeds
@@ -16,8 +16,8 @@ from dnswatch.io.store.surroundings import Surroundings
 from dnswatch.io.store.upkeep import Upkeep
 from dnswatch.io.store.writings import Writings
 
-__all__ = ["FILE", "Asked", "Backlog", "DeadLetter", "Place", "Saved", "SourceState", "Store", "Unreadable", "Wanted",
-           "Writings"]  # fmt: skip
+__all__ = ["FILE", "Asked", "Backlog", "DeadLetter", "Place", "Queued", "Saved", "SourceState", "Store", "Unreadable",
+           "Wanted", "Writings"]  # fmt: skip
 
 
 class Store(Checkpoints, Book, Outbox, DeadLetters, Feeds, Surroundings, Upkeep):

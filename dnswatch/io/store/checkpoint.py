@@ -10,7 +10,7 @@ import json
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Table, bindparam, func, select, update
 from sqlalchemy.dialects.sqlite import insert
@@ -43,6 +43,13 @@ class Saved:
     health: list[tuple[str, str, dict[str, Any]]] = field(default_factory=list)
 
 
+class Queued(NamedTuple):
+    """The revisions that one checkpoint put into the outbox, as they stand there."""
+
+    after: int  # seq of the last one before them
+    rows: list[tuple[int, Alert]]  # with their seq, in order
+
+
 class Checkpoints(Database):
     """Writing and reading the state of the engine and the sources."""
 
@@ -55,8 +62,8 @@ class Checkpoints(Database):
         decisions: Sequence[Decision] = (),
         applied: Mapping[int, str] | None = None,
         health: Mapping[tuple[str, str], dict[str, Any] | None] | None = None,
-    ) -> None:
-        """Store everything in one transaction; ``applied``: action id → what became of it.
+    ) -> Queued:
+        """Store everything in one transaction; ``applied``: action id → what became of it. Give what is new to sinks.
 
         A revision that is already stored is not stored or delivered again. Raises `OSError` and stores nothing when
         the disk does not take it; the caller keeps the values and tries again.
@@ -68,13 +75,14 @@ class Checkpoints(Database):
                 _save_rows(connection, schema.engine_row, changes.rows)
                 _add_sightings(connection, changes.sightings)
             _save_rows(connection, schema.health_row, health or {})
-            _save_revisions(connection, revisions, now)
+            queued = _save_revisions(connection, revisions, now)
             if changes is not None:
                 _count_attempts(connection, changes.rows)
             _save_decisions(connection, decisions)
             for number, result in sorted((applied or {}).items()):
                 done = update(schema.action).where(schema.action.c.id == number)
                 connection.execute(done.values(applied_wall=now, result=result))
+        return queued
 
     @reading
     def load(self) -> Saved:
@@ -172,6 +180,12 @@ def _attempts() -> Fixed:
 _POSITION = _replaced(schema.position, ["source"])
 _SIGHTING = _sighting()
 _OUTBOX = _outbox()
+_LAST = Fixed(select(func.max(schema.outbox.c.seq)))
+_NEW = Fixed(
+    select(schema.outbox.c.seq, schema.outbox.c.alert_id, schema.outbox.c.rev)
+    .where(schema.outbox.c.seq > bindparam("after"))
+    .order_by(schema.outbox.c.seq)
+)
 _REVISION = Fixed(insert(schema.alert_rev).on_conflict_do_nothing())
 _ALERT = _replaced(schema.alert, ["id"], newer="rev")
 _ATTEMPTS = _attempts()
@@ -230,7 +244,10 @@ def _add_sightings(connection: Connection, rows: Iterable[SightingRow]) -> None:
     _SIGHTING.each(connection, [sums[key] for key in sorted(sums)])
 
 
-def _save_revisions(connection: Connection, revisions: Sequence[Alert], now: float) -> None:
+def _save_revisions(connection: Connection, revisions: Sequence[Alert], now: float) -> Queued:
+    if not revisions:
+        return Queued(0, [])
+    after = _LAST.run(connection).scalar() or 0
     rows = [
         {
             "id": one.id, "alert_id": one.id, "rev": one.rev, "at": one.at, "at_wall": now, "cause": one.cause,
@@ -244,6 +261,8 @@ def _save_revisions(connection: Connection, revisions: Sequence[Alert], now: flo
     _OUTBOX.each(connection, rows)  # goes first: it takes only what alert_rev does not know yet
     _REVISION.each(connection, rows)
     _ALERT.each(connection, rows)
+    known = {(one.id, one.rev): one for one in revisions}
+    return Queued(after, [(seq, known[id_, rev]) for seq, id_, rev in _NEW.run(connection, after=after)])
 
 
 def _count_attempts(connection: Connection, changed: Mapping[tuple[str, str], dict[str, Any] | None]) -> None:
