@@ -7,6 +7,7 @@ are as long as they say is the unit tests' (``tests/core/test_health_*.py``).
 import asyncio
 import os
 import shutil
+import socket
 import sys
 import time
 from collections.abc import Awaitable, Callable
@@ -19,6 +20,7 @@ from dnswatch.core.health import monitor, parsing
 from dnswatch.core.health.kinds import KINDS
 from dnswatch.core.health.monitor import HOST
 from dnswatch.io.ledger import Ledger
+from tests.io.receivers import tcp_receiver
 from tests.running import PATIENCE, InLoop, Place, Running, bind_line, soon, until
 
 KIB, MIB = 1 << 10, 1 << 20
@@ -322,3 +324,63 @@ async def test_a_log_is_gone_before_it_was_read(tmp_path: Path) -> None:
         await opens_and_closes(running, "lines-lost", lambda: None)
         assert "while not running" in reason(running, "lines-lost")
         assert shown(running)["lost"] == {"rotated away while not running": 1}
+
+
+# ── What dnswatch itself does ─────────────────────────────────────────────────────────────────────────────────
+
+FEEDS = """\
+clients: {{leases: [{place}/leases]}}
+expect: [{{who: ["name:printer"], services: [telegram-bot], because: toner}}]
+feeds:
+  limits: {{share: 0, rules: 2}}
+  on_change: [{{run: [test, -e, {place}/up]}}]
+"""
+
+
+def printers(folder: Path, count: int) -> None:
+    """Let so many hosts of the name that may more have leases."""
+    until_ = time.time() + 9999
+    lines = [f"{until_:.0f} 10:20:30:40:50:{n:02x} 10.1.0.{n} printer *\n" for n in range(1, count + 1)]
+    (folder / "leases").write_text("".join(lines))
+
+
+async def test_a_hook_fails(tmp_path: Path) -> None:
+    """A command of ``on_change`` that fails is tried again until it works."""
+    running = InLoop(tmp_path, FEEDS.format(place=tmp_path))
+    printers(tmp_path, 1)
+    running.write(bind_line("www.example.org"))
+    async with running:
+        await opens_and_closes(running, "hook-failed", (tmp_path / "up").touch)
+
+
+async def test_a_feed_is_refused(tmp_path: Path) -> None:
+    """Leases that change too much at once; an order with a reason lets them pass."""
+    running = InLoop(tmp_path, FEEDS.format(place=tmp_path))
+    printers(tmp_path, 1)
+    (tmp_path / "up").touch()
+    running.write(bind_line("www.example.org"))
+    zone = tmp_path / "state" / "feeds" / "exempt.rpz.dnswatch.internal.zone"
+    async with running:
+        await soon(lambda: zone.exists() and "32.1.0.1.10.rpz-client-ip" in zone.read_text(), 20)
+        printers(tmp_path, 9)
+        running.daemon.jobs.now("leases")
+        await soon(lambda: told(running, "feed-refused") == ["open"], 20)
+        await running.daemon.store.order({"force": True, "by": "ann", "because": "new floor"})
+        running.daemon.jobs.now("feeds")
+        await soon(lambda: told(running, "feed-refused") == ["open", "closed"], 20)
+
+
+async def test_alerts_pile_up_for_a_sink(tmp_path: Path) -> None:
+    """Nobody listens: the other sink is told at 80 % of what may wait; over when they are gone."""
+    running = place(tmp_path)
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        port = taken.getsockname()[1]
+    silent = f"{{type: syslog, address: 'tcp://127.0.0.1:{port}', max_rows: 100}}"
+    running.config.write_text(running.config.read_text().replace("sinks: [", f"sinks: [{silent}, "))
+    async with running:
+        running.write(*[bind_line("api.telegram.org", f"10.0.0.{n}") for n in range(1, 90)])
+        await soon(lambda: told(running, "outbox-full") == ["open"], 20)
+        async with tcp_receiver(port):
+            await soon(lambda: told(running, "outbox-full")[-1] == "closed", 40)
+        assert "alerts wait" in reason(running, "outbox-full")
