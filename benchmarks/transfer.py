@@ -26,7 +26,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -140,6 +140,36 @@ def cpu_s(pid: int) -> float:
     """Give the CPU seconds that a process has used."""
     fields = Path(f"/proc/{pid}/stat").read_text("ascii").rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def children_cpu_s(pid: int) -> float:
+    """Give the CPU seconds of its children: of those that have ended, and of the one that runs."""
+    fields = Path(f"/proc/{pid}/stat").read_text("ascii").rpartition(")")[2].split()
+    ended = (int(fields[13]) + int(fields[14])) / os.sysconf("SC_CLK_TCK")
+    return ended + sum(cpu_s(child) for child in children(pid))
+
+
+def children(pid: int) -> list[int]:
+    """Give its children that are there."""
+    return [int(one) for one in Path(f"/proc/{pid}/task/{pid}/children").read_text("ascii").split()]
+
+
+class Peak(threading.Thread):
+    """Notes the most memory that any child of a process had."""
+
+    def __init__(self, pid: int) -> None:
+        super().__init__(daemon=True)
+        self.mb = 0.0
+        self._pid = pid
+
+    def run(self) -> None:
+        """Look twenty times a second, as long as the process is there."""
+        with suppress(FileNotFoundError):
+            while True:
+                for child in children(self._pid):
+                    with suppress(OSError, StopIteration):  # it ended while we looked
+                        self.mb = max(self.mb, resident_mb(child))
+                time.sleep(0.05)
 
 
 # ── A consumer ────────────────────────────────────────────────────────────────────────────────────────────────
@@ -316,11 +346,19 @@ def measure(root: Path, names: int, consumers: int, seconds: float) -> Iterator[
     """Run everything; give what was found, one thing at a time."""
     world = World(root, names, consumers)
     daemon = [sys.executable, "-m", "dnswatch", "--config", str(world.config), "run"]
+    began = time.monotonic()
     with running(daemon, root / "daemon.out") as process:
-        yield "start to published, s", until(
-            lambda: process.poll() is not None or any((root / "feeds").glob("any.*.zone")), "no zones")  # fmt: skip
+        peak = Peak(process.pid)
+        peak.start()
+        until(lambda: process.poll() is not None or b" ready" in (root / "daemon.out").read_bytes(), "not ready")
         if process.poll() is not None:
             raise SystemExit((root / "daemon.out").read_text("utf-8"))
+        yield "start to ready, s", time.monotonic() - began
+        yield "line to sink, ms, while it publishes for the first time", latency(world, 16, lambda: until(
+            lambda: any((root / "feeds").glob("any.*.zone")), "no zones"))  # fmt: skip
+        yield "start to files written: s; CPU s of the daemon, of its children", [
+            round(time.monotonic() - began, 1), round(cpu_s(process.pid), 1), round(children_cpu_s(process.pid), 1)
+        ]  # fmt: skip
         until(lambda: soa(world.port, world.zones[-1]), "zones are not served")
         with running(["named", "-g", "-n", "1", "-c", str(root / "named.conf")], root / "named.out") as named:
             yield "first AXFR of all zones to named, s", until(
@@ -331,16 +369,24 @@ def measure(root: Path, names: int, consumers: int, seconds: float) -> Iterator[
                 yield f"AXFR of all zones from {who}: s, its CPU s, MB", [
                     round(time.monotonic() - began, 2), round(cpu_s(pid) - before, 2), round(octets / 1e6, 1)
                 ]  # fmt: skip
-            before_serial = soa(world.named_port, world.zones[-1])
+            before_serial, used = soa(world.named_port, world.zones[-1]), children_cpu_s(process.pid)
             world.write_service("own-19", [*dict(own_names(names))["own-19"], "one-more.own19.example"])
-            process.send_signal(signal.SIGHUP)
-            yield "one name more: reload to named's new serial, s", until(
-                lambda: soa(world.named_port, world.zones[-1]) > before_serial, "named does not follow")  # fmt: skip
-        yield "daemon RSS MB: peak, now", [round(resident_mb(process.pid, one)) for one in ("VmHWM", "VmRSS")]
-        yield "line to sink, ms, alone", latency(world, 16, lambda: time.sleep(seconds))
+            took: list[float] = []
+
+            def one_more() -> None:
+                process.send_signal(signal.SIGHUP)
+                took.append(until(lambda: soa(world.named_port, world.zones[-1]) > before_serial, "named lags"))
+                took.append(children_cpu_s(process.pid) - used)
+
+            yield "line to sink, ms, while one name more is published", latency(world, 17, one_more)
+            yield "one name more: reload to named's new serial, s; CPU s of children", [round(one, 1) for one in took]
+        until(lambda: not children(process.pid), "it publishes for ever")
+        rss = [round(resident_mb(process.pid, one)) for one in ("VmHWM", "VmRSS")]
+        yield "RSS MB: daemon's peak, now; its children's peak", [*rss, round(peak.mb)]
+        yield "line to sink, ms, alone", latency(world, 18, lambda: time.sleep(seconds))
         moved: list[tuple[int, int]] = []
         yield f"line to sink, ms, {consumers} consumers", latency(
-            world, 17, lambda: moved.append(storm_apart(world, consumers, seconds)))  # fmt: skip
+            world, 19, lambda: moved.append(storm_apart(world, consumers, seconds)))  # fmt: skip
         yield "meanwhile: MB, transfers", [round(moved[0][0] / 1e6), moved[0][1]]
         yield "daemon RSS MB: peak, now", [round(resident_mb(process.pid, one)) for one in ("VmHWM", "VmRSS")]
 

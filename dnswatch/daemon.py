@@ -21,7 +21,7 @@ from collections.abc import Coroutine, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dnswatch import __version__
 from dnswatch.config.build import Loaded, load_policy
@@ -37,11 +37,11 @@ from dnswatch.io.blind_spots import BlindSpots
 from dnswatch.io.bounds import Bounds
 from dnswatch.io.courier import Courier
 from dnswatch.io.following import Following
+from dnswatch.io.foresight import read_ahead
 from dnswatch.io.housekeeping import Housekeeping
 from dnswatch.io.jobs import Jobs
 from dnswatch.io.ledger import Ledger
 from dnswatch.io.lock import StateLock
-from dnswatch.io.metrics import registry
 from dnswatch.io.press import is_large
 from dnswatch.io.primary import Primary
 from dnswatch.io.sinks import SINKS
@@ -49,8 +49,10 @@ from dnswatch.io.store import FILE, Store, Writings
 from dnswatch.io.store.upgrade import upgrade
 from dnswatch.io.supervise import describe
 from dnswatch.io.watch import Watch
-from dnswatch.io.web.app import Web
 from dnswatch.io.web.feeds import PublishedFeeds
+
+if TYPE_CHECKING:  # what only some configurations need is imported where they do (tests/test_imports.py)
+    from dnswatch.io.web.app import Web
 
 TICK_S = 0.25
 """How often log time follows the clock at the end of a log: bounds how late a timer fires."""
@@ -179,12 +181,12 @@ class Daemon:
                                    self.blind_spots)  # fmt: skip
         self.ledger.decided = lambda: self.jobs.now("feeds")
         self.upkeep.plan(self.following.look, lambda: list(self.couriers))
-        await self._listen(config, policy)
-        await self.upkeep.publishing.begin()
         await self.upkeep.refresh_leases()
         await self._set_sinks(self.loaded)
         self._checkpoints = self._spawn(self.ledger.task.run())
-        await self._follow(self.loaded)
+        await self._follow(self.loaded)  # alerts come first: all else may take seconds
+        await self._listen(config, policy)
+        await self.upkeep.publishing.begin()
         self.jobs.start()
         systemd.ready(self._watching())
         self.is_ready.set()
@@ -243,6 +245,7 @@ class Daemon:
         systemd.reloading()
         self.reloads.asked += 1
         try:
+            await read_ahead(self.config_path, self.loaded.policy)
             loaded = await asyncio.to_thread(load_policy, self.config_path)
             loaded.config.require_sources()
             await self._listen(loaded.config, loaded.policy)
@@ -287,9 +290,9 @@ class Daemon:
             await self.web.stop()
             self.web = None
         await self.upkeep.refresh_leases()
+        self.jobs.now("feeds")  # beside the logs: both may take seconds of work in a child
         await self._follow(loaded)
         await self._set_sinks(loaded)
-        self.jobs.now("feeds")
 
     async def _listen(self, config: Config, policy: Policy) -> None:
         """Serve HTTP and zones where the configuration says from now on, and only then no longer elsewhere.
@@ -319,6 +322,9 @@ class Daemon:
         listen = config.http.listen
         if listen is None or (self.web is not None and listen == self.loaded.config.http.listen):
             return None
+        from dnswatch.io.metrics import registry
+        from dnswatch.io.web.app import Web
+
         web = Web(self, registry(__version__, self.rows), self.feeds)
         if self.web is not None and split_listen(listen).port in (port for _, port in self.web.addresses()):
             await self.web.stop()  # 127.0.0.1 and 0.0.0.0 cannot both have a port

@@ -17,7 +17,7 @@ from dnswatch.config.build import load_policy
 from dnswatch.core.clients.identity import Identity
 from dnswatch.core.feeds.pages import records
 from dnswatch.core.feeds.xfr import Version
-from dnswatch.core.model import Lease
+from dnswatch.core.model import Lease, Snapshot
 from dnswatch.errors import FeedRefused
 from dnswatch.io import press, publishing
 from dnswatch.io.primary import Primary
@@ -235,7 +235,7 @@ def _runs(pid: int) -> bool:
         return False
 
 
-async def test_a_restart_serves_what_was_served(world: World) -> None:
+async def test_a_restart_serves_what_was_served(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """Over HTTP from the index; over DNS from the child, with the versions before, ahead of the publication."""
     await world.publishing.publish()
     world.block("evil.example.com")
@@ -254,7 +254,7 @@ async def test_a_restart_serves_what_was_served(world: World) -> None:
         await serve(versions, written)
         seen.append(sorted(world.served()))
 
-    world.primary.serve_made = note  # type: ignore[method-assign]
+    monkeypatch.setattr(world.primary, "serve_made", note)
     await world.publishing.publish()
     assert seen == [sorted(before), sorted(before)]
     assert {name: set(one.past) for name, one in world.primary._responder.zones.items()} == serials
@@ -268,7 +268,8 @@ async def test_a_serial_that_somebody_gave_meanwhile_is_not_given_twice(
     """The child begins anew from what is stored now."""
     await world.publishing.publish()
     world.block("evil.example.com")
-    heads, once = world.store.heads, []
+    heads = world.store.heads
+    once: list[Snapshot] = []
 
     async def lifted() -> dict[str, tuple[int, float]]:
         if len(once) == 0:

@@ -1,4 +1,4 @@
-"""Leaving out publications that would change nothing: never one that would, whatever changes and however time passes."""
+"""Publications are left out where they would change nothing, and never where they would, however time passes."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ def policies(draw: st.DrawFn) -> Policy:
         automatic=Automatic(), tenants=Tenants(),
     )  # fmt: skip
     made = policy(SERVICES, [Group("build", ("10.0.20.0/24",))], feeds=feeds)
-    return replace(made, expectations=Expectations(
-        Expectation((parse_who(who),), frozenset({name}), "test", until=until) for who, name, until in expect))  # fmt: skip
+    known = (Expectation((parse_who(who),), frozenset({name}), "test", until=until) for who, name, until in expect)
+    return replace(made, expectations=Expectations(known))
 
 
 DECISIONS = st.lists(st.one_of(
