@@ -14,10 +14,12 @@ import os
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from email.utils import formatdate
-
-from aiohttp import ETag, hdrs, web
+from typing import TYPE_CHECKING
 
 from dnswatch.io.packed import FeedFile
+
+if TYPE_CHECKING:  # the daemon has one of these where HTTP is off, too, and must not import a server for it
+    from aiohttp import ETag, web
 
 CHUNK = 64 * 1024
 """Octets sent at once: unpacking them takes 0.2 ms, and alerts wait no longer than that."""
@@ -45,6 +47,8 @@ class PublishedFeeds:
 
     async def list(self, request: web.Request) -> web.Response:
         """Name what is served, with serials."""
+        from aiohttp import web
+
         if not self._may_read(request):
             return _unauthorized()
         entries = [
@@ -55,6 +59,8 @@ class PublishedFeeds:
 
     async def get(self, request: web.Request) -> web.StreamResponse:
         """Serve one file, or 304 when the client has it."""
+        from aiohttp import hdrs, web
+
         if not self._may_read(request):
             return _unauthorized()
         file = self._files.get(request.match_info["name"])
@@ -94,7 +100,7 @@ class PublishedFeeds:
 
     def _may_read(self, request: web.Request) -> bool:
         """Say whether the request shows a token. Every token is compared, each in constant time."""
-        shown = _shown(request.headers.get(hdrs.AUTHORIZATION, ""))
+        shown = _shown(request.headers.get("Authorization", ""))
         return not self._tokens or sum(hmac.compare_digest(shown, token) for token in self._tokens) > 0
 
 
@@ -125,6 +131,8 @@ def _shown(authorization: str) -> bytes:
 
 
 def _unauthorized() -> web.Response:
+    from aiohttp import hdrs, web
+
     headers = {hdrs.WWW_AUTHENTICATE: 'Basic realm="dnswatch feeds", charset="UTF-8"'}
     body = {
         "error": "this needs a token (http.tokens): as a bearer token, or as the password of http://user:TOKEN@host/"
