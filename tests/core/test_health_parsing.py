@@ -193,9 +193,9 @@ def test_a_bad_beginning_is_not_usual() -> None:
     """What was never read rightly is told at once, and what it becomes then is usual."""
     profile = Profile()
     assert looks(profile, [0.3] * 3)[0] == "30% of the sampled lines parse, more were never seen"
-    assert profile.parsed is None
+    assert profile.row()["parsed"] is None
     assert looks(profile, [1.0] * 3) == []
-    assert profile.parsed == 1.0
+    assert profile.row()["parsed"] == 1.0
     assert looks(profile, [0.3] * 3)[0] == "30% of the sampled lines parse, 100% are usual"
 
 

@@ -19,6 +19,7 @@ import pytest
 from dnswatch.core.health import monitor, parsing
 from dnswatch.core.health.kinds import KINDS
 from dnswatch.core.health.monitor import HOST
+from dnswatch.io.ingest import Reader
 from dnswatch.io.ledger import Ledger
 from tests.io.receivers import tcp_receiver
 from tests.running import PATIENCE, InLoop, Place, Running, bind_line, soon, until
@@ -58,6 +59,10 @@ def place(folder: Path, more: str = "", kind: str = "bind") -> InLoop:
 def shown(running: InLoop) -> dict[str, Any]:
     """The source's row of `status`."""
     return dict(running.daemon.rows()[f"source:{running.log}"])
+
+
+def reads(reader: Reader, least: int) -> Callable[[], bool]:
+    return lambda: reader.reads >= least
 
 
 async def opens_and_closes(running: InLoop, kind: str, mend: Callable[[], object]) -> None:
@@ -136,7 +141,7 @@ async def test_stamps_of_another_zone(tmp_path: Path) -> None:
         reader = running.daemon.following.readers[str(running.log)]
         for number in range(monitor.CLOCK_BLOCKS + 2):
             running.write(bind_line("www.example.org", at=time.time() - 7230 + number / 10))
-            await soon(lambda number=number: reader.reads > number)
+            await soon(reads(reader, number + 1))
         await opens_and_closes(running, "clock-jump", lambda: running.write(bind_line("www.example.org")))
         assert "2 h behind our clock" in reason(running, "clock-jump")
 
