@@ -106,7 +106,7 @@ class Publishing:
 
     @property
     def _served(self) -> Path:
-        return self._loaded().config.state_dir / packed.FOLDER
+        return self._store.path.parent / packed.FOLDER
 
     async def publish(self) -> None:
         """Bring the published zones up to date with policy, leases, decisions and time. Raises `FeedRefused`."""
