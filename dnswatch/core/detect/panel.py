@@ -23,6 +23,7 @@ class Panel:
 
     def __init__(self, detection: Detection) -> None:
         self.signals: list[Signal] = [kind(detection) for _, kind in sorted(SIGNALS.items())]
+        self._memories = {one.memory.kind: one.memory for one in self.signals if one.memory is not None}
         self._observers = [one for one in self.signals if type(one).observe is not Signal.observe]
         self._pupils: dict[tuple[str, bool], list[Observe]] = {}  # by service and expected: those that remember it
         self._note_readers = {role: [one for one in self.signals if role in one.note_roles] for role in NOTED}
@@ -95,19 +96,25 @@ class Panel:
 
     def take_changes(self, into: dict[tuple[str, str], Row | None]) -> None:
         """Write what changed in the signals' memories since the last call into ``into``."""
-        for signal in self.signals:
-            for key, row in signal.take_changes():
-                into[f"signal:{signal.name}", key] = row
+        for table in self._memories.values():
+            table.take_changes(into)
+
+    def forget_changes(self) -> None:
+        """Drop what `take_changes` would write."""
+        for table in self._memories.values():
+            table.changed.clear()
 
     def restore(self, kinds: dict[str, list[tuple[str, Row]]]) -> None:
         """Take the signals' rows out of ``kinds``."""
         for signal in self.signals:
-            signal.restore(kinds.pop(f"signal:{signal.name}", []))
+            if signal.memory is not None:
+                rows = kinds.pop(signal.memory.kind, [])
+                signal.memory.restore([(key, signal.row_type.of_row(row)) for key, row in rows])
 
     def sizes(self) -> dict[str, int]:
         """Give the number of rows by signal."""
-        return {f"signal:{signal.name}": signal.size() for signal in self.signals}
+        return {kind: len(table.rows) for kind, table in self._memories.items()}
 
     def evicted(self) -> dict[str, int]:
         """Give how many rows had to go for others, by signal."""
-        return {f"signal:{signal.name}": signal.evicted() for signal in self.signals}
+        return {kind: table.evicted for kind, table in self._memories.items()}

@@ -8,11 +8,11 @@ complete one; ``signals/sequence.py`` for one with memory and options.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any, ClassVar, Protocol
 
 from dnswatch.core.clients.roles import Behaviour
-from dnswatch.core.detect.changes import Row
+from dnswatch.core.detect.changes import Numbered, Row, Table
 from dnswatch.core.detect.history import Learning, Seen
 from dnswatch.core.detect.score import POINTS
 from dnswatch.core.model import Finding, Indicator, IndicatorRole, Reason, Service, Sighting
@@ -59,6 +59,15 @@ class Past(Protocol):
         ...
 
 
+class Kept(Numbered, Protocol):
+    """A row of a signal's memory."""
+
+    @classmethod
+    def of_row(cls, row: Row) -> Kept:
+        """Take a stored row."""
+        ...
+
+
 Ask = Callable[[Sighting, Past], Finding | None]
 """`Signal.judge` or `Signal.deviate` of one signal."""
 
@@ -67,13 +76,15 @@ class Signal:
     """One fact. `judge` is called once per unexpected attempt, in registry order, before the attempt enters history.
 
     What it finds stays with the episode: of several findings of one signal the one with most points counts. A signal
-    with memory of its own keeps it bounded and hands it over in `take_changes`; all others leave those methods alone.
+    with a memory of its own declares it: a bounded table and the type of its rows; the panel has both stored.
     """
 
     name: ClassVar[str]
     options_type: ClassVar[type[Any] | None] = None  # frozen dataclass of what can be set, each with its default
     options: Any  # one of that type; a signal that has some declares it
     note_roles: ClassVar[frozenset[IndicatorRole]] = frozenset()  # of the names that `note` is to hear of
+    memory: Table[Any] | None = None
+    row_type: ClassVar[type[Kept]]  # of the memory's rows
 
     def __init__(self, detection: Detection) -> None:
         self.configure(detection)
@@ -129,18 +140,3 @@ class Signal:
 
     def hand_over(self, address: str) -> None:
         """Forget what the last holder of an address did of late. Rows stay in their place, empty: numbers go on."""
-
-    def take_changes(self) -> Iterable[tuple[str, Row | None]]:
-        """Hand over (key, row) for what changed in the signal's own memory since the last call; None = gone."""
-        return ()
-
-    def restore(self, rows: Iterable[tuple[str, Row]]) -> None:
-        """Take stored rows back, in any order."""
-
-    def size(self) -> int:
-        """Give the number of rows in memory."""
-        return 0
-
-    def evicted(self) -> int:
-        """Give the number of rows that had to go for others."""
-        return 0

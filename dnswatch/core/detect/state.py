@@ -107,7 +107,7 @@ class State:
             table.changed.clear()
         self.history.forget_changes()
         self.identity.changes()
-        self._panel.take_changes({})
+        self._panel.forget_changes()
         self._decisions.take_changes({})
         self._openings.take_changes({})
         self._strangers.take_changes({})

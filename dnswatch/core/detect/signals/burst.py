@@ -11,7 +11,7 @@ Never: speaks on the first day of a log. Read next: ``regularity.py``.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -104,15 +104,17 @@ class Burst(Signal):
     name: ClassVar[str] = "burst"
     options_type = Options
     options: Options
+    memory: Table[Pace]
+    row_type = Pace
 
     def __init__(self, detection: Detection) -> None:
         super().__init__(detection)
-        self._paces: Table[Pace] = Table("burst", PAIRS)
+        self.memory = Table("signal:burst", PAIRS)
         self._day = self._slot = 0  # of the last attempt: its numbers, 32 bytes each, are every pair's of that time
 
     def judge(self, sighting: Sighting, past: Past) -> Finding | None:
         """Say how unlikely the last hour is, this lookup included."""
-        pace = self._paces.rows.get(sighting.pair)
+        pace = self.memory.rows.get(sighting.pair)
         at, options = sighting.at, self.options
         if pace is None or at < pace.last_at:
             return None
@@ -146,7 +148,7 @@ class Burst(Signal):
     def observe(self, sighting: Sighting, past: Past) -> None:
         """Count an attempt."""
         key, at = sighting.pair, sighting.at
-        pace = self._paces.rows.get(key)
+        pace = self.memory.rows.get(key)
         if (slot := int(at // SLOT_S)) != self._slot:
             self._slot = slot
         if (day := int(at // DAY_S)) != self._day:
@@ -156,37 +158,19 @@ class Burst(Signal):
             pace = Pace(day)
             pace.last_at, pace.slots = at, (slot, 1)
             pace.total = pace.peak = 1
-            self._paces.put(key, pace)
+            self.memory.put(key, pace)
             return
         if day > pace.day:
             pace.peaks = (*pace.peaks, pace.peak)[-PEAKS:]
             pace.day, pace.peak = day, 0
-            self._paces.put(key, pace)
+            self.memory.put(key, pace)
         if abs(at - pace.last_at) < self.options.collapse_s:
             return
         pace.last_at = max(at, pace.last_at)
         pace.total += 1
         pace.count(slot)
         pace.peak = max(pace.peak, pace.hour(slot))
-        self._paces.changed.add(key)
-
-    # ── State ─────────────────────────────────────────────────────────────────────────────────────────────────
-
-    def take_changes(self) -> Iterable[tuple[str, Row | None]]:
-        """Hand over the pairs that were counted."""
-        return self._paces.rows_changed()
-
-    def restore(self, rows: Iterable[tuple[str, Row]]) -> None:
-        """Take stored rows back."""
-        self._paces.restore([(key, Pace.of_row(row)) for key, row in rows])
-
-    def size(self) -> int:
-        """Give the number of pairs."""
-        return len(self._paces.rows)
-
-    def evicted(self) -> int:
-        """Give the number of pairs that had to go."""
-        return self._paces.evicted
+        self.memory.changed.add(key)
 
 
 def tail(count: int, shape: float, rate: float, span: float) -> float:

@@ -93,6 +93,12 @@ class Users:
         return {"n": self.n, "day": self.day, "today": self.today, "before_day": self.before_day,
                 "before": self.before, "unexpected": self.unexpected}  # fmt: skip
 
+    @classmethod
+    def of_row(cls, row: Row) -> Users:
+        """Take a stored row."""
+        unexpected = row.get("unexpected", ())
+        return cls(row["day"], row["today"], row["before_day"], row["before"], unexpected, row["n"])
+
 
 class Prevalence(Signal):
     """The share of clients that use a service."""
@@ -100,10 +106,12 @@ class Prevalence(Signal):
     name: ClassVar[str] = "prevalence"
     options_type = Options
     options: Options
+    memory: Table[Users]
+    row_type = Users
 
     def __init__(self, detection: Detection) -> None:
         super().__init__(detection)
-        self._users: Table[Users] = Table("prevalence", SERVICES)
+        self.memory = Table("signal:prevalence", SERVICES)
 
     def judge(self, sighting: Sighting, past: Past) -> Finding | None:
         """Say how many clients use the service."""
@@ -111,7 +119,7 @@ class Prevalence(Signal):
         active = past.active(at)
         if active < options.clients:
             return None
-        day, users = int(at // DAY_S), self._users.rows.get(service)
+        day, users = int(at // DAY_S), self.memory.rows.get(service)
         before = users.on(day - 1) if users is not None else 0
         if before >= options.users and before >= options.common * active:
             text = f"common: {before} of {active} clients met {service} the day before"
@@ -133,38 +141,15 @@ class Prevalence(Signal):
         if not self._first_today(sighting, past):
             return
         day, service = int(sighting.at // DAY_S), sighting.service.id
-        users = self._users.rows.get(service) or Users(day)
+        users = self.memory.rows.get(service) or Users(day)
         scans = sighting.client.role == "scanner" or past.behaviour(sighting.client.address, sighting.at).scanner
         fresh = users.day < day or not users.today
         users.add(day, sighting.expected or scans)  # what a mail gateway resolves is nobody's use
         if fresh:
-            self._users.put(service, users)
+            self.memory.put(service, users)
         else:
-            self._users.changed.add(service)
+            self.memory.changed.add(service)
 
     def _first_today(self, sighting: Sighting, past: Past) -> bool:
         seen = past.client(sighting.pair)
         return seen is None or int(seen.last_at // DAY_S) < int(sighting.at // DAY_S)
-
-    # ── State ─────────────────────────────────────────────────────────────────────────────────────────────────
-
-    def take_changes(self) -> Iterable[tuple[str, Row | None]]:
-        """Hand over the services with something new."""
-        return self._users.rows_changed()
-
-    def restore(self, rows: Iterable[tuple[str, Row]]) -> None:
-        """Take stored rows back."""
-        self._users.restore(
-            [
-                (key, Users(r["day"], r["today"], r["before_day"], r["before"], r.get("unexpected", ()), r["n"]))
-                for key, r in rows
-            ]
-        )
-
-    def size(self) -> int:
-        """Give the number of services."""
-        return len(self._users.rows)
-
-    def evicted(self) -> int:
-        """Give the number of services that had to go."""
-        return self._users.evicted

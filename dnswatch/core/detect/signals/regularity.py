@@ -13,7 +13,7 @@ expected lookups. Read next: ``../regular.py``.
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -72,6 +72,11 @@ class Series:
             "put_at": self.put_at,
         }
 
+    @classmethod
+    def of_row(cls, row: Row) -> Series:
+        """Take a stored row."""
+        return cls(row["last_at"], row["count"], row["gaps"], row["put_at"], row["n"])
+
 
 class Regularity(Signal):
     """Regular gaps."""
@@ -79,19 +84,21 @@ class Regularity(Signal):
     name: ClassVar[str] = "regularity"
     options_type = Options
     options: Options
+    memory: Table[Series]
+    row_type = Series
 
     def __init__(self, detection: Detection) -> None:
         super().__init__(detection)
-        self._series: Table[Series] = Table("regularity", SERIES)
+        self.memory = Table("signal:regularity", SERIES)
 
     def judge(self, sighting: Sighting, past: Past) -> Finding | None:
         """Say how regular the client's lookups are, this one included."""
-        if _alone(sighting) not in self._series.rows:
+        if _alone(sighting) not in self.memory.rows:
             return None
         alone = 0  # lookups of the narrower series: a wider one of as many says the same
         plain = visibility.plain(past, sighting.client, sighting.service, sighting.at)
         for key, what in _keys(sighting, plain):
-            series = self._series.rows.get(key)
+            series = self.memory.rows.get(key)
             if series is None or sighting.at <= series.last_at:
                 return None
             count, narrower = series.count + 1, alone
@@ -134,9 +141,9 @@ class Regularity(Signal):
         if not plain and (visibility.app(past, client, service, at) or visibility.mixed(past, client, at)):
             return
         for key, _ in _keys(sighting, plain):
-            series = self._series.rows.get(key)
+            series = self.memory.rows.get(key)
             if series is None:
-                self._series.put(key, Series(at))
+                self.memory.put(key, Series(at))
             elif at > series.last_at:
                 if not series.gaps:
                     series.gaps = array("I")
@@ -146,29 +153,9 @@ class Regularity(Signal):
                 series.count += 1
                 if at - series.put_at > REFRESH_S:
                     series.put_at = at
-                    self._series.put(key, series)
+                    self.memory.put(key, series)
                 else:
-                    self._series.changed.add(key)
-
-    # ── State ─────────────────────────────────────────────────────────────────────────────────────────────────
-
-    def take_changes(self) -> Iterable[tuple[str, Row | None]]:
-        """Hand over the series that grew."""
-        return self._series.rows_changed()
-
-    def restore(self, rows: Iterable[tuple[str, Row]]) -> None:
-        """Take stored rows back."""
-        self._series.restore(
-            [(key, Series(r["last_at"], r["count"], r["gaps"], r["put_at"], r["n"])) for key, r in rows]
-        )
-
-    def size(self) -> int:
-        """Give the number of series."""
-        return len(self._series.rows)
-
-    def evicted(self) -> int:
-        """Give the number of series that had to go."""
-        return self._series.evicted
+                    self.memory.changed.add(key)
 
 
 def _keys(sighting: Sighting, plain: bool) -> tuple[tuple[str, str], ...]:

@@ -51,6 +51,11 @@ class Lately:
         """Give the plain form."""
         return {"n": self.n, "recent": [list(one) for one in self.recent]}
 
+    @classmethod
+    def of_row(cls, row: Row) -> Lately:
+        """Take a stored row."""
+        return cls(row["recent"], row["n"])
+
 
 class SecondCategory(Signal):
     """Two kinds of service within ten minutes."""
@@ -58,14 +63,16 @@ class SecondCategory(Signal):
     name: ClassVar[str] = "second-category"
     options_type = Options
     options: Options
+    memory: Table[Lately]
+    row_type = Lately
 
     def __init__(self, detection: Detection) -> None:
         super().__init__(detection)
-        self._lately: Table[Lately] = Table("second-category", CLIENTS)
+        self.memory = Table("signal:second-category", CLIENTS)
 
     def judge(self, sighting: Sighting, past: Past) -> Finding | None:
         """Say which other kind was met."""
-        lately = self._lately.rows.get(sighting.client.address)
+        lately = self.memory.rows.get(sighting.client.address)
         service, at = sighting.service, sighting.at
         if lately is None or self._harmless(sighting, past):
             return None
@@ -91,10 +98,10 @@ class SecondCategory(Signal):
         if self._harmless(sighting, past):
             return
         service, key = sighting.service, sighting.client.address
-        lately = self._lately.rows.get(key)
+        lately = self.memory.rows.get(key)
         if lately is None:
             lately = Lately([(sighting.at, service.id, service.category, service.shared)])
-            self._lately.put(key, lately)
+            self.memory.put(key, lately)
             return
         fresh = not lately.recent or sighting.at - lately.recent[-1][0] > self.options.within_s
         kept = [one for one in lately.recent if one[1] != service.id]
@@ -102,9 +109,9 @@ class SecondCategory(Signal):
         kept.sort()
         lately.recent = kept[-RECENT:]
         if fresh:
-            self._lately.put(key, lately)
+            self.memory.put(key, lately)
         else:
-            self._lately.changed.add(key)
+            self.memory.changed.add(key)
 
     def _harmless(self, sighting: Sighting, past: Past) -> bool:
         client, at = sighting.client, sighting.at
@@ -114,25 +121,7 @@ class SecondCategory(Signal):
 
     def hand_over(self, address: str) -> None:
         """Forget what an address's last holder met."""
-        lately = self._lately.rows.get(address)
+        lately = self.memory.rows.get(address)
         if lately is not None:
             lately.recent.clear()
-            self._lately.changed.add(address)
-
-    # ── State ─────────────────────────────────────────────────────────────────────────────────────────────────
-
-    def take_changes(self) -> Iterable[tuple[str, Row | None]]:
-        """Hand over the clients with something new."""
-        return self._lately.rows_changed()
-
-    def restore(self, rows: Iterable[tuple[str, Row]]) -> None:
-        """Take stored rows back."""
-        self._lately.restore([(key, Lately(row["recent"], row["n"])) for key, row in rows])
-
-    def size(self) -> int:
-        """Give the number of clients."""
-        return len(self._lately.rows)
-
-    def evicted(self) -> int:
-        """Give the number of clients that had to go."""
-        return self._lately.evicted
+            self.memory.changed.add(address)

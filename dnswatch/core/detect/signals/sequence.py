@@ -9,7 +9,6 @@ Never: required; about half of the reported stealers make no IP check. Read next
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -67,6 +66,13 @@ class Checks:
         """Give the plain form."""
         return {"n": self.n, "recent": [[at, name] for at, name in self.recent], "hours": self.hours}
 
+    @classmethod
+    def of_row(cls, row: Row) -> Checks:
+        """Take a stored row."""
+        checks = cls([(at, name) for at, name in row["recent"]], {k: list(v) for k, v in row["hours"].items()})
+        checks.n = row["n"]
+        return checks
+
 
 class Sequence(Signal):
     """IP check → service."""
@@ -74,18 +80,20 @@ class Sequence(Signal):
     name: ClassVar[str] = "sequence"
     options_type = Options
     options: Options
+    memory: Table[Checks]
+    row_type = Checks
     note_roles = frozenset(("recon",))
 
     def __init__(self, detection: Detection) -> None:
         super().__init__(detection)
-        self._checks: Table[Checks] = Table("sequence", CLIENTS)
+        self.memory = Table("signal:sequence", CLIENTS)
 
     def note(self, client: str, indicator: Indicator, at: float) -> None:
         """Remember an IP check."""
-        checks = self._checks.rows.get(client)
+        checks = self.memory.rows.get(client)
         if checks is None:
             checks = Checks()
-            self._checks.put(client, checks)
+            self.memory.put(client, checks)
         for seen, name in reversed(checks.recent):  # in order of time
             if seen <= at - COLLAPSE_S:
                 break
@@ -97,17 +105,17 @@ class Sequence(Signal):
             hours = checks.hours[indicator.name] = []
         if hours is not None and hour not in hours:
             if not checks.recent or at - checks.recent[-1][0] > 3600.0:
-                self._checks.put(client, checks)  # fresh again
+                self.memory.put(client, checks)  # fresh again
             hours.append(hour)
             del hours[:-HOURS]
         checks.recent.append((at, indicator.name))
         checks.recent.sort()
         del checks.recent[:-RECENT]
-        self._checks.changed.add(client)
+        self.memory.changed.add(client)
 
     def judge(self, sighting: Sighting, past: Past) -> Finding | None:
         """Say what was checked before."""
-        if sighting.client.address not in self._checks.rows:
+        if sighting.client.address not in self.memory.rows:
             return None  # nearly nobody makes any
         seen = past.client(sighting.pair)
         opens = seen is None or sighting.at - seen.last_at >= self.detection.episode_gap_s
@@ -123,7 +131,7 @@ class Sequence(Signal):
 
     def review(self, sighting: Sighting, now: float, past: Past) -> Finding | None:
         """Say what was checked around the first lookup, and whether an app showed itself."""
-        if sighting.client.address not in self._checks.rows:
+        if sighting.client.address not in self.memory.rows:
             return None  # nearly nobody makes any
         if now < sighting.at + (self.review_after(sighting.service) or 0.0):
             return None
@@ -133,7 +141,7 @@ class Sequence(Signal):
         return self._state(sighting, past, self.options.after_s, "the first" if first else "one of few" if few else "")
 
     def _state(self, sighting: Sighting, past: Past, after_s: float, new: str) -> Finding | None:
-        checks = self._checks.rows.get(sighting.client.address)
+        checks = self.memory.rows.get(sighting.client.address)
         if checks is None or (sighting.service.shared and sighting.qtype in HTTPS_TYPES):
             return None  # a browser asked for a page: somebody looks around
         at, before_s = sighting.at, self.options.before_s
@@ -172,34 +180,11 @@ class Sequence(Signal):
 
     def hand_over(self, address: str) -> None:
         """Forget the IP checks of an address's last holder."""
-        checks = self._checks.rows.get(address)
+        checks = self.memory.rows.get(address)
         if checks is not None:
             checks.recent.clear()
             checks.hours.clear()
-            self._checks.changed.add(address)
-
-    # ── State ─────────────────────────────────────────────────────────────────────────────────────────────────
-
-    def take_changes(self) -> Iterable[tuple[str, Row | None]]:
-        """Hand over the clients whose checks changed."""
-        return self._checks.rows_changed()
-
-    def restore(self, rows: Iterable[tuple[str, Row]]) -> None:
-        """Take stored rows back."""
-        found = []
-        for key, row in rows:
-            checks = Checks([(at, name) for at, name in row["recent"]], {k: list(v) for k, v in row["hours"].items()})
-            checks.n = row["n"]
-            found.append((key, checks))
-        self._checks.restore(found)
-
-    def size(self) -> int:
-        """Give the number of clients."""
-        return len(self._checks.rows)
-
-    def evicted(self) -> int:
-        """Give the number of clients that had to go."""
-        return self._checks.evicted
+            self.memory.changed.add(address)
 
 
 def _steps(base: Severity) -> Severity:

@@ -47,6 +47,11 @@ class Tenants:
         """Give the plain form."""
         return {"n": self.n, "labels": self.labels}
 
+    @classmethod
+    def of_row(cls, row: Row) -> Tenants:
+        """Take a stored row."""
+        return cls(row["labels"], row["n"])
+
 
 class Tenant(Signal):
     """A tenant label never met before."""
@@ -54,10 +59,12 @@ class Tenant(Signal):
     name: ClassVar[str] = "tenant"
     options_type = Options
     options: Options
+    memory: Table[Tenants]
+    row_type = Tenants
 
     def __init__(self, detection: Detection) -> None:
         super().__init__(detection)
-        self._tenants: Table[Tenants] = Table("tenant", SERVICES)
+        self.memory = Table("signal:tenant", SERVICES)
 
     def concerns(self, service: Service) -> bool:
         """Speak of services with tenants."""
@@ -84,41 +91,23 @@ class Tenant(Signal):
             return
         if not sighting.expected and not past.learning(sighting.at, self.detection.learning_s).active:
             return
-        tenants = self._tenants.rows.get(sighting.service.id)
+        tenants = self.memory.rows.get(sighting.service.id)
         if tenants is None:
             tenants = Tenants()
-            self._tenants.put(sighting.service.id, tenants)
+            self.memory.put(sighting.service.id, tenants)
         mark = _mark(label)
         if mark not in tenants.labels and len(tenants.labels) <= LABELS:
             tenants.labels.append(mark)
-            self._tenants.changed.add(sighting.service.id)
+            self.memory.changed.add(sighting.service.id)
 
     def _news(self, sighting: Sighting, past: Past) -> str:
-        label, tenants = _label(sighting), self._tenants.rows.get(sighting.service.id)
+        label, tenants = _label(sighting), self.memory.rows.get(sighting.service.id)
         if not label or tenants is None or not self.options.known <= len(tenants.labels) <= LABELS:
             return ""
         if _mark(label) in tenants.labels or past.learning(sighting.at, self.detection.learning_s).active:
             return ""
         known = "one is" if len(tenants.labels) == 1 else f"{len(tenants.labels)} are"
         return f"tenant {label} of {sighting.service.id} was never met here; {known} known"
-
-    # ── State ─────────────────────────────────────────────────────────────────────────────────────────────────
-
-    def take_changes(self) -> Iterable[tuple[str, Row | None]]:
-        """Hand over the services with a new tenant."""
-        return self._tenants.rows_changed()
-
-    def restore(self, rows: Iterable[tuple[str, Row]]) -> None:
-        """Take stored rows back."""
-        self._tenants.restore([(key, Tenants(row["labels"], row["n"])) for key, row in rows])
-
-    def size(self) -> int:
-        """Give the number of services."""
-        return len(self._tenants.rows)
-
-    def evicted(self) -> int:
-        """Give the number of services that had to go."""
-        return self._tenants.evicted
 
 
 def _label(sighting: Sighting) -> str:

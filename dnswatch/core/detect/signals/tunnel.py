@@ -10,7 +10,6 @@ Never: speaks of what a tunnel carries. Read next: ``category.py``.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -48,6 +47,11 @@ class Ends:
         """Give the plain form."""
         return {"n": self.n, "sides": self.sides}
 
+    @classmethod
+    def of_row(cls, row: Row) -> Ends:
+        """Take a stored row."""
+        return cls(row["sides"], row["n"])
+
 
 class Tunnel(Signal):
     """Who hosts and who visits."""
@@ -55,10 +59,12 @@ class Tunnel(Signal):
     name: ClassVar[str] = "tunnel"
     options_type = Options
     options: Options
+    memory: Table[Ends]
+    row_type = Ends
 
     def __init__(self, detection: Detection) -> None:
         super().__init__(detection)
-        self._ends: Table[Ends] = Table("tunnel", CLIENTS)
+        self.memory = Table("signal:tunnel", CLIENTS)
 
     def concerns(self, service: Service) -> bool:
         """Speak of either end of a tunnel."""
@@ -91,7 +97,7 @@ class Tunnel(Signal):
 
     def _lately(self, sighting: Sighting, side: str) -> str:
         """Tell the client's last attempts on one side, or ""."""
-        ends = self._ends.rows.get(sighting.client.address)
+        ends = self.memory.rows.get(sighting.client.address)
         if ends is None or side not in ends.sides:
             return ""
         count, last_at, service = ends.sides[side]
@@ -111,27 +117,9 @@ class Tunnel(Signal):
     def observe(self, sighting: Sighting, past: Past) -> None:
         """Remember on which side the client stood, expected or not."""
         side, key = sighting.service.category, sighting.client.address
-        ends = self._ends.rows.get(key) or Ends()
+        ends = self.memory.rows.get(key) or Ends()
         count, last_at, _ = ends.sides.get(side, (0, sighting.at, ""))
         fresh = abs(sighting.at - float(last_at)) <= self.options.within_s
         latest = max(sighting.at, float(last_at))
         ends.sides[side] = [int(count) + 1 if fresh else 1, latest, sighting.service.id]
-        self._ends.put(key, ends)
-
-    # ── State ─────────────────────────────────────────────────────────────────────────────────────────────────
-
-    def take_changes(self) -> Iterable[tuple[str, Row | None]]:
-        """Hand over the clients with something new."""
-        return self._ends.rows_changed()
-
-    def restore(self, rows: Iterable[tuple[str, Row]]) -> None:
-        """Take stored rows back."""
-        self._ends.restore([(key, Ends(row["sides"], row["n"])) for key, row in rows])
-
-    def size(self) -> int:
-        """Give the number of clients."""
-        return len(self._ends.rows)
-
-    def evicted(self) -> int:
-        """Give the number of clients that had to go."""
-        return self._ends.evicted
+        self.memory.put(key, ends)

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import math
 from array import array
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -33,7 +33,8 @@ DAYS = 28
 REFRESH_HOURS = 24
 Z_SCALE = 0.6745  # modified z-score (Iglewicz and Hoaglin); also the MAD of a normal distribution, in deviations
 MOST_NARROW = 255
-"""Lookups an hour that fit into a byte: 24 hours take 90 bytes so and 160 in four bytes each."""
+"""Lookups an hour that fit into a byte: 24 hours take 57 bytes so, and 160 in an array of four bytes each."""
+NO_HOURS = bytes(HOURS)
 NEVER = 1 << 62
 
 
@@ -53,13 +54,12 @@ class Options:
 class Load:
     """How often one client met one service: the last 24 hours one by one, earlier active days as totals."""
 
-    __slots__ = ("days", "hour", "hours", "limit", "n", "today", "total")
+    __slots__ = ("days", "hour", "hours", "limit", "n", "today")
 
     def __init__(self, hour: int) -> None:
         self.n = 0
         self.hour = hour  # the newest one, counted from the epoch
-        self.hours = array("B", bytes(HOURS))  # by hour of the day (UTC); wider once one does not fit
-        self.total = 0  # of those hours
+        self.hours: bytes | array[int] = NO_HOURS  # by hour of the day (UTC); an array once one does not fit
         self.today = 0  # since midnight UTC
         self.days: tuple[int, ...] = ()  # a tuple: what is empty costs nothing
         self.limit = 0  # lookups in 24 hours that are too many; 0: to be worked out
@@ -73,14 +73,25 @@ class Load:
     def count(self, hour: int) -> int:
         """Count the lookups of the 24 hours that end with an hour that is not over yet."""
         if hour == self.hour:
-            return self.total
-        return sum(self.hours[one % HOURS] for one in range(hour - HOURS + 1, self.hour + 1))
+            return sum(self.hours)
+        return sum([self.hours[one % HOURS] for one in range(hour - HOURS + 1, self.hour + 1)])
+
+    def add(self, hour: int) -> None:
+        """Count a lookup of one of the last 24 hours."""
+        place, hours = hour % HOURS, self.hours
+        if isinstance(hours, bytes):
+            if hours[place] < MOST_NARROW:
+                counts = bytearray(hours)
+                counts[place] += 1
+                self.hours = bytes(counts)
+                return
+            hours = self.hours = array("I", hours)
+        hours[place] += 1
 
     def pass_to(self, hour: int) -> None:
         """Forget the hours that are over 24 hours ago by then."""
-        self.total = self.count(hour)
-        for one in range(self.hour + 1, min(hour, self.hour + HOURS) + 1):
-            self.hours[one % HOURS] = 0
+        over = {one % HOURS for one in range(self.hour + 1, min(hour, self.hour + HOURS) + 1)}
+        self.hours = _packed([0 if place in over else count for place, count in enumerate(self.hours)])
         if hour // HOURS > self.hour // HOURS:
             self.days, self.today, self.limit = self.before(hour), 0, 0
         self.hour = hour
@@ -95,8 +106,7 @@ class Load:
         """Take a stored row."""
         load = cls(row["hour"])
         load.n, load.today, load.days = row["n"], row["today"], tuple(row["days"])
-        load.hours = array("B" if max(row["hours"]) <= MOST_NARROW else "I", row["hours"])
-        load.total = sum(load.hours)
+        load.hours = _packed(row["hours"])
         return load
 
 
@@ -106,15 +116,18 @@ class Volume(Signal):
     name: ClassVar[str] = "volume"
     options_type = Options
     options: Options
+    memory: Table[Load]
+    row_type = Load
 
     def __init__(self, detection: Detection) -> None:
-        self._loads: Table[Load] = Table("volume", PAIRS)  # before `configure`, which goes over it
+        self.memory = Table("signal:volume", PAIRS)  # before `configure`, which goes over it
+        self._hour = 0
         super().__init__(detection)
 
     def configure(self, detection: Detection) -> None:
         """Take settings; every limit is worked out anew."""
         super().configure(detection)
-        for load in self._loads.rows.values():
+        for load in self.memory.rows.values():
             load.limit = 0
 
     def concerns(self, service: Service) -> bool:
@@ -127,11 +140,13 @@ class Volume(Signal):
 
     def deviate(self, sighting: Sighting, past: Past) -> Finding | None:
         """Say that the last 24 hours, this lookup included, are too much."""
-        load = self._loads.rows.get(sighting.pair)
+        load = self.memory.rows.get(sighting.pair)
         hour = int(sighting.at) // HOUR_S
         if load is None or hour < load.hour:
             return None
         days, count = load.before(hour), load.count(hour) + 1
+        if count < self.options.lookups or len(days) < self.options.days:
+            return None
         if days is not load.days:  # the first lookup of a day
             limit = self._limit(days)
         else:
@@ -161,38 +176,25 @@ class Volume(Signal):
     def observe(self, sighting: Sighting, past: Past) -> None:
         """Count an expected attempt."""
         key, hour = sighting.pair, int(sighting.at) // HOUR_S
-        load = self._loads.rows.get(key)
+        if hour == self._hour:
+            hour = self._hour  # the very number that other pairs of this hour have: 32 bytes each otherwise
+        else:
+            self._hour = hour
+        load = self.memory.rows.get(key)
         if load is None:
             load = Load(hour)
-            self._loads.put(key, load)
+            self.memory.put(key, load)
         elif hour > load.hour:
             stale = hour - load.hour >= REFRESH_HOURS
             load.pass_to(hour)
             if stale:
-                self._loads.put(key, load)
+                self.memory.put(key, load)
         elif hour <= load.hour - HOURS:
             return  # a line that late changes no day any more
-        if load.hours[hour % HOURS] == MOST_NARROW and load.hours.typecode == "B":
-            load.hours = array("I", load.hours)
-        load.hours[hour % HOURS] += 1
-        load.total += 1
+        load.add(hour)
         load.today += hour // HOURS == load.hour // HOURS
-        self._loads.changed.add(key)
+        self.memory.changed.add(key)
 
-    # ── State ─────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def take_changes(self) -> Iterable[tuple[str, Row | None]]:
-        """Hand over the pairs that were counted."""
-        return self._loads.rows_changed()
-
-    def restore(self, rows: Iterable[tuple[str, Row]]) -> None:
-        """Take stored rows back."""
-        self._loads.restore([(key, Load.of_row(row)) for key, row in rows])
-
-    def size(self) -> int:
-        """Give the number of pairs."""
-        return len(self._loads.rows)
-
-    def evicted(self) -> int:
-        """Give the number of pairs that had to go."""
-        return self._loads.evicted
+def _packed(hours: Sequence[int]) -> bytes | array[int]:
+    return bytes(hours) if max(hours) <= MOST_NARROW else array("I", hours)
