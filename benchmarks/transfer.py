@@ -231,6 +231,7 @@ class World:
         self.config = root / "dnswatch.yaml"
         self.config.write_text(json.dumps({
             "state_dir": str(root / "state"), "watch": {"services_dir": str(self.services)},
+            "detect": {"unknown_clients": {"at_once": 20_000}},  # each alert is a client's that nobody knows
             "sources": [{"type": "bind", "path": str(self.log), "timezone": "UTC"}],
             "clients": {"groups": {f"g{n}": {"networks": [f"10.{n}.0.0/16"]} for n in range(GROUPS)}},
             "expect": [{"who": [f"group:g{n}"], "services": [f"own-{n:02}"], "because": "benchmark"}

@@ -21,7 +21,7 @@ from typing import IO, NamedTuple, Protocol
 from weakref import WeakValueDictionary
 
 from dnswatch.core.clients.identity import Identity
-from dnswatch.core.feeds.audiences import api_names, audiences, enabled
+from dnswatch.core.feeds.audiences import audiences, enabled
 from dnswatch.core.feeds.pages import Page
 from dnswatch.core.feeds.xfr import Version
 from dnswatch.core.model import Name, Snapshot
@@ -140,7 +140,7 @@ def is_large(policy: Policy) -> bool:
     """Say whether the zones of a policy are better made in a child."""
     if policy.feeds.mode == "off":
         return False
-    names = sum(1 for service in enabled(policy.catalog) for _ in api_names(service))
+    names = sum(len(service.indicators) for service in enabled(policy.catalog))
     return names * (len(audiences(policy)) + 1) >= LARGE
 
 

@@ -37,7 +37,7 @@ from dnswatch.io.store.feeds import MOST_RULES
 from dnswatch.io.store.versions import Rules, unpack
 from dnswatch.io.store.versions import pack as pack_version
 
-NICE = 10
+NICE = 5
 """Where both want the processor, logs and alerts go first."""
 DIGEST_BYTES = 16
 AT_ONCE = 1 << 20
