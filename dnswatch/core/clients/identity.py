@@ -7,6 +7,7 @@ trusts a client's words unseen. Read next: ``leases.py``.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -107,6 +108,15 @@ class Identity:
         if static is None or (mac and static[1] and mac != static[1]):
             return name, mac
         return static[0] or name, mac or static[1]
+
+    def until(self, address: str, at: float) -> float:
+        """Give how long `of` says of an address what it says at that time, while `generation` stays as it is."""
+        until = math.inf
+        for holder in reversed(self._held.get(address, ())):
+            if holder.at <= at:
+                return min(until, holder.until) if at < holder.until else until
+            until = holder.at
+        return until
 
     def lease(self, address: str, at: float) -> tuple[float | None, float | None]:
         """Say since when who held the address at that time has had it, and when that ends; each None when untold."""

@@ -16,6 +16,7 @@ Never: reads clocks or files, knows sinks. Read next: ``state.py``, ``attempts.p
 from __future__ import annotations
 
 from bisect import bisect_left
+from collections.abc import Sequence
 from operator import attrgetter
 from typing import TYPE_CHECKING
 
@@ -28,6 +29,7 @@ from dnswatch.core.detect.changes import Action, Changes, SightingRow
 from dnswatch.core.detect.episodes import Episode
 from dnswatch.core.detect.flood import EXPECTED, MILD, NEWCOMER, SEVERE, TCP
 from dnswatch.core.detect.holds import Hold
+from dnswatch.core.detect.notes import Notes
 from dnswatch.core.detect.state import State
 from dnswatch.core.model import (
     SEVERITIES,
@@ -72,6 +74,7 @@ class Engine(State):
     def __init__(self, policy: Policy, identity: Identity | None = None) -> None:
         super().__init__(policy, identity)
         self._last_at: dict[str, float] = {}  # newest stamp of each source, to count late lines
+        self._notes = Notes(self.history, self._trails, self.identity, self._panel)
         self.reconfigure(policy)
 
     def reconfigure(self, policy: Policy) -> None:
@@ -80,6 +83,7 @@ class Engine(State):
         self._blocks = outcomes.Blocks(policy)
         self._match = policy.catalog.match
         self._panel.configure(policy.detection)
+        self._notes.forget()
         self._openings.configure(policy.detection.strangers)
 
     # ── In ────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -263,14 +267,15 @@ class Engine(State):
             if self._holds:
                 self._release(source, query, attempt)
             return
+        if self._notes.again(query):
+            return
         indicators = self._match(query.qname)
         if not indicators or not query.client:
             self.counters["unwatched"] += 1
             return
         api = judgement.api_indicator(indicators)
-        for indicator in indicators:
-            if indicator is not api:
-                self._note(path, query, indicator)
+        if api is None or len(indicators) > 1:
+            self._note(path, query, indicators, api)
         if api is None:
             return
         forwarders = self.policy.detection.forwarders.get(source)
@@ -281,17 +286,11 @@ class Engine(State):
         if self._holds and attempt is not None:
             self._release(source, query, attempt)
 
-    def _note(self, path: str, event: Query | Verdict, indicator: Indicator) -> None:
-        """Remember a name that is no sighting by itself, for the address and for the host that holds it."""
-        address, at = event.client, event.at
-        if not self._remembers(address, at):
-            return
-        self._trails.note(path, event, indicator)
-        self.history.remember_note(address, indicator.role, indicator.service, at)
-        _, mac = self.identity.of(address, at)
-        if mac:
-            self.history.remember_host_note(mac, indicator.role, indicator.service, at)
-        self._panel.note(address, indicator, at)
+    def _note(self, path: str, event: Query | Verdict, indicators: Sequence[Indicator], api: Indicator | None) -> None:
+        """Remember what a name meets that is no sighting by itself."""
+        for indicator in indicators:
+            if indicator is not api and self._remembers(event.client, event.at):
+                self._notes.note(path, event, indicator, alone=len(indicators) == 1)
 
     def _repeat(self, attempt: Attempt, source: str, path: str, event: Query | Verdict) -> None:
         """A further line of an open attempt: nothing to judge."""
@@ -530,9 +529,7 @@ class Engine(State):
             return
         indicators = self._match(verdict.qname)
         api = judgement.api_indicator(indicators)
-        for indicator in indicators:
-            if indicator is not api:
-                self._note(path, verdict, indicator)
+        self._note(path, verdict, indicators, api)
         if api is None:
             self.counters["unwatched"] += 1
         elif forwarded:

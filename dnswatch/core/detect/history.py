@@ -62,7 +62,7 @@ class History:
         self._pairs: Table[Seen] = Table("pair", PAIRS)
         self._groups: Table[Seen] = Table("group-service", GROUP_PAIRS)
         self._network: Table[Seen] = Table("network-service", GROUP_PAIRS)
-        self._notes: Table[Seen] = Table("note", NOTES)
+        self.notes: Table[Seen] = Table("note", NOTES)
         self._weird: Table[Seen] = Table("weird", WEIRD_CLIENTS)
         self.roles = Roles()
 
@@ -88,7 +88,7 @@ class History:
 
     def note(self, address: str, role: IndicatorRole, service: str) -> Seen | None:
         """Say when this client asked for a companion, ambiguous, recon or DoH name of the service."""
-        return self._notes.rows.get(f"{address} {role} {service}")
+        return self.notes.rows.get(f"{address} {role} {service}")
 
     def weird(self, address: str) -> Seen | None:
         """Say how many unparsable or untrustworthy lines this client caused."""
@@ -120,27 +120,27 @@ class History:
     def record(self, sighting: Sighting) -> None:
         """Remember an attempt, expected or not."""
         service, at, client = sighting.service.id, sighting.at, sighting.client
-        _see(self._pairs, sighting.pair, at)
-        _see(self._network, service, at)
+        see(self._pairs, sighting.pair, at)
+        see(self._network, service, at)
         if client.group:
-            _see(self._groups, f"{client.group} {service}", at)
+            see(self._groups, f"{client.group} {service}", at)
         self.roles.met(client.address, at, service)
 
-    def remember_note(self, address: str, role: IndicatorRole, service: str, at: float) -> None:
+    def remember_note(self, address: str, role: IndicatorRole, service: str, at: float) -> Seen:
         """Remember that a client asked for a name that is no sighting by itself."""
-        _see(self._notes, f"{address} {role} {service}", at)
         if role in BROWSED:
             self.roles.browsed(address, at)
         else:
             self.roles.saw(address, at)
+        return see(self.notes, f"{address} {role} {service}", at)
 
-    def remember_host_note(self, mac: str, role: IndicatorRole, service: str, at: float) -> None:
+    def remember_host_note(self, mac: str, role: IndicatorRole, service: str, at: float) -> Seen:
         """Remember the same of a host that a lease names, whatever address it has next."""
-        _see(self._notes, f"mac:{mac} {role} {service}", at)
+        return see(self.notes, f"mac:{mac} {role} {service}", at)
 
     def remember_weird(self, address: str, at: float) -> None:
         """Remember that a client caused a line that cannot be trusted."""
-        _see(self._weird, address, at)
+        see(self._weird, address, at)
 
     # ── State ─────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -174,14 +174,16 @@ class History:
         return {**{table.kind: table.evicted for table in self._tables()}, "activity": self.roles.clients.evicted}
 
     def _tables(self) -> tuple[Table[Seen], ...]:
-        return (self._pairs, self._groups, self._network, self._notes, self._weird)
+        return (self._pairs, self._groups, self._network, self.notes, self._weird)
 
 
-def _see(table: Table[Seen], key: str, at: float) -> None:
+def see(table: Table[Seen], key: str, at: float) -> Seen:
+    """Note that something is seen, and give what is known of it."""
     seen = table.rows.get(key)
     if seen is None:
-        table.put(key, Seen(at, at, key=key))
-        return
+        seen = Seen(at, at, key=key)
+        table.put(key, seen)
+        return seen
     seen.count += 1
     table.changed.add(key)
     if at > seen.last_at:
@@ -191,3 +193,4 @@ def _see(table: Table[Seen], key: str, at: float) -> None:
             table.put(key, seen)
     elif at < seen.first_at:
         seen.first_at = at
+    return seen

@@ -53,18 +53,27 @@ class Trails:
     """The bounded table of trails. Mutable; owned by the engine."""
 
     def __init__(self) -> None:
-        self.table: Table[Trail] = Table("trail", CLIENTS)
+        self.table: Table[Trail] = Table("trail", CLIENTS, lambda _, trail: trail.traces.clear())
 
-    def note(self, path: str, event: Query | Verdict, indicator: Indicator) -> None:
-        """Remember that a client asked for a watched, companion or recon name; of a repeat there is nothing to do."""
+    def of(self, address: str) -> dict[tuple[str, str], Trace]:
+        """Give the traces of a client as the table holds them; they are gone from it when the client is."""
+        trail = self.table.rows.get(address)
+        return trail.traces if trail is not None else {}
+
+    def note(self, path: str, event: Query | Verdict, indicator: Indicator) -> Trace | None:
+        """Remember that a client asked for a watched, companion or recon name.
+
+        Of a repeat there is nothing to do: its trace is given.
+        """
         trail = self.table.rows.get(event.client)
         known = None
         if trail is not None:
             known = trail.traces.get((indicator.name, indicator.service))
             if known is not None and -FINE_S < event.at - known.last_at < FINE_S:
-                return
+                return known
         if indicator.role in ROLES:
             self._add(path, event, indicator, trail, known)
+        return None
 
     def _add(
         self, path: str, event: Query | Verdict, indicator: Indicator, trail: Trail | None, known: Trace | None
@@ -87,7 +96,7 @@ class Trails:
         traces = trail.traces
         traces[indicator.name, indicator.service] = trace
         if len(traces) > TRACES:
-            del traces[min(traces, key=lambda key: (traces[key].last_at, key))]
+            del traces[min([(one.last_at, key) for key, one in traces.items()])[1]]
         self.table.put(address, trail)
 
     def hand_over(self, address: str) -> None:
