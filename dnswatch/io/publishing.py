@@ -146,7 +146,10 @@ class Publishing:
         self.rows = {f"feed:{one.zone.name}": self._row(one, count, loaded) for one, count in outcome.zones}
         self._show_hooks()
         heads = {one.zone.name: (one.serial, one.at) for one, _ in outcome.zones}
-        self._last = Inputs(loaded, depends, heads, await asyncio.to_thread(self._stamps, loaded))
+        stamps = await asyncio.to_thread(self._stamps, loaded)
+        # Read after that: what somebody touched before the stamps were taken must not count as left by us.
+        touched = await asyncio.to_thread(files.differ, loaded.config.feeds_directory, outcome.files)
+        self._last = None if touched else Inputs(loaded, depends, heads, stamps)
 
     async def _is_same(self, loaded: Loaded, depends: inputs.Inputs) -> bool:
         """Say whether publishing would change nothing: not a zone, not a file, nor repair one."""

@@ -10,6 +10,7 @@ import time
 from collections.abc import AsyncIterator, Iterable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -288,3 +289,22 @@ async def test_a_serial_that_somebody_gave_meanwhile_is_not_given_twice(
 
 async def _never(*_: object) -> bool:
     return False
+
+
+async def test_a_file_that_is_touched_while_hooks_run_is_made_right(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was right when it was written, and is not when the publication ends."""
+    path = world.place / "feeds" / "any.rpz.dnswatch.internal.zone"
+    run = publishing.hooks.run
+
+    async def touch(*given: Any) -> list[publishing.hooks.Failed]:
+        path.write_bytes(b"; mine\n")
+        return await run(*given)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(publishing.hooks, "run", touch)
+        await world.publishing.publish()
+    assert path.read_bytes() == b"; mine\n"
+    await world.publishing.publish()
+    assert b"SOA" in path.read_bytes()
