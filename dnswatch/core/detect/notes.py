@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from dnswatch.core.clients.identity import Identity
 from dnswatch.core.clients.roles import DAY_S, Activity
 from dnswatch.core.detect.history import History, Seen, see
-from dnswatch.core.detect.panel import NOTED, Panel
+from dnswatch.core.detect.panel import Panel
 from dnswatch.core.detect.signal import Signal
 from dnswatch.core.detect.timeline import FINE_S, ROLES, Trails
 from dnswatch.core.model import Indicator, Name, Query, Trace, Verdict
@@ -68,7 +68,7 @@ class Notes:
         self._clients = history.roles.clients
         self._trails = trails
         self._identity = identity
-        self._readers = {role: [one for one in panel.signals if role in one.note_roles] for role in NOTED}
+        self._readers = panel.note_readers
         self._noted: dict[tuple[str, Name], Noted] = {}
 
     def forget(self) -> None:

@@ -11,7 +11,7 @@ from typing import get_args
 from dnswatch.core.detect.changes import Row
 from dnswatch.core.detect.signal import Ask, Past, Signal
 from dnswatch.core.detect.signals import SIGNALS
-from dnswatch.core.model import Finding, Indicator, IndicatorRole, Service, Sighting
+from dnswatch.core.model import Finding, IndicatorRole, Service, Sighting
 from dnswatch.core.policy import Detection
 
 Observe = Callable[[Sighting, Past], None]
@@ -26,7 +26,8 @@ class Panel:
         self._memories = {one.memory.kind: one.memory for one in self.signals if one.memory is not None}
         self._observers = [one for one in self.signals if type(one).observe is not Signal.observe]
         self._pupils: dict[tuple[str, bool], list[Observe]] = {}  # by service and expected: those that remember it
-        self._note_readers = {role: [one for one in self.signals if role in one.note_roles] for role in NOTED}
+        self.note_readers = {role: [one for one in self.signals if role in one.note_roles] for role in NOTED}
+        """Those that are to hear of lookups of names that are no sighting (`Signal.note`), by role."""
         self._impatient = [one for one in self.signals if type(one).review_after is not Signal.review_after]
         self._deviators: list[Ask] = [one.deviate for one in self.signals if type(one).deviate is not Signal.deviate]
         self._forgetful = [one for one in self.signals if type(one).hand_over is not Signal.hand_over]
@@ -51,11 +52,6 @@ class Panel:
             self._pupils[service.id, expected] = pupils
         for observe in pupils:
             observe(sighting, past)
-
-    def note(self, client: str, indicator: Indicator, at: float) -> None:
-        """Let the signals remember a lookup of a name that is no sighting."""
-        for signal in self._note_readers[indicator.role]:
-            signal.note(client, indicator, at)
 
     def hand_over(self, address: str) -> None:
         """Let the signals forget what the last holder of an address did of late: DHCP gave it to somebody else."""
