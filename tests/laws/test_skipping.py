@@ -81,3 +81,16 @@ def test_what_is_left_out_would_have_changed_nothing(
             assert dict(done.files()) == files
         known, files = depends, dict(done.files())
         latest = {one.zone.name: one for one in done.snapshots}
+
+
+def test_a_lease_that_begins_and_ends_is_an_input() -> None:
+    """Who is expected by name holds an address for a while: exempt from then on, and no longer."""
+    made = policy(SERVICES, expect=[("name:printer", "slack")])
+    identity = Identity()
+    before = inputs(made, identity, AT)
+    identity.learn(Lease(AT + 10, "10.9.0.7", "printer", "", AT + 60))
+    held = inputs(made, identity, AT + 20)
+    assert inputs(made, identity, AT + 5) == before
+    assert held != before
+    assert inputs(made, identity, AT + 59) == held
+    assert inputs(made, identity, AT + 60) == before
