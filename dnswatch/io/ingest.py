@@ -294,7 +294,7 @@ class Reader:
                 self.asked = event.at
             if event.at > self.last_at:
                 self.last_at, self.read_at = event.at, self._stamps.arrival or time.time()
-        self.telling.take(digested.samples, block.data, block.position.offset, block.position.path)
+        self._take_samples(digested, block)
         for _, sample in digested.samples:
             if isinstance(sample, Query) and sample.at > self.asked:
                 self.asked = sample.at
@@ -310,6 +310,16 @@ class Reader:
             said = "its stamps carry no zone and are read as UTC; set timezone: (for example Europe/Berlin)"
             log.warning("source %s: %s", self.id, said)
         self.task.progress()
+
+    def _take_samples(self, digested: Digested, block: Block) -> None:
+        """Count what the samples are, and some more lines where the log is followed live: all, of a quiet one."""
+        samples, at = digested.samples, block.position.offset
+        live = self.at_end and self.settings.sample != "all"
+        if live and isinstance(self._digest, Digest) and (most := self.telling.more(time.monotonic())):
+            more = self._digest.glance(digested, block.data, at, most)
+            self.telling.looked(len(more))
+            samples = [*samples, *more]
+        self.telling.take(samples, block.data, at, block.position.path)
 
     def _estimate(self, digested: Digested) -> None:
         """Estimate the lines read from the mean length of all sampled ones: most blocks of a live log have none.
@@ -339,13 +349,16 @@ class Reader:
         counts = self.telling.counts
         if self.wrong_format and counts.good >= JUDGED_AFTER:
             self.wrong_format = ""
-        if counts.good or self.wrong_format or self.settings.type == DNSTAP or sum(counts) < self._judge_at:
+        own = counts.bad + counts.other + counts.unknown
+        if counts.good or self.wrong_format or self.settings.type == DNSTAP:
+            return
+        if max(own, self.counts["samples"]) < self._judge_at:
             return
         self._judge_at *= 2
         wrong = misfit(self.settings.type, bytes(data[: 64 << 10]))
         if wrong is not None and (wrong.looks_like or counts.bad >= JUDGED_AFTER):
             self.wrong_format = str(wrong)
-        elif counts.bad >= JUDGED_AFTER or sum(counts) >= NONE_OF:
+        elif counts.bad >= JUDGED_AFTER or self.counts["samples"] >= NONE_OF:
             self.wrong_format = f"none of {sum(counts)} sampled lines tells a lookup as {self.settings.type} does"
             self.wrong_format += self.telling.describe(counts.bad > 0)
         if self.wrong_format:
@@ -367,8 +380,9 @@ class Reader:
             "lag_s": max(time.time() - self.last_at, 0.0) if lag_bytes and self.last_at else 0.0,
             "last_at": self.last_at or None, "read_bytes": self.counts["read_bytes"], "lines": round(self.lines),
             "lines_per_s": round(self._rate, 1), "candidates": self.counts["candidates"],
-            "samples": self.counts["samples"], "samples_bad": self.telling.counts.bad,
+            "samples": sum(self.telling.counts), "samples_bad": self.telling.counts.bad,
             "samples_other": self.telling.counts.other, "samples_foreign": self.telling.counts.foreign,
+            "samples_unknown": self.telling.counts.unknown,
             "parse_ratio": self.telling.ratio,
             "weird": dict(sorted(self.weird.items())), "notices": dict(sorted(self.losses.items())),
             "rotations": dict(self.tail.generations) if self.tail else {}, "lost": lost,

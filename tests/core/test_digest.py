@@ -51,6 +51,21 @@ def test_takes_any_buffer(kind: type) -> None:
     assert done.events[0].line == query("t.me").rstrip()
 
 
+def test_a_glance_at_more_lines_changes_nothing() -> None:
+    """Some lines spread over the block, none that is a sample, not the unfinished one; digesting goes on as without."""
+    data = b"".join(query(f"n{number:04}.test", number % 60) for number in range(300)) + query("t.me")[:-9]
+    one, other = digest(), digest()
+    done = one.block(data, 0)
+    assert done == other.block(data, 0)
+    more = one.glance(done, data, 0, 40)
+    assert len(more) == 40 - 1  # the first line is a sample
+    assert all(isinstance(event, Query) and event.offset == offset for offset, event in more)
+    assert one.state() == other.state()
+    assert one.parser.stamps.state() == other.parser.stamps.state()
+    assert len(one.glance(done, data, 0, 10_000)) == 300 - len(done.samples)
+    assert one.glance(one.block(b"", 0), b"", 0, 40) == []
+
+
 def test_samples_are_taken_by_position() -> None:
     """The first line that starts at or after each 8 KiB multiple, and the estimate of lines that follows from them."""
     data = b"".join(query(f"n{number:04}.test") for number in range(1000))

@@ -50,7 +50,12 @@ class Log:
         """Let lines come, and look."""
         data = b"".join(line + b"\n" for line in lines)
         digested = self.digest.block(data, self.at)
-        self.telling.take(digested.samples, data, self.at, "query.log")
+        samples = digested.samples
+        if self.digest.sample != "all":
+            more = self.digest.glance(digested, data, self.at, self.telling.more(self.now))
+            self.telling.looked(len(more))
+            samples = samples + more
+        self.telling.take(samples, data, self.at, "query.log")
         self.at += len(data)
         for holds, text in self.parsing.look(self.telling.counts, self.telling.describe, False, self.now):
             if holds and not self.open:
@@ -122,6 +127,29 @@ def test_where_the_lookups_stop_the_last_lines_tell() -> None:
     assert len(log.told) == 1
 
 
+@pytest.mark.parametrize(("kind", "other"), [("bind", "unbound"), ("dnsmasq", "bind"), ("unbound", "bind")])
+def test_a_quiet_logs_change_is_told_as_soon(kind: str, other: str) -> None:
+    """A line every two seconds: far fewer than one in 8 KiB, so each is looked at besides the samples."""
+    log = Log(kind, "position").live(120, PARSERS[kind].example).live(36, PARSERS[other].example)
+    assert len(log.told) == 1
+    assert PARSERS[other].example[:40].decode() in log.told[0]
+    assert not log.live(60, PARSERS[kind].example).open
+
+
+def test_a_burst_is_enough_to_know() -> None:
+    """500 lines at once, later 500 of garbage at once."""
+    log = Log("bind", "position").write(*[PARSERS["bind"].example] * 500).live(60)
+    log.write(*numbered(b"%d lines of garbage", 500))
+    assert log.told == []  # not at once: more may follow
+    assert len(log.live(40).told) == 1
+
+
+def test_few_lines_are_looked_at_besides_the_samples() -> None:
+    """Twenty a second in the mean, forty at once, however much comes."""
+    log = Log("bind", "position").live(60, *[PARSERS["bind"].example] * 1000)
+    assert 0.9 <= (sum(log.telling.counts) - log.at / 8192) / (30 * 40) <= 1.0  # less those that are samples
+
+
 # ── Shared files ──────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -162,6 +190,24 @@ def test_the_servers_own_other_lines_are_well() -> None:
     log = Log("bind").live(600, *[PARSERS["bind"].example] * 10).live(50, *numbered(loads, 500))
     log.live(60, *[PARSERS["bind"].example] * 10)
     assert log.told == []
+
+
+def test_a_night_with_the_servers_own_lines_alone_is_well() -> None:
+    """A small network goes to bed; zones are transferred, or cron runs, every few minutes."""
+    transfer = b"23-Nov-2026 07:00:00.%03d general: info: zone example.test/IN: Transfer started."
+    for line, good in ((transfer, PARSERS["bind"].example), (CRON, NAMED % 7)):
+        log = Log("bind", "position").live(600, *[good] * 5)
+        for _ in range(80):
+            log.now += 360
+            log.write(*numbered(line, 2))
+        assert log.told == []
+
+
+def test_a_log_that_had_no_other_programs_lines() -> None:
+    """A reboot: the kernel's lines alone for a minute, where there were lookups only."""
+    kernel = b"Nov 22 19:30:01 vm kernel: [    0.%06d] pci 0000:00:1f.0: reg 0x10: [io 0x01]"
+    log = Log("bind", "position").live(600, *[NAMED % 7] * 50).live(60, *numbered(kernel, 400))
+    assert log.live(10, NAMED % 7).told == []
 
 
 def test_a_quiet_log_waits_longer() -> None:

@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from dnswatch import daemon
 from dnswatch.core.health import monitor, parsing
 from dnswatch.core.health.kinds import KINDS
 from dnswatch.core.health.monitor import HOST
@@ -31,15 +32,15 @@ OWN_STAMP = "23-Nov-2026 07:00:00.123 LOOKUP src=10.0.0.7 name=a.example.test\n"
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Shorten what a condition lasts before it is told, and before it is over."""
-    monkeypatch.setattr(monitor, "READABLE_S", 1.0)
-    monkeypatch.setattr(monitor, "LAG_S", 0.5)
-    monkeypatch.setattr(parsing, "LASTS_S", 1.0)
-    monkeypatch.setattr(parsing, "BARREN_S", 2.0)
+    """Look often; shorten what a condition lasts before it is told, and before it is over."""
+    monkeypatch.setattr(daemon, "STATUS_S", 0.1)
+    monkeypatch.setattr(monitor, "READABLE_S", 0.5)
+    monkeypatch.setattr(monitor, "LAG_S", 0.1)
+    monkeypatch.setattr(parsing, "LASTS_S", 0.5)
     for name in ("GAPS", "OTHER_GAPS"):
         monkeypatch.setattr(parsing, name, 0.0)
     for name, kind in KINDS.items():
-        monkeypatch.setitem(KINDS, name, kind._replace(settle_s=min(kind.settle_s, 1.0)))
+        monkeypatch.setitem(KINDS, name, kind._replace(settle_s=min(kind.settle_s, 0.3)))
 
 
 def told(place: Place, kind: str) -> list[str]:
@@ -107,21 +108,26 @@ async def test_a_shared_syslog_is_no_blind_spot(tmp_path: Path) -> None:
     async with running:
         for lines in ([cron] * 300, [named, named, named, *[cron] * 7] * 50, [cron] * 1000):
             running.write(*lines)
-            await asyncio.sleep(4.5)  # two looks
+            await asyncio.sleep(1.2)  # longer than it takes to be told
         assert shown(running)["samples_foreign"] == 1650
     assert running.alerts() == []
 
 
 async def test_a_log_that_is_silent_against_its_habit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Ten lines a second at this hour of the week, and then none."""
+    """A hundred lines a second at this hour of the week, and then none."""
     monkeypatch.setattr(monitor, "LEAST_S", 1.0)
     running = place(tmp_path)
     running.write(bind_line("www.example.org"))
     async with running:
         await soon(lambda: running.daemon.watch._monitor.remembered(str(running.log)))
         known = running.daemon.watch._monitor._sources[str(running.log)]
-        known.profile.slots = [[36_000] * 4 for _ in known.profile.slots]
-        await opens_and_closes(running, "source-silent", lambda: running.write(bind_line("www.example.org")))
+        known.profile.slots = [[360_000] * 4 for _ in known.profile.slots]
+
+        def mend() -> None:
+            known.profile.slots = [[] for _ in known.profile.slots]  # or it would be silent again
+            running.write(bind_line("www.example.org"))
+
+        await opens_and_closes(running, "source-silent", mend)
         assert "at this time of the week at least" in reason(running, "source-silent")
 
 
@@ -211,10 +217,10 @@ async def test_a_rotation_is_no_blind_spot(tmp_path: Path, monkeypatch: pytest.M
     async with running:
         await soon(running.alerts)
         running.log.rename(tmp_path / "query.log.1")
-        await asyncio.sleep(5)
+        await asyncio.sleep(1)
         running.write(bind_line("api.telegram.org", "10.0.0.2"))
         await soon(lambda: len(running.alerts()) == 2)
-        await asyncio.sleep(2)
+        await asyncio.sleep(0.5)
         assert [one["service"] for one in running.alerts()] == ["telegram-bot"] * 2
 
 
@@ -240,9 +246,10 @@ async def test_a_server_writes_on_into_what_was_removed(tmp_path: Path) -> None:
 
 QUICK = """
 import sys
+from dnswatch import daemon
 from dnswatch.core.health import kinds, monitor
-monitor.READABLE_S = 1.0
-kinds.KINDS["log-unreadable"] = kinds.KINDS["log-unreadable"]._replace(settle_s=1.0)
+daemon.STATUS_S, monitor.READABLE_S = 0.1, 0.5
+kinds.KINDS["log-unreadable"] = kinds.KINDS["log-unreadable"]._replace(settle_s=0.3)
 from dnswatch.cli import main
 main(sys.argv[1:])
 """
@@ -287,11 +294,11 @@ async def test_a_log_grows_faster_than_it_is_read(tmp_path: Path, monkeypatch: p
     running = place(tmp_path)
     lines = bind_line("www.example.org") * (MIB // 150)
     async with running:
-        for _ in range(60 * PATIENCE):  # a MiB each second
+        for _ in range(200):  # ten MiB a second
             if running.log.exists() and running.log.stat().st_size > 200 * MIB:
                 break
             running.write(lines)
-            await asyncio.sleep(1)
+            await asyncio.sleep(0.1)
             if told(running, "lag-growing"):
                 break
         row = shown(running)

@@ -4,8 +4,9 @@ What a sampled line can be is said in ``core/logs/telling.py``. How many are *ot
 resolver category) or *foreign* differs from log to log and from hour to hour, so their share says nothing; that none
 tells anything any more, while many come, does. Never: reads a line or a clock. Read next: ``monitor.py``.
 
-Told are: a share of unreadable lines that is far above the usual; lines of whichever kind of which none tells anything,
-although many usually do; a log that never had a sensible share.
+Told are: a share of unreadable lines that is far above the usual; lines of nobody whom we know, where such were rare,
+and none that tells anything; many lines of whichever kind of which none does, although many usually do; a log that
+never had a sensible share.
 """
 
 from __future__ import annotations
@@ -31,13 +32,15 @@ WELL = 10
 """Readable lines in a row after which it is over."""
 BARREN = 10.0
 """So many of the lines should have told something, and none did: by chance that is one in 20 000 (Poisson) …"""
-BARREN_OTHER = 20.0
-"""… or in 10^9, where the lines are the server's own, of which there are many at times (a start, zone maintenance)."""
-BARREN_S, GAPS, OTHER_GAPS = 60.0, 30.0, 100.0
-"""… and for at least so many of the usual gaps between lines that do; a minute, where the lines are its own."""
+BARREN_OTHER = 300.0
+"""… and this many, where the lines are the server's own or another program's: of those there may be many at times (a
+start, zone maintenance, a scanner at the door), and some through a night in which nobody asks."""
+GAPS, OTHER_GAPS = 15.0, 100.0
+"""… and for at least so many of the usual gaps between lines that do. Looks are two seconds apart, so no gap is less:
+half a minute, and three minutes."""
 DEDICATED, KEPT = 0.005, 0.99
-"""A log with a smaller share of foreign lines has none to speak of. One foreign line in a judged window marks a file as
-shared for the next 160 windows."""
+"""A log with a smaller share of foreign, or of unknown, lines has none to speak of. One in a judged window marks it for
+the next 160 windows."""
 
 
 class Parsing:
@@ -51,6 +54,7 @@ class Parsing:
         self._dropped: tuple[float, float] | None = None  # since when too many are unreadable, and the ratio
         self._told_at = now  # when the last line came that told something
         self._barren = Counts()  # what came since
+        self._barren_at = now  # when that began
         self._gap_s = 0.0  # usual time between looks that found lines that tell
         self._came = False
 
@@ -61,7 +65,8 @@ class Parsing:
             if self._came:
                 self._gap_s += (now - self._told_at - self._gap_s) * 0.1
             self._told_at, self._came, self._barren = now, True, Counts()
-        else:
+        elif any(new):
+            self._barren_at = self._barren_at if any(self._barren) else now
             self._barren = self._barren.plus(new)
         self._window = self._window.plus(new)
         if why := self._nothing(stopped, now):
@@ -88,15 +93,16 @@ class Parsing:
     def _nothing(self, stopped: bool, now: float) -> str:
         """Say of how many lines none told anything, if that is strange; else nothing."""
         usual, tells, barren, quiet_s = self._profile.parsed, self._profile.tells, self._barren, now - self._told_at
-        if usual is None or tells is None:
+        if usual is None or tells is None or now - self._barren_at < LASTS_S:
             return ""
-        strange = barren.bad + (barren.foreign if self._profile.foreign < DEDICATED else 0)
-        if strange * usual >= BARREN and quiet_s >= max(LASTS_S, GAPS * self._gap_s):
+        strange = barren.bad + (barren.unknown if self._profile.unknown < DEDICATED else 0)
+        if strange * usual >= BARREN and quiet_s >= GAPS * self._gap_s:
             return f"none of the last {strange} sampled lines parses, {usual:.0%} are usual"
-        own = strange + barren.other
-        if own * tells < BARREN_OTHER or stopped or quiet_s < max(BARREN_S, OTHER_GAPS * self._gap_s):
+        many = barren.bad + barren.unknown + barren.other
+        many += barren.foreign if self._profile.foreign < DEDICATED else 0
+        if many * tells < BARREN_OTHER or stopped or quiet_s < OTHER_GAPS * self._gap_s:
             return ""
-        return f"none of the last {own} sampled lines tells a lookup or an answer, {tells:.0%} usually do"
+        return f"none of the last {many} sampled lines tells a lookup or an answer, {tells:.0%} usually do"
 
     def _too_many(self, ratio: float) -> str:
         if (usual := self._profile.parsed) is None:
@@ -113,8 +119,9 @@ class Parsing:
         profile = self._profile
         profile.changed |= profile.parsed is None or profile.tells is None
         profile.parsed = _towards(profile.parsed, window.ratio)
-        profile.tells = _towards(profile.tells, window.good / (window.good + window.other + window.bad))
+        profile.tells = _towards(profile.tells, window.good / (sum(window) - window.foreign))
         profile.foreign = round(max(window.foreign / sum(window), profile.foreign * KEPT), 4)
+        profile.unknown = round(max(window.unknown / sum(window), profile.unknown * KEPT), 4)
 
 
 def _towards(usual: float | None, seen: float) -> float:

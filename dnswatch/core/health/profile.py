@@ -43,6 +43,7 @@ class Profile:
         self.parsed: float | None = None  # share of the sampled lines that parse, usually: `Parsing`
         self.tells: float | None = None  # share of them that tell something, of all but other programs' lines
         self.foreign = 0.0  # share of other programs' lines
+        self.unknown = 0.0  # share of lines that are nobody's that we know
         self.changed = False
         self._hour = -1  # the hour that is counted
         self._lines = 0.0
@@ -113,8 +114,9 @@ class Profile:
     def row(self) -> dict[str, Any]:
         """Give the plain form."""
         return {"slots": self.slots, "longest_s": round(self.longest_s, 1), "watched_s": round(self.watched_s),
-                "parsed": self.parsed, "tells": self.tells, "foreign": self.foreign, "hour": self._hour,
-                "lines": round(self._lines), "whole": self._whole, "last_at": round(self._last_at)}  # fmt: skip
+                "parsed": self.parsed, "tells": self.tells, "foreign": self.foreign, "unknown": self.unknown,
+                "hour": self._hour, "lines": round(self._lines), "whole": self._whole,
+                "last_at": round(self._last_at)}  # fmt: skip
 
     @classmethod
     def of_row(cls, row: Mapping[str, Any]) -> Profile:
@@ -123,6 +125,7 @@ class Profile:
         one.slots = [list(slot) for slot in row["slots"]]
         one.longest_s, one.watched_s, one.parsed = row["longest_s"], row["watched_s"], row["parsed"]
         one.tells, one.foreign = row.get("tells"), row.get("foreign", 0.0)
+        one.unknown = row.get("unknown", 0.0)
         one._hour, one._lines = row.get("hour", -1), float(row.get("lines", 0.0))
         one._whole, one._last_at = row.get("whole", False), float(row.get("last_at", 0.0))
         return one

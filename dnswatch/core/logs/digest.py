@@ -96,6 +96,28 @@ class Digest:
         assert isinstance(digested, Digested)
         return digested
 
+    def glance(
+        self, digested: Digested, data: bytes | bytearray, offset: int, most: int
+    ) -> list[tuple[int, Event | None]]:
+        """Parse some more lines of the block just digested, spread over it, as samples for whoever judges the format.
+
+        They depend on how the bytes were cut, and change nothing here: none is an event, none goes to the engine.
+        """
+        sampled, end = {at for at, _ in digested.samples}, digested.consumed
+        begins = {data.rfind(b"\n", 0, end * part // most) + 1 for part in range(most)}
+        before = self.parser.stamps.state()
+        seen: list[tuple[int, Event | None]] = []
+        for begin in sorted(begins):
+            newline = data.find(b"\n", begin, end)
+            if newline == -1 or newline - begin > MAX_LINE or offset + begin in sampled:
+                continue
+            if data[begin] == 0x23:  # "#": the head of a file
+                continue
+            line = bytes(data[begin:newline]).lstrip(b"\0").removesuffix(b"\r")
+            seen.append((offset + begin, self.parser.parse(line, offset + begin)))
+        self.parser.stamps.restore(before)
+        return seen
+
     def sifted(self, sifted: Sifted) -> Digested | None:
         """Digest what a `Sifter` left of a stretch: gives what `block` would give of its bytes.
 
