@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 from dnswatch import daemon
+from dnswatch.core.detect import strangers
 from dnswatch.core.health import monitor, parsing
 from dnswatch.core.health.kinds import KINDS
 from dnswatch.core.health.monitor import HOST
@@ -152,6 +153,17 @@ async def test_stamps_of_another_zone(tmp_path: Path) -> None:
         assert "2 h behind our clock" in reason(running, "clock-jump")
 
 
+async def test_a_flood_of_unknown_clients(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Thirteen at once where five may: one alert for the others, over when no more come."""
+    monkeypatch.setattr(strangers, "QUIET_S", 1.0)
+    running = place(tmp_path)
+    running.configure("feeds: {mode: off}\ndetect: {unknown_clients: {at_once: 5, per_minute: 0}}\n")
+    async with running:
+        running.write(*[bind_line("api.telegram.org", f"198.18.0.{n}") for n in range(13)])
+        await opens_and_closes(running, "client-flood", lambda: None)
+        assert "telegram-bot 8" in running.alerts()[-1]["reason"]
+
+
 async def test_our_own_clock_is_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It goes on by an hour at once: told once, and over."""
     running, clock = place(tmp_path), time.time
@@ -177,36 +189,50 @@ def directory(log: Path) -> None:
     log.mkdir()
 
 
-@pytest.mark.parametrize(
-    ("spoil", "mend", "words"),
-    [
-        (dangling, Path.unlink, "not-there, which is not there"),
-        (directory, Path.rmdir, "not a regular file"),
-        (Path.unlink, lambda log: None, "no such file"),
-    ],
-    ids=["dangling link", "directory", "removed"],
-)
+SPOILT: dict[str, tuple[Callable[[Path], object], Callable[[Path], object], str]] = {
+    "dangling": (dangling, Path.unlink, "not-there, which is not there"),
+    "directory": (directory, Path.rmdir, "not a regular file"),
+    "removed": (Path.unlink, lambda log: None, "no such file"),
+}
+
+
 @pytest.mark.parametrize("began", [True, False], ids=["while read", "from the start"])
-async def test_a_path_without_a_log(
-    tmp_path: Path, spoil: Callable[[Path], None], mend: Callable[[Path], object], words: str, began: bool
-) -> None:
-    """Told with the reason; the log that comes in its place is read from its first line on."""
-    running = place(tmp_path)
-    running.write(bind_line("api.telegram.org", "10.0.0.1"))
+async def test_a_path_without_a_log(tmp_path: Path, began: bool) -> None:
+    """Told with the reason, each; the log that comes in its place is read from its first line on."""
+    logs = {name: tmp_path / name / "query.log" for name in SPOILT}
+    sources = [f"{{type: bind, path: {log}, timezone: UTC, from: start}}" for log in logs.values()]
+    running = InLoop(tmp_path, "feeds: {mode: off}\n", sources=f"sources: [{', '.join(sources)}]")
+
+    def states(log: Path) -> list[str]:
+        return [one["state"] for one in running.alerts() if f" {log}: " in one["reason"]]
+
+    def seen(client: str) -> bool:
+        return len([one for one in running.alerts() if one["client_ip"].startswith(client)]) == len(logs)
+
+    def spoil() -> None:
+        for name, log in logs.items():
+            SPOILT[name][0](log)
+
+    for number, log in enumerate(logs.values()):
+        log.parent.mkdir()
+        log.write_text(bind_line("api.telegram.org", f"10.0.1.{number}"))
     if not began:
-        spoil(running.log)
+        spoil()
     async with running:
         if began:
-            await soon(running.alerts)
-            spoil(running.log)
-
-        def put_right() -> None:
-            mend(running.log)
-            running.write(bind_line("api.telegram.org", "10.0.0.2"))
-
-        await opens_and_closes(running, "log-unreadable", put_right)
-        await soon(lambda: any(one["client_ip"] == "10.0.0.2" for one in running.alerts()))
-        assert words in reason(running, "log-unreadable")
+            await soon(lambda: seen("10.0.1."))
+            spoil()
+        await soon(lambda: all(states(log) for log in logs.values()), 20)
+        for number, (name, log) in enumerate(logs.items()):
+            SPOILT[name][1](log)
+            log.write_text(bind_line("api.telegram.org", f"10.0.2.{number}"))
+        await soon(lambda: all(states(log)[-1] == "closed" for log in logs.values()), 20)
+        await soon(lambda: seen("10.0.2."))
+    spots = [one for one in running.alerts() if one["category"] == "blind-spot"]
+    assert {one["service"] for one in spots} == {"log-unreadable"}
+    for name, log in logs.items():
+        assert states(log) == ["open", "closed"]
+        assert any(f" {log}: " in one["reason"] and SPOILT[name][2] in one["reason"] for one in spots)
 
 
 async def test_a_rotation_is_no_blind_spot(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -308,6 +334,17 @@ async def test_a_log_grows_faster_than_it_is_read(tmp_path: Path, monkeypatch: p
         await opens_and_closes(running, "lag-growing", lambda: None)
         assert "MiB are unread" in reason(running, "lag-growing")
         await soon(lambda: shown(running)["lag_bytes"] == 0)
+
+
+async def test_a_disk_is_nearly_full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Told with what is free; over when there is room."""
+    running = place(tmp_path)
+    running.write(bind_line("www.example.org"))
+    async with running:
+        monkeypatch.setattr(monitor, "FULL_BYTES", 1 << 60)
+        monkeypatch.setattr(monitor, "FULL_SHARE", 2.0)
+        await opens_and_closes(running, "disk-full", lambda: monkeypatch.setattr(monitor, "FULL_BYTES", 0))
+        assert "MiB are free" in reason(running, "disk-full")
 
 
 @pytest.mark.parametrize("most", ["1h", "2kB"])
