@@ -99,7 +99,7 @@ async def known_clients(store: Store | None, config: Config) -> Identity:
     identity = Identity()
     if store is not None:
         rows = (await store.load()).rows
-        identity.restore({key: row["holders"] for kind, key, row in rows if kind == IDENTITY})
+        identity.restore({key: row for kind, key, row in rows if kind == IDENTITY})
     await LeaseFiles(config.clients.leases).refresh(identity, time.time())
     return identity
 

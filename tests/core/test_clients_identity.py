@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import random
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -100,7 +101,7 @@ def test_the_table_is_bounded() -> None:
     assert identity.of("10.0.0.49", 99) == ("", "")
     assert identity.of("10.0.0.99", 99) == ("h99", A)
     busy = known(*(lease(i * 10, A if i % 2 else B, "", i * 10 + 9) for i in range(1, 50)))
-    assert len(busy.state()["10.0.0.1"]) == MOST_HOLDERS
+    assert len(busy.state()["10.0.0.1"]["holders"]) == MOST_HOLDERS
 
 
 LEASES = st.lists(
@@ -125,8 +126,33 @@ def test_state_is_the_whole_memory(leases: list[Lease]) -> None:
         again = Identity()
         again.restore(json.loads(json.dumps(state)))
         assert again.state() == identity.state()
-    for holders in identity.state().values():
-        assert all(first[1] <= then[0] and first[0] < first[1] for first, then in itertools.pairwise(holders))
+    for row in identity.state().values():
+        assert all(first[1] <= then[0] and first[0] < first[1] for first, then in itertools.pairwise(row["holders"]))
+
+
+@given(LEASES, st.integers(0, 20), st.randoms(use_true_random=False))
+@settings(max_examples=150, deadline=None)
+def test_a_restart_changes_nobodys_turn(leases: list[Lease], at: int, order: random.Random) -> None:
+    """A table that is full forgets the same address after a restart, whatever the order of the stored rows."""
+    identity = Identity(most=2)
+    for one in leases[:at]:
+        identity.learn(one)
+    rows = list(identity.state().items())
+    order.shuffle(rows)
+    again = Identity(most=2)
+    again.restore(json.loads(json.dumps(dict(rows))))
+    for one in leases[at:]:
+        identity.learn(one)
+        again.learn(one)
+    assert list(again.state().items()) == list(identity.state().items())
+
+
+def test_rows_beyond_the_bound_leave_the_store() -> None:
+    """What a table that is smaller now cannot take is forgotten there, too."""
+    state = known(*(lease(i, A, f"h{i}", 1e9, f"10.0.0.{i}") for i in range(1, 10))).state()
+    again = Identity(most=7)
+    again.restore(state)
+    assert (len(again), again.evicted, again.changes()) == (7, 2, {"10.0.0.1": None, "10.0.0.2": None})
 
 
 @given(LEASES, st.integers(0, 300))

@@ -42,6 +42,8 @@ class Identity:
         self.generation = 0  # grows when a holder changes: compiled zones are then out of date
         self._most = most
         self._held: dict[str, list[Holder]] = {}  # oldest news first; holders by start
+        self._news: dict[str, int] = {}  # which news was the last of an address: a store keeps rows in another order
+        self._newest = 0
         self._static: dict[str, tuple[str, str]] = {}
         self._changed: set[str] = set()
 
@@ -50,6 +52,7 @@ class Identity:
         copied = Identity(self._most)
         copied.generation = self.generation
         copied._held = {address: list(holders) for address, holders in self._held.items()}
+        copied._news, copied._newest = dict(self._news), self._newest
         copied._static = dict(self._static)
         return copied
 
@@ -77,12 +80,11 @@ class Identity:
         new = _take(holders, Holder(lease.at, until, name, mac, lease.until))
         del holders[:-MOST_HOLDERS]
         self._held[key] = holders  # again at the end: the freshest news
+        self._newest += 1
+        self._news[key] = self._newest
         self._changed.add(key)
         if len(self._held) > self._most:
-            oldest = next(iter(self._held))
-            del self._held[oldest]
-            self._changed.add(oldest)
-            self.evicted += 1
+            self._changed.add(self._evict())
         self.generation += new
         return new
 
@@ -152,25 +154,36 @@ class Identity:
     def __len__(self) -> int:
         return len(self._held) + len(self._static)
 
-    def state(self) -> dict[str, list[list[Any]]]:
+    def state(self) -> dict[str, dict[str, Any]]:
         """Give everything learned from leases as JSON-able data, address by address (hosts files are read again)."""
-        return {address: [list(holder) for holder in holders] for address, holders in self._held.items()}
+        return {address: self._row(address) for address in self._held}
 
-    def changes(self) -> dict[str, list[list[Any]] | None]:
+    def changes(self) -> dict[str, dict[str, Any] | None]:
         """Give the addresses changed since the last call, as in `state`; None for one that was forgotten."""
-        changed = {key: [list(h) for h in self._held[key]] if key in self._held else None
-                   for key in sorted(self._changed)}  # fmt: skip
+        changed = {key: self._row(key) if key in self._held else None for key in sorted(self._changed)}
         self._changed.clear()
         return changed
 
-    def restore(self, state: Mapping[str, Sequence[Sequence[Any]]]) -> None:
-        """Take in what `state` (or collected `changes`) gave."""
-        for address, holders in state.items():
-            self._held[address] = [Holder(float(h[0]), float(h[1]), str(h[2]), str(h[3]), *h[4:]) for h in holders]
+    def restore(self, state: Mapping[str, Mapping[str, Any]]) -> None:
+        """Take in what `state` (or collected `changes`, in any order) gave."""
+        for address, row in sorted(state.items(), key=lambda one: one[1].get("news", 0)):
+            self._held[address] = [
+                Holder(float(h[0]), float(h[1]), str(h[2]), str(h[3]), *h[4:]) for h in row["holders"]
+            ]
+            self._news[address] = self._newest = row.get("news", 0)
         while len(self._held) > self._most:
-            del self._held[next(iter(self._held))]
-            self.evicted += 1
+            self._changed.add(self._evict())
         self.generation += 1
+
+    def _row(self, address: str) -> dict[str, Any]:
+        return {"holders": [list(holder) for holder in self._held[address]], "news": self._news[address]}
+
+    def _evict(self) -> str:
+        """Forget the address not heard of for longest; give it."""
+        oldest = next(iter(self._held))
+        del self._held[oldest], self._news[oldest]
+        self.evicted += 1
+        return oldest
 
 
 def _take(holders: list[Holder], new: Holder) -> bool:

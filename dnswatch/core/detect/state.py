@@ -79,8 +79,7 @@ class State:
         for table in (self._sources.table, self._episodes, self._holds.table, self._trails.table):
             table.take_changes(changes.rows)
         self.history.take_changes(changes)
-        for address, holders in self.identity.changes().items():
-            changes.rows["identity", address] = None if holders is None else {"holders": holders}
+        changes.rows.update({("identity", address): row for address, row in self.identity.changes().items()})
         self._panel.take_changes(changes.rows)
         self._decisions.take_changes(changes.rows)
         self._openings.take_changes(changes.rows)
@@ -126,7 +125,7 @@ class State:
         self._holds.restore(kinds.pop("hold", []))
         self._sources.restore(kinds.pop("source", []))
         self._trails.restore(kinds.pop("trail", []))
-        self.identity.restore({address: row["holders"] for address, row in kinds.pop("identity", [])})
+        self.identity.restore(dict(kinds.pop("identity", [])))
         self._openings.restore(kinds.pop("openings", []))
         self._strangers.restore(kinds.pop("strangers", []))
         self._panel.restore(kinds)
