@@ -241,7 +241,11 @@ class Monitor:
     def _parsing(known: _Memory, seen: Seen, now: float) -> Iterator[Said]:
         stopped = seen.started > 0.0 and seen.asked <= seen.started  # `_switched_off` says so
         said = list(known.parsing.look(seen.parsed, seen.describe, stopped, now))
-        for holds, text in [(True, seen.wrong_format)] if seen.wrong_format else said:
+        if seen.wrong_format:
+            said = [(True, seen.wrong_format)]
+        elif known.seen.wrong_format:  # what was said meanwhile that it is over was not passed on
+            said = said or [(False, "its lines parse")]
+        for holds, text in said:
             yield Said("parse-drop", seen.source, holds, text)
 
     @staticmethod
