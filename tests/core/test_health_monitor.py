@@ -295,11 +295,11 @@ def test_lines_that_do_not_parse_any_more() -> None:
 
 def test_a_log_of_another_format_becomes_right_slowly() -> None:
     """Enough lines for its share to be well come before it is no longer held to be of another format."""
-    site = Site().live(60, parsed=Counts(0, 20), wrong_format="no bind line")
+    site = Site().live(60, parsed=Counts(0, 40), wrong_format="no bind line")
     assert site.kinds() == [("parse-drop", "open")]
     for good in range(0, 40, 2):
-        site.live(4, parsed=Counts(good, 20), wrong_format="no bind line" if good < 20 else "")
-    site.live(120, parsed=Counts(40, 20), wrong_format="")
+        site.live(4, parsed=Counts(good, 40), wrong_format="no bind line" if good < 20 else "")
+    site.live(120, parsed=Counts(40, 40), wrong_format="")
     assert site.kinds() == [("parse-drop", "open"), ("parse-drop", "closed")]
 
 
