@@ -130,7 +130,8 @@ _ASKED = Fixed(select(schema.action).where(schema.action.c.applied_wall.is_(None
 
 
 def _asked(row: Any) -> Asked:
-    return Asked(row.id, row.at_wall, row.by, json.loads(row.data), row.applied_wall, row.result)
+    number, at, by, data, applied, result = row
+    return Asked(number, at, by, json.loads(data), applied, result)
 
 
 def current(row: Any) -> Alert:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Table, bindparam, func, select, update
@@ -20,7 +20,7 @@ from dnswatch.core.detect.changes import Changes, SightingRow
 from dnswatch.core.model import SEVERITIES, Alert, Decision, Position
 from dnswatch.io.store import schema
 from dnswatch.io.store.database import Database, reading, writing
-from dnswatch.io.store.fixed import Fixed
+from dnswatch.io.store.fixed import Fixed, driver
 
 EPISODE = "episode"
 """Kind of the engine's rows that hold an open alert's ``id``, ``last_at`` and ``count``."""
@@ -189,6 +189,7 @@ _NEW = Fixed(
 _REVISION = Fixed(insert(schema.alert_rev).on_conflict_do_nothing())
 _ALERT = _replaced(schema.alert, ["id"], newer="rev")
 _ATTEMPTS = _attempts()
+_NAMES = tuple(one.name for one in fields(Position))
 _DECISION = _replaced(schema.decision, ["trigger", "scope"], "action", "reason", "expires_at", "alert")
 
 
@@ -197,10 +198,15 @@ def _position(data: dict[str, Any]) -> Position:
     return Position(**data, left=left)
 
 
+def _plain(position: Position) -> dict[str, Any]:
+    """Give a position as plain data. `asdict` copies whatever it meets: 0.2 ms of each alert's way."""
+    return {name: getattr(position, name) for name in _NAMES} | {"left": [_plain(each) for each in position.left]}
+
+
 def _save_positions(connection: Connection, positions: Sequence[SourceState], now: float) -> None:
     _POSITION.each(connection, [
         {
-            "source": state.position.source, "data": encode(asdict(state.position)),
+            "source": state.position.source, "data": encode(_plain(state.position)),
             "digest": encode(state.digest), "at_wall": now,
         }
         for state in positions
@@ -212,12 +218,12 @@ def _save_rows(connection: Connection, table: Table, changed: Mapping[tuple[str,
     kept = [(kind, key, encode(data)) for (kind, key), data in sorted(changed.items(), key=_key) if data is not None]
     gone = [key for key, data in changed.items() if data is None]
     if kept:
-        connection.exec_driver_sql(
+        driver(connection).executemany(
             f"INSERT INTO {table.name} (kind, key, data) VALUES (?, ?, ?) "
             "ON CONFLICT (kind, key) DO UPDATE SET data = excluded.data", kept,
         )  # fmt: skip
     if gone:
-        connection.exec_driver_sql(f"DELETE FROM {table.name} WHERE kind = ? AND key = ?", sorted(gone))
+        driver(connection).executemany(f"DELETE FROM {table.name} WHERE kind = ? AND key = ?", sorted(gone))
 
 
 def _key(item: tuple[tuple[str, str], Any]) -> tuple[str, str]:
@@ -247,7 +253,7 @@ def _add_sightings(connection: Connection, rows: Iterable[SightingRow]) -> None:
 def _save_revisions(connection: Connection, revisions: Sequence[Alert], now: float) -> Queued:
     if not revisions:
         return Queued(0, [])
-    after = _LAST.run(connection).scalar() or 0
+    after = _LAST.run(connection)[0][0] or 0
     rows = [
         {
             "id": one.id, "alert_id": one.id, "rev": one.rev, "at": one.at, "at_wall": now, "cause": one.cause,

@@ -29,6 +29,7 @@ from sqlalchemy.exc import DBAPIError
 from dnswatch import __version__
 from dnswatch.errors import NeverRan, StateError
 from dnswatch.io.store import schema
+from dnswatch.io.store.fixed import driver
 from dnswatch.io.uncancelled import uncancelled
 
 FILE = "dnswatch.db"
@@ -189,7 +190,7 @@ class Database:
     def _meaning(self) -> Iterator[None]:
         try:
             yield
-        except DBAPIError as error:
+        except (DBAPIError, sqlite3.Error) as error:
             raise meaning(error, self.path) from error
 
 
@@ -200,9 +201,9 @@ def _refuse_forbidden(path: Path, readonly: bool) -> None:
             raise PermissionError(errno.EACCES, "permission denied", str(place))
 
 
-def meaning(error: DBAPIError, path: Path) -> Exception:
+def meaning(error: DBAPIError | sqlite3.Error, path: Path) -> Exception:
     """Turn a database error into the exception that says what it means for us; bugs in statements stay as they are."""
-    code, said = _code(error), str(error.orig)
+    code, said = _code(error), str(error.orig if isinstance(error, DBAPIError) else error)
     if code in DAMAGED:
         return StateError(damage(path, said))
     if code == sqlite3.SQLITE_FULL:
@@ -223,9 +224,10 @@ def damage(path: Path, said: str) -> str:
     )
 
 
-def _code(error: DBAPIError) -> int:
+def _code(error: DBAPIError | sqlite3.Error) -> int:
     """Give the primary SQLite result code (the low byte of the extended one), 0 when there is none."""
-    return int(getattr(error.orig, "sqlite_errorcode", 0) or 0) & 0xFF
+    said = error.orig if isinstance(error, DBAPIError) else error
+    return int(getattr(said, "sqlite_errorcode", 0) or 0) & 0xFF
 
 
 def _engine(path: Path, mode: str) -> Engine:
@@ -248,10 +250,10 @@ def _engine(path: Path, mode: str) -> Engine:
         cursor.execute("PRAGMA temp_store=MEMORY")
         cursor.close()
 
-    def begin(connection: Any) -> None:
+    def begin(connection: Connection) -> None:
         # A writer that begins as a reader can find its view outdated at the first write; it takes the lock at once.
         write = connection.get_execution_options().get("dnswatch_write")
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
+        driver(connection).execute("BEGIN IMMEDIATE" if write else "BEGIN")
 
     event.listen(engine, "connect", prepare)
     event.listen(engine, "begin", begin)

@@ -110,8 +110,8 @@ class Outbox(Database):
         """Give the next revisions behind a cursor with their seq, in order; None: a dead letter of ``sink``."""
         with self.read() as connection:
             return [
-                (row.seq, None if row.buried else read_back(row.id, row.rev, row.data))
-                for row in _WAITING.run(connection, after=after, most=most, sink=sink)
+                (seq, None if buried else read_back(alert_id, rev, data))
+                for seq, alert_id, rev, data, buried in _WAITING.run(connection, after=after, most=most, sink=sink)
             ]
 
     @writing
