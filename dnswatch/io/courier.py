@@ -14,6 +14,7 @@ import logging
 import time
 from collections import Counter, deque
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,6 +29,9 @@ BATCH = 500
 """Revisions handed over at once (delivery.md §1.5): bounds what is sent twice after a broken connection."""
 STOP_S = 4.0
 """A sink that is told to stop may finish its batch for this long; half of what SIGTERM allows us."""
+CONFIRM_S = 0.25
+"""Confirmations are stored at once, but not sooner after the last one: each is a transaction, and what a crash in
+between makes come again comes under its number."""
 TRIES = 3
 """A revision that is refused this often is a dead letter (delivery.md §1.5)."""
 STARTED_AT = time.time()
@@ -80,6 +84,8 @@ class Courier:
         self.task = Supervised(f"sink {name}", self._run)
         self._store = store
         self._sink = sink
+        self._holding = sink if isinstance(sink, HoldingSink) else None  # asked for each alert, and dear to find out
+        self._beating = sink if isinstance(sink, BeatingSink) else None
         self._least = SEVERITIES.index(min_severity)
         self._bounds = bounds or Bounds()
         self._wake = asyncio.Event()
@@ -92,7 +98,8 @@ class Courier:
         self._held: deque[Held] = deque()
         self._digging: set[int] = set()  # letters that are held
         self._gone: set[int] = set()  # letters that are confirmed, which the store does not know yet
-        self._unstored = False  # `_confirmed` and `_gone`: the disk was full
+        self._unstored = False  # `_confirmed` and `_gone`: others were stored just now, or the disk was full
+        self._store_at = 0.0  # monotonic, not before then
         self._tries: Counter[tuple[str, int]] = Counter()
         self._backlog = Backlog(0, None)
         self._asked = True  # `sink requeue` may have asked while nobody ran
@@ -136,6 +143,9 @@ class Courier:
         self._running.cancel()
         await asyncio.gather(self._running, return_exceptions=True)
         self._running = None
+        if self._unstored:
+            with suppress(OSError):  # it is sent again at the next start
+                await self._store_place()
         await self._sink.close()
 
     def row(self) -> dict[str, Any]:
@@ -170,10 +180,10 @@ class Courier:
                 waiting = self._next() or await self._store.waiting(self._at.seq, BATCH, self.name)
                 if waiting:
                     await self._hand_over(waiting[-1][0], [Item(seq, alert) for seq, alert in waiting if alert])
-                elif self._unstored:
-                    await self._store_place()
                 elif self._stopping:
                     return
+                elif self._unstored and time.monotonic() >= self._store_at:
+                    await self._store_place()
                 if len(waiting) < BATCH:  # that was all: whoever adds something wakes us
                     await self._rest()
         finally:
@@ -236,7 +246,7 @@ class Courier:
     async def _move(self, place: Place, count: int, letters: tuple[int, ...]) -> None:
         """Stand at ``place`` now: confirmed at once, or when the receiver has lived for the hold."""
         self._at = place
-        hold_s = self._sink.hold_s if isinstance(self._sink, HoldingSink) else 0.0
+        hold_s = self._holding.hold_s if self._holding is not None else 0.0
         if not self._held and (not hold_s or not count):
             await self._confirm(place, count, letters)
             return
@@ -259,13 +269,15 @@ class Courier:
         self._confirmed = place
         self._gone.update(letters)
         self.sent += count
-        await self._store_place()
+        self._unstored = True
+        if letters or self.task.error or time.monotonic() >= self._store_at:
+            await self._store_place()
 
     async def _store_place(self) -> None:
         """Store what is confirmed; what a full disk refuses is stored later."""
-        self._unstored, gone = True, frozenset(self._gone)
+        gone = frozenset(self._gone)
         await self._store.confirm(self.name, *self._confirmed, self.dropped, gone)
-        self._unstored = False
+        self._unstored, self._store_at = False, time.monotonic() + CONFIRM_S
         self._gone -= gone
         self._digging -= gone
         self.task.progress()
@@ -286,13 +298,19 @@ class Courier:
         ends = [self._held[0].until - now] if self._held else []
         if self._every_s():
             ends.append(self._beat_at - now)
-        waits: list[asyncio.Task[Any]] = [asyncio.create_task(self._wake.wait())]
-        if self._held and isinstance(self._sink, HoldingSink):
-            waits.append(asyncio.create_task(self._sink.lost()))
+        if self._unstored:
+            ends.append(self._store_at - now)
+        timeout_s = max(0.0, min(ends)) if ends else None
+        if not self._held or self._holding is None:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(timeout_s):
+                    await self._wake.wait()
+            return
+        waits: list[asyncio.Task[Any]] = [
+            asyncio.create_task(self._wake.wait()), asyncio.create_task(self._holding.lost()),
+        ]  # fmt: skip
         try:
-            done, _ = await asyncio.wait(
-                waits, timeout=max(0.0, min(ends)) if ends else None, return_when=asyncio.FIRST_COMPLETED
-            )
+            done, _ = await asyncio.wait(waits, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
             for one in done:
                 one.result()  # raises what `lost` raises
         finally:
@@ -304,6 +322,8 @@ class Courier:
 
     async def _obey(self) -> None:
         """Do what `sink requeue` asks: go back in the outbox, or try dead letters again."""
+        if self._unstored:  # letters take their numbers behind what the store knows
+            await self._store_place()
         if (seq := await self._store.take_rewind(self.name)) is not None and seq < self._at.seq:
             log.info("sink %s: sends again from %d on", self.name, seq + 1)
             # The receiver has had these under other numbers; the numbering goes on, so that it stays without a gap.
@@ -335,17 +355,17 @@ class Courier:
         self._over = False
 
     def _every_s(self) -> float:
-        return self._sink.heartbeat_s if isinstance(self._sink, BeatingSink) else 0.0
+        return self._beating.heartbeat_s if self._beating is not None else 0.0
 
     async def _beat(self) -> None:
         """Tell the receiver that all is well, when it is time."""
         every_s = self._every_s()
-        if not every_s or time.monotonic() < self._beat_at or not isinstance(self._sink, BeatingSink):
+        if not every_s or time.monotonic() < self._beat_at or self._beating is None:
             return
         self._backlog = (await self._store.backlog()).get(self.name, self._backlog)  # now, not at the last look
         now = time.time()
         oldest = 0 if self._backlog.oldest_at is None else round(now - self._backlog.oldest_at)
-        await self._sink.beat(
+        await self._beating.beat(
             Heartbeat(
                 at=now, every=round(every_s), sequence=self._at.number, waiting=self._backlog.rows, oldest=oldest,
                 dropped=self.dropped, refused=self._backlog.dead, uptime=round(now - STARTED_AT),

@@ -5,8 +5,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from dnswatch.core.alerts.heartbeat import Heartbeat
 from dnswatch.core.health.kinds import KINDS
+from dnswatch.io import courier as module
 from dnswatch.io.bounds import Bounds
 from dnswatch.io.courier import Courier
 from dnswatch.io.deliver import Acknowledgement, Delivery, Refused
@@ -116,6 +119,31 @@ async def test_failing_sink_loses_nothing_and_holds_up_nobody(tmp_path: Path) ->
         await until(lambda: couriers[0].task.error == "")
         for one in couriers:
             await one.stop()
+
+
+async def test_confirmations_of_a_burst_are_shared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is confirmed right behind another confirmation is stored with the next ones, and when the sink stops."""
+    monkeypatch.setattr(module, "CONFIRM_S", 1.0)
+    async with await Store.open(tmp_path / FILE) as store:
+        confirm, stored = store.confirm, []
+
+        async def counted(*arguments: Any) -> None:
+            stored.append(arguments[1])
+            await confirm(*arguments)
+
+        store.confirm = counted  # type: ignore[assignment]
+        sink = Memory()
+        one = courier(store, sink)
+        await one.start()
+        for number in range(1, 6):
+            one.wake(await store.checkpoint([], None, [alert(number)]))
+            await until(lambda: len(sink.seen) == number)  # noqa: B023 (used at once)
+        await until(lambda: stored[-1:] == [5])
+        assert len(stored) < 5
+        one.wake(await store.checkpoint([], None, [alert(6)]))
+        await until(lambda: len(sink.seen) == 6)
+        await one.stop()
+        assert await store.cursors(["siem"]) == {"siem": 6}
 
 
 async def test_min_severity_moves_the_cursor_past_what_it_leaves_out(tmp_path: Path) -> None:
