@@ -49,7 +49,8 @@ class OpenGeneration:
             os.close(self.fd)
             raise
         self.path = path
-        self.place = str(path.resolve() if path.is_symlink() else path)  # under this name it is looked for again
+        # Under this name it is looked for again.
+        self.place = os.path.realpath(path) if path.is_symlink() else str(path)
         self.id = (info.st_dev, info.st_ino)
         self.changed_ns = info.st_mtime_ns
         self.offset = 0  # of the first byte not consumed
@@ -223,7 +224,7 @@ def generations(path: Path, olddir: Path | None = None, since: tuple[int, int] |
     may have a date in its own name.
     """
     places: dict[Order, str] = {}
-    target = path.resolve()
+    target = Path(os.path.realpath(path))
     bases = dict.fromkeys((path, target.with_name(split_rotation(target.name)[0]) if path.is_symlink() else path))
     for base in bases:
         for directory in (base.parent, olddir):

@@ -404,7 +404,8 @@ class FileTail:
         open_files, now = [*self._left.files, *([self._file] if self._file is not None else [])], time.monotonic()
         if open_files != self._watched or now - self._watched_at >= REWATCH_S:
             self._watched, self._watched_at = open_files, now
-            paths = {str(self.path.parent): DIRECTORY, str(self.path.resolve().parent): DIRECTORY}
+            place = Path(os.path.realpath(self.path))  # of a link to itself, too, of which Path.resolve raises
+            paths = {str(self.path.parent): DIRECTORY, str(place.parent): DIRECTORY}
             paths |= {f"/proc/self/fd/{file.fd}": FILE for file in open_files}
             if self._inotify.watch(paths):  # look again: what happened before the watch stood woke nobody
                 return

@@ -5,6 +5,7 @@ are as long as they say is the unit tests' (``tests/core/test_health_*.py``).
 """
 
 import asyncio
+import errno
 import os
 import shutil
 import socket
@@ -184,6 +185,11 @@ def dangling(log: Path) -> None:
     log.symlink_to(log.parent / "not-there")
 
 
+def loop(log: Path) -> None:
+    log.unlink()
+    log.symlink_to(log)
+
+
 def directory(log: Path) -> None:
     log.unlink()
     log.mkdir()
@@ -191,6 +197,7 @@ def directory(log: Path) -> None:
 
 SPOILT: dict[str, tuple[Callable[[Path], object], Callable[[Path], object], str]] = {
     "dangling": (dangling, Path.unlink, "not-there, which is not there"),
+    "loop": (loop, Path.unlink, os.strerror(errno.ELOOP)),
     "directory": (directory, Path.rmdir, "not a regular file"),
     "removed": (Path.unlink, lambda log: None, "no such file"),
 }
