@@ -115,6 +115,24 @@ def test_a_catalogue_of_names(kind: str, count: int) -> None:
     assert line_starts(block, fast.find(block, len(block))) == starts
 
 
+@pytest.mark.parametrize("kind", sorted(PARSERS))
+def test_crowds_of_names_below_one_domain(kind: str) -> None:
+    """Where hundreds of names end alike their ending is looked for, and only the names are found."""
+    matches: list[Match] = ["exact", "subdomains", "domain"]
+    names: list[tuple[str, Match]] = [(f"n{n}.pages.example", matches[n % 3]) for n in range(600)]
+    names += [(f"x{n:03}blog.test", "domain") for n in range(300)] + [("pages.example", "exact"), *NAMES]
+    parser = PARSERS[kind]
+    fast = build_prescan(names, parser.literals, "hyperscan", parser.tails)
+    pure = build_prescan(names, parser.literals, "pure", parser.tails)
+    asked = [f"{below}{name}" for below in ("", "a.", "A.b.", "no") for name, _ in names[::7] + names[-5:]]
+    asked += ["n601.pages.example", "pages.exampl", "blog.test", "x300blog.test", "N12.PAGES.EXAMPLE", "x001blog.testy"]
+    lines = [b"q%c%s%s" % (left, name.encode(), tail) for name in asked for left in b" '(" for tail in parser.tails]
+    block = b"\n".join(lines) + b"\n"
+    seen = line_starts(block, fast.find(block, len(block)))
+    assert seen == line_starts(block, pure.find(block, len(block)))
+    assert len(lines) // 10 < len(seen) < len(lines)
+
+
 def test_names_that_no_log_prints_are_refused() -> None:
     """Escapes and spaces cannot be searched literally: a bug of the caller, said clearly."""
     with pytest.raises(ValueError, match="cannot be searched"):

@@ -37,7 +37,13 @@ _KEY = 7
 """Longest name ending that the pure tier looks up first (performance.md §7: at most 8)."""
 _LONG = 9
 """Length of a name from which the automaton needs no byte before it: 2.4 GB/s with all names as they are, 2.9 so."""
-_LITERAL, _EXACT, _BELOW, _BOTH = 0, 1, 2, 3
+_NAME = 255
+"""Bytes before a name's end that tell what it is: a name has 253 at most (RFC 1035 §2.3.4), one stands before it."""
+_TAIL, _CROWD = 8, 200
+"""Bytes at the end of a pattern that the automaton tells patterns apart by, and how many names may share them: it goes
+through all of those where a text ends so (8 ns each, for each such line; compiling them takes their square), and one
+look into a dict costs 2 µs. Operators import lists of tens of thousands of names below one domain."""
+_LITERAL, _EXACT, _BELOW, _BOTH, _ALIKE = 0, 1, 2, 3, 4
 _KINDS = {"exact": _EXACT, "subdomains": _BELOW, "domain": _BOTH}
 _SHIFT = 24  # a report is packed as end << 24 | pattern: one integer is the cheapest thing to append
 _PATTERN = (1 << _SHIFT) - 1
@@ -144,9 +150,12 @@ class HyperScan:
         import hyperscan  # not on every platform, and 30 ms that `--help` need not pay
 
         self._tails = tuple(tails)
-        bare = [(left + name, len(name), kind) for name, kind in kinds.items() for left in _lefts(name, kind)]
+        alike, self._alike = _alike(kinds)
+        bare = [(left + name, len(name), kind) for name, kind in kinds.items() if name not in self._alike
+                for left in _lefts(name, kind)]  # fmt: skip
         sought = [(text + after, size, kind, len(after)) for after in _afters(len(bare), self._tails)
                   for text, size, kind in bare]  # fmt: skip
+        sought += [(ending, 0, _ALIKE, 0) for ending in alike]
         self._sizes = [*(size for _, size, _, _ in sought), *(0 for _ in literals)]
         self._behind = [*(behind for _, _, _, behind in sought), *(0 for _ in literals)]
         self._kinds = [*(kind for _, _, kind, _ in sought), *(_LITERAL for _ in literals)]
@@ -209,12 +218,47 @@ class HyperScan:
             kind = kinds[pattern]
             if kind == _LITERAL:
                 found.append(to - 1)
-            elif data.startswith(tails, to, end):
+            elif not data.startswith(tails, to, end):
+                continue
+            elif kind == _ALIKE:
+                if _is_named(self._alike, data[max(0, to - _NAME) : to].lower()):
+                    found.append(to - 1)
+            else:
                 start = to - sizes[pattern]
                 left = data[start - 1] if start else 0x0A
                 if (kind & _BELOW) if left == 0x2E else (kind & _EXACT and left in LEFT):
                     found.append(to - 1)
         return found
+
+
+def _alike(kinds: dict[bytes, int]) -> tuple[list[bytes], dict[bytes, int]]:
+    """Give what crowds of names end in, each to be looked for in place of its names, and the names."""
+    crowds: dict[bytes, list[bytes]] = {}
+    for name in kinds:
+        if len(name) >= _TAIL:
+            crowds.setdefault(name[-_TAIL:], []).append(name)
+    endings, names = [], {}
+    for crowd in crowds.values():
+        if len(crowd) > _CROWD:
+            first, last = min(one[::-1] for one in crowd), max(one[::-1] for one in crowd)
+            same = next((n for n, (a, b) in enumerate(zip(first, last, strict=False)) if a != b), len(first))
+            endings.append(first[:same][::-1])
+            names.update({one: kinds[one] for one in crowd})
+    return endings, names
+
+
+def _is_named(kinds: dict[bytes, int], lower: Buffer) -> bool:
+    """Say whether text in lower case ends with one of the names, on label boundaries."""
+    token = bytes(_TOKEN.split(lower)[-1])  # a name is 253 bytes at most
+    start = len(lower) - len(token)
+    if kinds.get(token, 0) & _EXACT and start and lower[start - 1] in LEFT:
+        return True
+    dot = token.find(b".")
+    while dot != -1:
+        if kinds.get(token[dot + 1 :], 0) & _BELOW:
+            return True
+        dot = token.find(b".", dot + 1)
+    return False
 
 
 def _lefts(name: bytes, kind: int) -> list[bytes]:
@@ -269,8 +313,8 @@ class PureScan:
         if self._kinds:
             lower = block.lower()
             for tail in self._tails:
-                found += [to - 1 for to in self._ends(lower, tail)
-                          if block.startswith(tail, to) and self._named(lower, to)]  # fmt: skip
+                ends = [to for to in self._ends(lower, tail) if block.startswith(tail, to)]
+                found += [to - 1 for to in ends if _is_named(self._kinds, lower[max(0, to - _NAME) : to])]
         return sorted(set(found))
 
     def _ends(self, lower: bytes, tail: bytes) -> list[int]:
@@ -293,19 +337,6 @@ class PureScan:
             return []
         sums = list(accumulate(map(len, pieces)))
         return [sums[i] + i * step for i in hits]
-
-    def _named(self, lower: bytes, to: int) -> bool:
-        """Say whether a watched name, on label boundaries, ends at ``to``."""
-        token = _TOKEN.split(lower[max(0, to - 255) : to])[-1]  # a name is 253 bytes at most
-        start = to - len(token)
-        if self._kinds.get(token, 0) & _EXACT and start and lower[start - 1] in LEFT:
-            return True
-        dot = token.find(b".")
-        while dot != -1:
-            if self._kinds.get(token[dot + 1 :], 0) & _BELOW:
-                return True
-            dot = token.find(b".", dot + 1)
-        return False
 
     def _literals(self, block: bytes) -> list[int]:
         found = []
