@@ -202,8 +202,9 @@ class FileTail:
         except OSError as error:
             self._tell_absence(no_access(self.path, error, "is the log switched on?"))
             return None
-        if stat.S_ISDIR(info.st_mode):
-            self._tell_absence("a directory, not a regular file")
+        if not stat.S_ISREG(info.st_mode):
+            what = "a directory" if stat.S_ISDIR(info.st_mode) else "a pipe, socket or device"
+            self._tell_absence(f"{what}, not a regular file")
             return None
         self.waiting = ""
         if self._left.late and not info.st_size:

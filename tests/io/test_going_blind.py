@@ -195,10 +195,16 @@ def directory(log: Path) -> None:
     log.mkdir()
 
 
+def device(log: Path) -> None:
+    log.unlink()
+    log.symlink_to(os.devnull)
+
+
 SPOILT: dict[str, tuple[Callable[[Path], object], Callable[[Path], object], str]] = {
     "dangling": (dangling, Path.unlink, "not-there, which is not there"),
     "loop": (loop, Path.unlink, os.strerror(errno.ELOOP)),
     "directory": (directory, Path.rmdir, "not a regular file"),
+    "device": (device, Path.unlink, "not a regular file"),
     "removed": (Path.unlink, lambda log: None, "no such file"),
 }
 
