@@ -39,6 +39,8 @@ class Groups:
 
     def of(self, address: str) -> Group | None:
         """Give the group of an address, or None when it is in none (or is no address)."""
+        if not self.all:
+            return None
         cache = self._cache
         try:
             return cache[address]
@@ -54,8 +56,6 @@ class Groups:
         return next((group for group in self.all if group.name == name), None)
 
     def _find(self, text: str) -> Group | None:
-        if not self.all:
-            return None
         number, version = _ipv4(text), 4
         if number is None:
             address = parse_address(text)

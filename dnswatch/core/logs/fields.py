@@ -15,7 +15,7 @@ from typing import Literal
 from dnswatch.core import names
 
 ADDRESSES = 65_536
-"""Clients remembered at once: more than a /16, a few MB at worst; forged addresses only push others out."""
+"""Clients remembered at once; emptied when full. A /16 fits: 12 MB, half of what an `lru_cache` takes for it."""
 
 NAMES = 16_384
 """Names remembered at once. Candidates are watched names; spellings (0x20 mixing) and tenants are what varies."""
@@ -28,9 +28,17 @@ _MNEMONIC = {64: "SVCB", 65: "HTTPS", 257: "CAA"}
 """Types that older servers print as numbers (BIND before 9.16.21, dnsmasq before 2.87): one spelling for joins."""
 
 
-@lru_cache(maxsize=ADDRESSES)
-def address(text: bytes) -> str | None:
-    """Give an address in canonical text: IPv6 compressed, lower-case, without zone; v4-mapped IPv6 as IPv4."""
+class _Addresses(dict[bytes, str | None]):
+    """What addresses were found to be."""
+
+    def __missing__(self, text: bytes) -> str | None:
+        if len(self) >= ADDRESSES:
+            self.clear()
+        found = self[text] = _address(text)
+        return found
+
+
+def _address(text: bytes) -> str | None:
     if not _ADDRESS.match(text):  # what dnsmasq answers for may be an address; a failed conversion costs 2 µs
         return None
     try:
@@ -40,6 +48,10 @@ def address(text: bytes) -> str | None:
     if isinstance(found, ipaddress.IPv6Address) and found.ipv4_mapped is not None:
         return str(found.ipv4_mapped)
     return str(found)
+
+
+address = _Addresses().__getitem__
+"""Gives an address in canonical text: IPv6 compressed, lower-case, without zone; v4-mapped IPv6 as IPv4."""
 
 
 @lru_cache(maxsize=TYPES)
