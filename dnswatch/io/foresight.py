@@ -19,7 +19,8 @@ LARGE = 5_000
 PATIENCE_S = 60.0
 """Then it is read here: a million names take longer."""
 _BOOT = (
-    "import os, sys; sys.path[:] = sys.argv[2:]; os.nice(5); from pathlib import Path; "
+    "import os, sys; sys.path[:] = sys.argv[2:]; from pathlib import Path; from contextlib import suppress\n"
+    "with suppress(OSError): os.nice(5)\n"
     "from dnswatch.config.build import load_policy; load_policy(Path(sys.argv[1]))"
 )
 

@@ -15,7 +15,7 @@ import pickle
 import sys
 import tempfile
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
-from contextlib import aclosing, suppress
+from contextlib import aclosing, asynccontextmanager, suppress
 from pathlib import Path
 from typing import IO, NamedTuple, Protocol
 from weakref import WeakValueDictionary
@@ -181,7 +181,7 @@ class Press:
     ) -> tuple[Planned, Written]:
         told = await asyncio.to_thread(pickle.dumps, task, pickle.HIGHEST_PROTOCOL)
         planned: Planned | None = None
-        with tempfile.TemporaryFile() as words:
+        with tempfile.TemporaryFile(dir=task.store.parent) as words:  # a sandbox need not have a /tmp
             async with aclosing(self._messages(told, words)) as messages:
                 async for message in messages:
                     match message:
@@ -218,14 +218,17 @@ class Press:
         )  # fmt: skip
         assert process.stdin is not None
         assert process.stdout is not None
+        if self._stopped:  # while it was begun
+            self._kill()
         try:
             with suppress(ConnectionError):  # it broke at once, which its end tells
-                process.stdin.write(told)
-                await process.stdin.drain()
+                async with _patience():
+                    process.stdin.write(told)
+                    await process.stdin.drain()
             del told
             with suppress(asyncio.IncompleteReadError):
                 while True:
-                    async with asyncio.timeout(PATIENCE_S):
+                    async with _patience():
                         size = int.from_bytes(await process.stdout.readexactly(LENGTH), "big")
                         body = await process.stdout.readexactly(size)
                     yield pickle.loads(body)  # noqa: S301  # from our own child
@@ -247,6 +250,17 @@ class Press:
         how = f"signal {-self._code}" if self._code is not None and self._code < 0 else f"exit code {self._code}"
         return OSError(f"the process that makes the zones broke ({how}){': ' if last else ''}{last}; what was "
                        "published before stays, and it is tried again")  # fmt: skip
+
+
+@asynccontextmanager
+async def _patience() -> AsyncGenerator[None, None]:
+    """Raise `OSError` where it takes longer than `PATIENCE_S`."""
+    try:
+        async with asyncio.timeout(PATIENCE_S):
+            yield
+    except TimeoutError:
+        raise OSError(f"the process that makes the zones said nothing for {PATIENCE_S:g} s and was ended; what was "
+                      "published before stays, and it is tried again") from None  # fmt: skip
 
 
 def _version(one: Listed, pages: Mapping[bytes, Page]) -> Version:

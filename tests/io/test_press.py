@@ -20,7 +20,7 @@ from dnswatch.core.feeds.pages import records
 from dnswatch.core.feeds.xfr import Version
 from dnswatch.core.model import Lease, Snapshot
 from dnswatch.errors import FeedRefused
-from dnswatch.io import press, publishing
+from dnswatch.io import press, press_child, publishing
 from dnswatch.io.primary import Primary
 from dnswatch.io.publish import rebuild
 from dnswatch.io.publishing import Publishing
@@ -308,3 +308,39 @@ async def test_a_file_that_is_touched_while_hooks_run_is_made_right(
     assert path.read_bytes() == b"; mine\n"
     await world.publishing.publish()
     assert b"SOA" in path.read_bytes()
+
+
+async def test_a_child_that_says_nothing_is_ended(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also one that does not even take what it is told; the error says what happened."""
+    monkeypatch.setattr(press, "_BOOT", "import time; time.sleep(60)")
+    monkeypatch.setattr(press, "PATIENCE_S", 0.2)
+    with pytest.raises(OSError, match=r"said nothing for 0\.2 s and was ended"):
+        await world.publishing.publish()
+    assert world.publishing._press._process is None
+
+
+async def test_the_end_ends_a_child_that_is_just_begun(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The end came while the system made the process."""
+    monkeypatch.setattr(press, "_BOOT", "import time; time.sleep(60)")
+    begin = asyncio.create_subprocess_exec
+    begun: list[asyncio.subprocess.Process] = []
+
+    async def slowly(*given: Any, **options: Any) -> asyncio.subprocess.Process:
+        begun.append(await begin(*given, **options))
+        await world.publishing.stop()
+        return begun[0]
+
+    monkeypatch.setattr(asyncio, "create_subprocess_exec", slowly)
+    with pytest.raises(asyncio.CancelledError):
+        await world.publishing.publish()
+    assert begun[0].returncode == -signal.SIGKILL
+
+
+def test_a_child_steps_back_in_every_unit() -> None:
+    """Its being nicer is no reason for the sandbox to kill it, nor its death one for systemd to end the daemon."""
+    root = Path(__file__).parents[2]
+    for unit in ("examples/bind/dnswatch.service", "examples/dnsmasq/dnswatch.service"):
+        lines = (root / unit).read_text().splitlines()
+        assert lines.index("SystemCallFilter=setpriority") > lines.index("SystemCallFilter=~@privileged @resources")
+        assert "OOMPolicy=continue" in lines
+        assert f"OOMScoreAdjust={int(press_child.FIRST_TO_GO) - 300}" in lines
