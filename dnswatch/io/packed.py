@@ -71,7 +71,14 @@ def keep(folder: Path, files: Iterable[FeedFile]) -> None:
     rows = [{**asdict(one), "path": one.path.name} for one in served]
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     _replace(folder / _INDEX, json.dumps(rows, indent=1).encode())
-    wanted = {_INDEX, *(one.path.name for one in served)}
+    sweep(folder, served)
+
+
+def sweep(folder: Path, files: Iterable[FeedFile]) -> None:
+    """Remove what is none of these: older versions, and what a publication that failed has left."""
+    if not folder.is_dir():
+        return
+    wanted = {_INDEX, *(one.path.name for one in files)}
     for path in folder.iterdir():
         if path.name not in wanted:
             with suppress(FileNotFoundError):

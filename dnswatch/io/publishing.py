@@ -9,6 +9,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -33,6 +34,9 @@ from dnswatch.io.web.feeds import PublishedFeeds
 
 FIRST_RETRY_S, LAST_RETRY_S = 2.0, 300.0
 """A resolver that restarts is back within seconds; one that is gone need not be asked more often than this."""
+REFUSED_AGAIN_S = 900.0
+"""A large publication that was refused is made again after so long where nothing else has changed: what clients looked
+up counts, too, and making it to be refused again takes 20 s of CPU (a million rules)."""
 REFUSED, HOOK, CAPPED = "feed-refused", "hook-failed", "feed-capped"
 
 log = logging.getLogger("dnswatch")
@@ -58,6 +62,17 @@ class Inputs:
     policy: inputs.Inputs
     heads: Mapping[Name, tuple[int, float]]
     files: Mapping[Path, files.Stamp]
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """What the guard has said of what would be made from this."""
+
+    loaded: Loaded
+    policy: inputs.Inputs
+    heads: Mapping[Name, tuple[int, float]]
+    why: str
+    until: float  # monotonic; then it is asked again
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,12 +106,15 @@ class Publishing:
         self._tries = 0
         self._retry_at = 0.0
         self._last: Inputs | None = None
+        self._refused: Refusal | None = None
         self._made: dict[str, FeedFile] = {}  # by this process: the same serial, the same bytes
         self._whole: frozenset[str] = frozenset()  # sums of packed files that are there
+        self._stamped: Mapping[Path, files.Stamp] = {}  # as the last publication left them
 
     async def begin(self) -> None:
         """Serve over HTTP what was served last, until the first publication."""
         kept = await asyncio.to_thread(packed.load, self._served)
+        await self._sweep(kept)
         self._whole = frozenset(one.sha256 for one in kept)
         self._feeds.replace(kept)
 
@@ -117,18 +135,31 @@ class Publishing:
         known = self._identity.copy() if any(inputs.by_lease(policy)) else None
         depends = await asyncio.to_thread(inputs.inputs, policy, known, now)
         self._tell_caps(dict(caps(policy, self._identity, now)))
+        zone = policy.feeds.zone
         if not order and await self._is_same(loaded, depends):
             self.skipped += 1
+            self._blind_spots.clear(REFUSED, zone, "what is published is what is wanted again")
             return
-        zone = policy.feeds.zone
+        if not order and (why := await self._refusal(loaded, depends)):
+            self._blind_spots.report(REFUSED, zone, " ".join(why.split()))
+            raise FeedRefused(why)
+        await asyncio.to_thread(self._distrust)
         try:
             identity = known or self._identity.copy()
             outcome = await self._make(loaded, policy, identity, now, forced=bool(order.get("force")))
         except FeedRefused as error:
             self._blind_spots.report(REFUSED, zone, " ".join(str(error).split()))
+            await self._sweep(self._feeds.files)
             if order:
                 await self._store.obeyed()
+            if is_large(policy):
+                again_at = time.monotonic() + REFUSED_AGAIN_S
+                self._refused = Refusal(loaded, depends, await self._store.heads(), str(error), again_at)
             raise
+        except OSError:
+            await self._sweep(self._feeds.files)
+            raise
+        self._refused = None
         self._blind_spots.clear(REFUSED, zone, "the zones are published again")
         if order:
             log.warning("feeds: published by order of %s, limits and impact aside: %s", order.get("by"),
@@ -149,6 +180,7 @@ class Publishing:
         stamps = await asyncio.to_thread(self._stamps, loaded)
         # Read after that: what somebody touched before the stamps were taken must not count as left by us.
         touched = await asyncio.to_thread(files.differ, loaded.config.feeds_directory, outcome.files)
+        self._stamped = stamps
         self._last = None if touched else Inputs(loaded, depends, heads, stamps)
 
     async def _is_same(self, loaded: Loaded, depends: inputs.Inputs) -> bool:
@@ -157,6 +189,23 @@ class Publishing:
         if last is None or last.loaded is not loaded or last.policy != depends or self._primary.empty:
             return False
         return last.heads == await self._store.heads() and last.files == await asyncio.to_thread(self._stamps, loaded)
+
+    async def _refusal(self, loaded: Loaded, depends: inputs.Inputs) -> str:
+        """Say why publishing would only be refused once more; empty: it may not be."""
+        last = self._refused
+        if last is None or last.loaded is not loaded or last.policy != depends or self._primary.empty:
+            return ""
+        return last.why if time.monotonic() < last.until and last.heads == await self._store.heads() else ""
+
+    def _distrust(self) -> None:
+        """Make those packed files anew that somebody has touched since the last publication."""
+        touched = {path for path, stamp in self._stamped.items() if files.stamp(path) != stamp}
+        self._whole -= {one.sha256 for one in self._made.values() if one.path in touched}
+
+    async def _sweep(self, served: Iterable[FeedFile]) -> None:
+        """Remove what attempts that failed have left: each has made other files."""
+        with suppress(OSError):
+            await asyncio.to_thread(packed.sweep, self._served, served)
 
     def _stamps(self, loaded: Loaded) -> dict[Path, files.Stamp]:
         """Give what tells of each file, as published and as served, that somebody has touched it."""

@@ -20,7 +20,7 @@ from dnswatch.core.feeds.pages import records
 from dnswatch.core.feeds.xfr import Version
 from dnswatch.core.model import Lease, Snapshot
 from dnswatch.errors import FeedRefused
-from dnswatch.io import press, press_child, publishing
+from dnswatch.io import packed, press, press_child, publishing
 from dnswatch.io.primary import Primary
 from dnswatch.io.publish import rebuild
 from dnswatch.io.publishing import Publishing
@@ -115,7 +115,7 @@ async def test_a_child_makes_what_would_be_made_here(world: World, tmp_path: Pat
     assert world.publishing.skipped == 1
 
 
-@pytest.mark.parametrize("damage", ["changed", "removed", "served"])
+@pytest.mark.parametrize("damage", ["changed", "removed", "served", "spoilt"])
 async def test_a_file_that_somebody_touched_is_made_right(world: World, damage: str) -> None:
     """In the feeds' directory, or where HTTP serves from: a publication is not left out then."""
     await world.publishing.publish()
@@ -128,6 +128,9 @@ async def test_a_file_that_somebody_touched_is_made_right(world: World, damage: 
         os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
     elif damage == "removed":
         path.unlink()
+    elif damage == "spoilt":
+        for one in (world.place / "state" / "served").glob("*.gz"):
+            one.write_bytes(b"x" * one.stat().st_size)
     else:
         for one in (world.place / "state" / "served").glob("*.gz"):
             one.unlink()
@@ -135,6 +138,7 @@ async def test_a_file_that_somebody_touched_is_made_right(world: World, damage: 
     assert world.publishing.skipped == 0
     assert path.read_bytes() == content
     assert len(list((world.place / "state" / "served").glob("*.gz"))) > 5
+    assert set(packed.load(world.place / "state" / "served")) == set(world.feeds.files)
     await world.publishing.publish()
     assert world.publishing.skipped == 1
 
@@ -150,6 +154,40 @@ async def test_what_the_guard_refuses_changes_nothing(world: World) -> None:
         await world.publishing.publish()
     assert ("feed-refused", "rpz.dnswatch.internal") in world.told.open
     assert (world.files(), world.served(), await world.store.heads()) == before
+
+
+async def test_a_refused_publication_is_not_made_again_each_minute(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """But at once when anything it depends on has changed, and after a while; it is told all the same."""
+    await world.publishing.publish()
+    begun: list[press.Task] = []
+    make = world.publishing._press.publish
+
+    async def count(task: press.Task, *given: Any) -> Any:
+        begun.append(task)
+        return await make(task, *given)
+
+    async def refused() -> int:
+        world.told.open.clear()
+        with pytest.raises(FeedRefused, match="rules at once"):
+            await world.publishing.publish()
+        assert ("feed-refused", "rpz.dnswatch.internal") in world.told.open
+        return len(begun)
+
+    monkeypatch.setattr(world.publishing._press, "publish", count)
+    now = time.time()
+    for i in range(3):
+        world.identity.learn(Lease(now - 60, f"10.1.0.{i}", f"printer.x{i}.test", "", now + 900))
+    assert [await refused(), await refused()] == [1, 1]
+    world.identity.learn(Lease(now - 60, "10.1.0.3", "printer.x3.test", "", now + 900))
+    assert [await refused(), await refused()] == [2, 2]
+    assert world.publishing._refused is not None
+    world.publishing._refused = replace(world.publishing._refused, until=time.monotonic())
+    assert await refused() == 3
+    await world.store.order({"force": True, "by": "ann", "because": "new floor"})
+    await world.publishing.publish()
+    assert not world.told.open
 
 
 async def test_a_child_that_is_killed_is_a_failed_publication(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -171,6 +209,8 @@ async def test_a_child_that_is_killed_is_a_failed_publication(world: World, monk
         with pytest.raises(OSError, match=r"broke \(signal 9\)"):
             await world.publishing.publish()
     assert world.files() == before[0]  # serials are stored, files are not written yet
+    served = {path.name for path in (world.place / "state" / "served").iterdir()}
+    assert served == {"index.json", *(one.path.name for one in world.feeds.files)}  # what it had made is gone
     await world.publishing.publish()
     assert b"evil.example.com" in world.files()["any.rpz.dnswatch.internal.zone"]
 

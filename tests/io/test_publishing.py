@@ -92,6 +92,19 @@ async def test_leases_that_change_too_much_are_refused_told_and_published_by_ord
     assert await running.store.ordered() == {}
 
 
+async def test_a_refusal_is_over_when_what_is_wanted_is_what_is_published(running: Running) -> None:
+    """The leases that were too many are gone: nothing is to be published, and nothing is refused any more."""
+    await running.publishing.publish()
+    running.printers(3)
+    with pytest.raises(FeedRefused):
+        await running.publishing.publish()
+    assert running.told.open
+    running.publishing._identity = Identity()
+    await running.publishing.publish()
+    assert running.publishing.skipped == 1
+    assert not running.told.open
+
+
 async def test_what_an_operator_orders_is_not_limited(running: Running, tmp_path: Path) -> None:
     """A change of the configuration passes however large, and so does a small one of the leases."""
     await running.publishing.publish()

@@ -41,6 +41,11 @@ class PublishedFeeds:
         """Serve these files from now on, and nothing else; files whose bytes stay the same keep their time."""
         self._files = {one.name: one for one in files}
 
+    @property
+    def files(self) -> tuple[FeedFile, ...]:
+        """Give what is served."""
+        return tuple(self._files.values())
+
     def names(self) -> list[str]:
         """Give the served names, sorted."""
         return sorted(self._files)
