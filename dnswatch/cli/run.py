@@ -7,16 +7,11 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import sys
 from pathlib import Path
 
 import click
 
 from dnswatch.cli import config_path
-
-SWITCH_S = 0.0005
-"""A thread that comes back from the disk waits so long for the one that computes: a checkpoint does that a dozen times,
-and Python's 5 ms each time were most of an alert's way where logs keep the loop busy."""
 
 
 @click.command("run", short_help="Run the daemon in the foreground.")
@@ -28,7 +23,6 @@ def command(ctx: click.Context, verbose: bool) -> None:
     Logs to stderr. SIGHUP reloads the configuration: everything is validated first, and on an error the old one stays.
     """
     gc.disable()  # a tenth of the start: nothing of it is garbage, and each full search goes through all of it
-    sys.setswitchinterval(SWITCH_S)
     from dnswatch.daemon import Daemon
     from dnswatch.io.garbage import tend
     from dnswatch.io.log import log_to_stderr
