@@ -185,8 +185,8 @@ class Daemon:
         await self._set_sinks(self.loaded)
         self._checkpoints = self._spawn(self.ledger.task.run())
         await self._follow(self.loaded)  # alerts come first: all else may take seconds
+        await self.upkeep.publishing.begin()  # before anybody can ask: a list that is not there is an empty one to some
         await self._listen(config, policy)
-        await self.upkeep.publishing.begin()
         self.jobs.start()
         systemd.ready(self._watching())
         self.is_ready.set()
@@ -210,6 +210,13 @@ class Daemon:
     @staticmethod
     async def _wait(event: asyncio.Event) -> None:
         await event.wait()
+
+    async def _until_end(self, work: Coroutine[Any, Any, None]) -> None:
+        """Wait for what may take long, but not when all ends."""
+        tasks = self._spawn(work), self._spawn(self._wait(self._end))
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in tasks:
+            task.cancel()
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         return self._group.create_task(work)
@@ -245,7 +252,9 @@ class Daemon:
         systemd.reloading()
         self.reloads.asked += 1
         try:
-            await read_ahead(self.config_path, self.loaded.policy)
+            await self._until_end(read_ahead(self.config_path, self.loaded.policy))
+            if self._end.is_set():
+                return
             loaded = await asyncio.to_thread(load_policy, self.config_path)
             loaded.config.require_sources()
             await self._listen(loaded.config, loaded.policy)

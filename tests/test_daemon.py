@@ -17,6 +17,7 @@ import pytest
 
 from dnswatch import daemon as daemon_module
 from dnswatch.errors import StateError
+from dnswatch.io.publishing import Publishing
 from dnswatch.io.web.app import Web
 from tests.running import PATIENCE, InLoop, Running, bind_line, soon, until
 
@@ -205,6 +206,47 @@ async def test_refused_reload_leaves_http_where_it_was(tmp_path: Path) -> None:
             running.configure(f'http: {{listen: "127.0.0.1:{second}"}}\n')
             assert await running.reload() == ""
             assert (await asyncio.to_thread(get, second, "/healthz"))[0] == 200
+
+
+async def test_the_end_does_not_wait_for_a_reload_that_reads_ahead(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A catalogue may take a minute to read: the child ends, the reload is left off, and all ends in order."""
+    begun, ended = asyncio.Event(), asyncio.Event()
+
+    async def read(*_: object) -> None:
+        begun.set()
+        try:
+            await asyncio.sleep(600)
+        finally:
+            ended.set()
+
+    monkeypatch.setattr(daemon_module, "read_ahead", read)
+    running = InLoop(tmp_path)
+    running.log.touch()
+    async with running:
+        running.daemon.reload()
+        await begun.wait()
+    assert ended.is_set()
+    assert running.daemon.reloads.done == 0
+
+
+async def test_http_is_served_only_when_the_lists_of_before_are_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A consumer that gets 404 for a list while we start may take it for one without names."""
+    running, web = InLoop(tmp_path, f'http: {{listen: "127.0.0.1:{free_port()}"}}\n'), []
+    begin = Publishing.begin
+
+    async def note(publishing: Publishing) -> None:
+        web.append(running.daemon.web)
+        await begin(publishing)
+
+    monkeypatch.setattr(Publishing, "begin", note)
+    running.log.touch()
+    async with running:
+        assert running.daemon.web is not None
+    assert web == [None]
 
 
 async def test_store_that_fails_before_a_reload_is_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
