@@ -189,6 +189,20 @@ def test_the_law_holds_with_full_tables(
 
 
 @settings(max_examples=60, deadline=None)
+@given(number=POLICIES, log=logs(), cuts=PLACES)
+def test_rows_that_were_taken_stay_as_they_were(number: int, log: list[tuple[str, Event]], cuts: set[int]) -> None:
+    """The store writes rows in its own thread while the engine goes on: later lines must not be in them."""
+    engine, taken = Engine(RULES[number]), []
+    for i, (source, one) in enumerate(log):
+        feed(engine, [one], source)
+        if i in cuts:
+            rows = engine.changes().rows
+            taken.append((rows, json.dumps(list(rows.values()))))
+    for rows, text in taken:
+        assert json.dumps(list(rows.values())) == text
+
+
+@settings(max_examples=60, deadline=None)
 @given(number=POLICIES, log=logs())
 def test_revisions_of_an_alert_are_numbered_and_grow(number: int, log: list[tuple[str, Event]]) -> None:
     """rev counts 1, 2, 3 …; severity, count and outcome never fall; only the last revision may be closed."""

@@ -57,7 +57,7 @@ class Numbered(Protocol):
     n: int
 
     def row(self) -> Row:
-        """Give the value as plain data."""
+        """Give the value as plain data of its own: the store writes it in a thread while the value goes on changing."""
         ...
 
 

@@ -66,7 +66,7 @@ class Met:
 
     def row(self) -> Row:
         """Give the plain form."""
-        return {"n": self.n, "clients": self.clients, "expected": self.expected}
+        return {"n": self.n, "clients": list(self.clients), "expected": self.expected}
 
 
 class Decisions:

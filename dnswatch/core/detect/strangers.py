@@ -205,7 +205,7 @@ class Strangers:
 
     def _row(self) -> Row:
         row: Row = {name: getattr(self, name) for name in _PLAIN}
-        row |= {name: getattr(self, name).counts for name in _COUNTS}
+        row |= {name: dict(getattr(self, name).counts) for name in _COUNTS}
         row["clients"] = self.clients.registers.hex()
         row["remarks"] = [one.text for one in self.remarks]
         for name in ("first_lines", "last_lines"):

@@ -113,7 +113,8 @@ class Profile:
 
     def row(self) -> dict[str, Any]:
         """Give the plain form."""
-        return {"slots": self.slots, "longest_s": round(self.longest_s, 1), "watched_s": round(self.watched_s),
+        slots = [list(slot) for slot in self.slots]
+        return {"slots": slots, "longest_s": round(self.longest_s, 1), "watched_s": round(self.watched_s),
                 "parsed": self.parsed, "tells": self.tells, "foreign": self.foreign, "unknown": self.unknown,
                 "hour": self._hour, "lines": round(self._lines), "whole": self._whole,
                 "last_at": round(self._last_at)}  # fmt: skip

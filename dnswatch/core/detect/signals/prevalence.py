@@ -91,7 +91,7 @@ class Users:
     def row(self) -> Row:
         """Give the plain form."""
         return {"n": self.n, "day": self.day, "today": self.today, "before_day": self.before_day,
-                "before": self.before, "unexpected": self.unexpected}  # fmt: skip
+                "before": self.before, "unexpected": [list(one) for one in self.unexpected]}  # fmt: skip
 
     @classmethod
     def of_row(cls, row: Row) -> Users:

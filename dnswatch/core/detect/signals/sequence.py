@@ -64,7 +64,8 @@ class Checks:
 
     def row(self) -> Row:
         """Give the plain form."""
-        return {"n": self.n, "recent": [[at, name] for at, name in self.recent], "hours": self.hours}
+        hours = {name: list(hours) for name, hours in self.hours.items()}
+        return {"n": self.n, "recent": [[at, name] for at, name in self.recent], "hours": hours}
 
     @classmethod
     def of_row(cls, row: Row) -> Checks:

@@ -45,7 +45,7 @@ class Tenants:
 
     def row(self) -> Row:
         """Give the plain form."""
-        return {"n": self.n, "labels": self.labels}
+        return {"n": self.n, "labels": list(self.labels)}
 
     @classmethod
     def of_row(cls, row: Row) -> Tenants:

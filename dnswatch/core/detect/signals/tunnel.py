@@ -45,7 +45,7 @@ class Ends:
 
     def row(self) -> Row:
         """Give the plain form."""
-        return {"n": self.n, "sides": self.sides}
+        return {"n": self.n, "sides": dict(self.sides)}
 
     @classmethod
     def of_row(cls, row: Row) -> Ends:
