@@ -3,6 +3,8 @@
 import base64
 import gzip
 import hashlib
+import logging
+import random
 import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -102,6 +104,7 @@ async def test_feed_validators(client: TestClient[Any, Any]) -> None:
     assert etag == f'"{hashlib.sha256(BODY).hexdigest()}"'
     assert answer.headers["X-Feed-Serial"] == "17"
     assert answer.headers["Content-Type"].startswith("text/plain")
+    assert (answer.headers["Server"], answer.headers["X-Content-Type-Options"]) == ("dnswatch", "nosniff")
     packed = await client.get("/feeds/any.zone", headers={"Accept-Encoding": "br, gzip"})
     assert gzip.decompress(await packed.read()) == BODY
     assert packed.headers["Content-Encoding"] == "gzip"
@@ -143,6 +146,28 @@ async def test_feeds_want_a_token_where_there_are_some(world: World, client: Tes
     assert [(await client.get(one)).status for one in ("/healthz", "/metrics")] == [200, 200]
     world.feeds.require([])
     assert (await client.get(path)).status == known
+
+
+async def test_half_a_feed_looks_like_half_a_feed(
+    world: World, client: TestClient[Any, Any], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Of a spoilt file; and neither that nor a reader that goes is an error of ours."""
+    large = random.Random(7).randbytes(8 << 20)
+    gone = pack(tmp_path, Rendered("large", large, 1, AT))
+    spoilt = pack(tmp_path, Rendered("spoilt", large[1:], 1, AT))
+    with spoilt.path.open("r+b") as file:
+        file.seek(4 << 20)
+        file.write(bytes(1 << 20))
+    world.feeds.replace((gone, spoilt))
+    headers = {"Accept-Encoding": "identity"}
+    answer = await client.get("/feeds/spoilt", headers=headers)
+    with pytest.raises(aiohttp.ClientError):
+        await answer.read()
+    answer = await client.get("/feeds/large", headers=headers)
+    assert await answer.content.read(1000) == large[:1000]
+    answer.close()
+    assert await (await client.get("/feeds/large", headers=headers)).read() == large
+    assert not [one for one in caplog.records if one.levelno >= logging.WARNING]
 
 
 async def test_feed_list_and_unknown_names(client: TestClient[Any, Any]) -> None:

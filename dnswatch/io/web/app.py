@@ -41,7 +41,8 @@ class Web:
 
     def application(self) -> web.Application:
         """Make the aiohttp application."""
-        app = web.Application(middlewares=[self._head])
+        app = web.Application(middlewares=[self._count])
+        app.on_response_prepare.append(_head)
         app.router.add_get("/", self._index)
         app.router.add_get("/healthz", self._healthz)
         app.router.add_get("/readyz", self._readyz)
@@ -79,14 +80,11 @@ class Web:
             self._runner = None
 
     @web.middleware
-    async def _head(
+    async def _count(
         self, request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
     ) -> web.StreamResponse:
         self.requests += 1
-        response = await handler(request)
-        response.headers["X-Content-Type-Options"] = "nosniff"
-        response.headers["Server"] = "dnswatch"
-        return response
+        return await handler(request)
 
     async def _index(self, request: web.Request) -> web.Response:
         paths = ["/healthz", "/readyz", "/metrics", "/feeds/"]
@@ -107,3 +105,9 @@ class Web:
             return web.Response(body=openmetrics(self._registry), headers={"Content-Type": OPENMETRICS})  # type: ignore[no-untyped-call]
         body = generate_latest(self._registry)
         return web.Response(body=body, headers={"Content-Type": CONTENT_TYPE_PLAIN_0_0_4})
+
+
+async def _head(request: web.Request, response: web.StreamResponse) -> None:
+    """Say who we are, and no more; just before the headers go, for a feed is sent in pieces."""
+    response.headers["X-Content-Type-Options"] = "nosniff"
+    response.headers["Server"] = "dnswatch"

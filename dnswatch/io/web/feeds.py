@@ -99,9 +99,12 @@ class PublishedFeeds:
                     await response.write(chunk)
                     await asyncio.sleep(0)  # one chunk each time round the loop
             await response.write_eof()
-            return response
+        except (OSError, zlib.error):  # the reader has gone, or the file is spoilt: half of it must not look whole
+            if request.transport is not None:
+                request.transport.abort()
         finally:
             os.close(descriptor)
+        return response
 
     def _may_read(self, request: web.Request) -> bool:
         """Say whether the request shows a token. Every token is compared, each in constant time."""
