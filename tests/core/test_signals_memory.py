@@ -12,6 +12,7 @@ import pytest
 from dnswatch.core.detect.engine import Engine
 from dnswatch.core.detect.signals import SIGNALS
 from dnswatch.core.detect.signals.burst import tail
+from dnswatch.core.detect.signals.prevalence import Users
 from dnswatch.core.model import Alert, Event, Lease, Weird
 from dnswatch.core.policy import DAY_S, Detection
 from tests.core.detection import T0, alerts, feed, policy, query
@@ -225,3 +226,12 @@ def test_a_browsers_missing_query_type_adds_a_little(qtypes: tuple[str, ...], to
     alert = engine.open_alert("10.1.0.9", "telegram-bot")
     assert alert is not None
     assert ("query-type" in terms(alert)) == told
+
+
+def test_a_row_that_was_taken_knows_nothing_of_what_came_later() -> None:
+    """The store writes it in a thread: what comes meanwhile belongs to the next checkpoint."""
+    users = Users(day=1)
+    users.add(1, expected=False)
+    row = users.row()
+    users.add(1, expected=False)
+    assert (row["unexpected"], users.row()["unexpected"]) == ([[1, 1]], [[1, 2]])
