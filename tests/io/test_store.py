@@ -6,6 +6,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import threading
 import time
 from contextlib import suppress
 from dataclasses import replace
@@ -17,6 +18,7 @@ from dnswatch.core.detect.changes import Changes
 from dnswatch.core.model import Rule, Snapshot, Zone
 from dnswatch.errors import StateError
 from dnswatch.io.store import FILE, Backlog, Store, Wanted
+from dnswatch.io.store.database import reading
 from tests.io.making import AT, alert, sighting, state
 
 
@@ -306,3 +308,28 @@ async def test_kill_in_mid_write_counts_every_line_once(tmp_path: Path) -> None:
             assert saved.rows == [("pair", "x", {"seen": offset})]
             assert sum(row.count for row in await store.sightings()) == offset
             assert [seq for seq, _ in await store.waiting(0, 10_000)] == list(range(1, offset // 5 + 1))
+
+
+class Read(Store):
+    """A store of which somebody reads until told to stop."""
+
+    began, go_on = threading.Event(), threading.Event()
+
+    @reading
+    def slowly(self) -> int:
+        with self.read() as connection:
+            count = connection.exec_driver_sql("SELECT count(*) FROM meta").scalar_one()
+            self.began.set()
+            self.go_on.wait(10)
+            return int(count)
+
+
+async def test_closing_waits_for_what_is_read(tmp_path: Path) -> None:
+    """A connection that was still in use stayed open, and the WAL beside the file."""
+    store = await Read.open(tmp_path / FILE)
+    slowly = asyncio.create_task(store.slowly())
+    await asyncio.to_thread(store.began.wait, 10)
+    asyncio.get_running_loop().call_later(0.1, store.go_on.set)
+    await store.close()
+    assert await slowly > 0
+    assert [each.name for each in tmp_path.iterdir()] == [FILE]

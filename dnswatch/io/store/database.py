@@ -169,13 +169,13 @@ class Database:
             yield connection
 
     async def close(self) -> None:
-        """Close every connection; the last one folds the WAL into the file."""
+        """Close every connection when its statement is done; the last one folds the WAL into the file."""
         await self._close()
         self._writer.shutdown()
-        self._readers.shutdown()
 
     @writing
     def _close(self) -> None:
+        self._readers.shutdown()  # waits: a connection that is still read from would stay open
         self._engine.dispose()
 
     async def __aenter__(self) -> Self:
