@@ -164,7 +164,7 @@ class Database:
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
-        """One consistent view of the store."""
+        """One consistent view of the store; a `Fixed` statement that comes first has one of its own."""
         with self._meaning(), self._engine.connect() as connection:
             yield connection
 
