@@ -35,6 +35,8 @@ LARGE = 10_000
 PATIENCE_S = 600.0
 """A child that says nothing for so long has gone wrong; the longest work without a word is ten seconds for a million
 rules, on a machine with nothing else to do."""
+LAST_S = 0.5
+"""A child whose input has ended is gone within milliseconds."""
 LENGTH = 4
 """Bytes that say how long a message is."""
 GO = b"g"
@@ -212,14 +214,13 @@ class Press:
         """Run a child; yield what it says until it ends. Nothing is left of it then."""
         if self._stopped:
             raise asyncio.CancelledError
-        process = self._process = await asyncio.create_subprocess_exec(
+        process = await asyncio.create_subprocess_exec(
             sys.executable, "-S", "-c", _BOOT, *sys.path, stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE, stderr=words,
         )  # fmt: skip
         assert process.stdin is not None
         assert process.stdout is not None
-        if self._stopped:  # while it was begun
-            self._kill()
+        self._has_begun(process)
         try:
             with suppress(ConnectionError):  # it broke at once, which its end tells
                 async with _patience():
@@ -233,10 +234,20 @@ class Press:
                         body = await process.stdout.readexactly(size)
                     yield pickle.loads(body)  # noqa: S301  # from our own child
         finally:
-            self._kill()
-            await process.wait()
+            # To kill one that ends anyway could take its exit code from asyncio, which would tell another.
+            process.stdin.close()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(process.wait(), LAST_S)
+            if process.returncode is None:
+                self._kill()
+                await process.wait()
             self._process = None
             self._code = process.returncode
+
+    def _has_begun(self, process: asyncio.subprocess.Process) -> None:
+        self._process = process
+        if self._stopped:  # meanwhile
+            self._kill()
 
     def _go(self) -> None:
         if self._process is not None and self._process.stdin is not None:
