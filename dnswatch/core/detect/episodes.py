@@ -212,6 +212,7 @@ class Episode:
         """Give the plain form."""
         row: Row = dict(zip(_PLAIN, _plain(self), strict=True))
         row["client"], row["tcp"] = _client_row(self.client), self.tcp
+        row["qnames"], row["answers"] = list(self.qnames), list(self.answers)
         row["mitre"], row["reviews"] = list(self.mitre), list(self.reviews)
         row["base"] = list(self.base)
         row["judged"] = [list(reason) for reason in self.judged]
