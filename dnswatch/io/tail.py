@@ -202,8 +202,8 @@ class FileTail:
         except OSError as error:
             self._tell_absence(no_access(self.path, error, "is the log switched on?"))
             return None
-        if not stat.S_ISREG(info.st_mode):
-            what = "a directory" if stat.S_ISDIR(info.st_mode) else "a pipe, socket or device"
+        if not (stat.S_ISREG(info.st_mode) or stat.S_ISFIFO(info.st_mode)):  # a pipe is read another way
+            what = "a directory" if stat.S_ISDIR(info.st_mode) else "a socket or device"
             self._tell_absence(f"{what}, not a regular file")
             return None
         self.waiting = ""

@@ -13,6 +13,7 @@ from dnswatch.core.detect.engine import Engine
 from dnswatch.core.detect.signals import SIGNALS
 from dnswatch.core.detect.signals.burst import tail
 from dnswatch.core.detect.signals.prevalence import Users
+from dnswatch.core.detect.signals.volume import Load
 from dnswatch.core.model import Alert, Event, Lease, Weird
 from dnswatch.core.policy import DAY_S, Detection
 from tests.core.detection import T0, alerts, feed, policy, query
@@ -31,6 +32,23 @@ def test_the_chance_of_a_burst() -> None:
     for count in (0, 1, 3, 8):
         assert tail(count, shape, rate, span) == pytest.approx(sum(point[count:]), rel=1e-9)
     assert 0 < tail(20, 0.5, 15.0, 1 / 24) < 1e-40
+
+
+def test_an_hour_holds_any_number_of_lookups() -> None:
+    """A byte an hour is enough for most pairs; what does not fit into it is counted on, through a restart too."""
+    load = Load(1000)
+    for _ in range(255):
+        load.add(1000)
+    for _ in range(645):
+        load.add(1000)
+    load.add(999)
+    assert load.count(1000) == 901
+    kept = Load.of_row(json.loads(json.dumps(load.row())))
+    kept.pass_to(1001)
+    kept.add(1001)
+    assert kept.count(1001) == 902
+    kept.pass_to(1024)
+    assert kept.count(1024) == 1
 
 
 def busy_engine() -> Engine:

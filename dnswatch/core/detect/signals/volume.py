@@ -85,7 +85,7 @@ class Load:
                 counts[place] += 1
                 self.hours = bytes(counts)
                 return
-            hours = self.hours = array("I", hours)
+            hours = self.hours = array("I", list(hours))
         hours[place] += 1
 
     def pass_to(self, hour: int) -> None:
